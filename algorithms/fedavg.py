@@ -1,0 +1,156 @@
+"""FedAvg and FedProx: a server averages what its sites trained.
+
+B. McMahan et al., "Communication-efficient learning of deep networks from decentralized data",
+AISTATS 2017; T. Li et al., "Federated optimization in heterogeneous networks", MLSys 2020.
+"""
+
+from collections.abc import Generator
+from typing import Any, Literal
+
+from algorithms.common import Budget, Count, Positive, Share, Weights
+from algorithms.tasks import MEAN, TRAIN_PROX
+from simulator.api import Algorithm, Message, Node, ReceiveTimeout, Ref, Role, Seconds, TransferFailed
+
+
+class FedAvg(Budget):
+    """FedAvg.
+
+    A round is one download and one upload per site of the cohort; after the last round every site
+    downloads the final model. ``cohort`` is the share of sites asked in a round. The server waits
+    for answers until ``round_deadline`` after it sent the model, or until ``grace`` after
+    ``min_answers`` of them came, whichever is first (no ``grace``: it waits for all). With fewer
+    than ``min_answers`` the model stays as it is and the round is recorded as empty. A site that
+    hears nothing for ``server_patience`` keeps its last model and either stops or trains on alone.
+    Sites start each round with a fresh optimizer.
+    """
+
+    name: Literal["fedavg"] = "fedavg"
+    cohort: Share = 1.0
+    sender_weights: Weights = "cases"
+    round_deadline: Seconds = 3600.0
+    min_answers: Count = 1
+    grace: Seconds | None = None
+    server_patience: Seconds = 7200.0
+    when_server_lost: Literal["stop", "train_alone"] = "stop"
+
+    def train(self, node: Node, model: Ref, round_: int) -> Any:
+        """The local work of a round, from the model received."""
+        return node.compute(
+            node.learner.train,
+            model,
+            epochs=self.local_epochs,
+            first_epoch=round_ * self.local_epochs,
+            round=round_,
+        )
+
+
+class FedProx(FedAvg):
+    """FedAvg whose sites stay near the model received: the loss gains (mu/2)·‖w − w_received‖²."""
+
+    name: Literal["fedprox"] = "fedprox"  # type: ignore[assignment]
+    mu: Positive = 0.01
+
+    def train(self, node: Node, model: Ref, round_: int) -> Any:
+        """The local work of a round, pulled toward the model received."""
+        return node.compute(
+            TRAIN_PROX,
+            model,
+            mu=self.mu,
+            epochs=self.local_epochs,
+            first_epoch=round_ * self.local_epochs,
+            round=round_,
+        )
+
+
+def server(node: Node, cfg: FedAvg) -> Role:
+    """Send the model to a cohort, average what comes back; from a cold start or the last durable round."""
+    done, model = node.durable.get("round", (0, None))
+    if model is None:
+        model = yield node.compute(node.learner.init)
+    for round_ in range(done, cfg.num_rounds):
+        size = max(1, round(cfg.cohort * len(node.sites)))
+        cohort = node.common_rng("cohort", round_).choice(node.sites, size=size, replace=False)
+        for site_ in sorted(cohort.tolist()):
+            node.post(site_, "global", model, round=round_)
+        answers = yield from collect(node, cfg, size, round_)
+        if len(answers) >= cfg.min_answers:
+            names = sorted(answers)
+            cases = [node.cases_of[name] if cfg.sender_weights == "cases" else 1 for name in names]
+            weights = [count / sum(cases) for count in cases]
+            model = yield node.compute(
+                MEAN, *(answers[name] for name in names), weights=weights, round=round_
+            )
+            node.record("aggregated", round=round_, num_answers=len(answers), missing=size - len(answers))
+        else:
+            node.record("empty_round", round=round_, num_answers=len(answers))
+        node.durable["round"] = (round_ + 1, model)
+    for site_ in node.sites:
+        node.post(site_, "global", model, round=cfg.num_rounds)
+
+
+def collect(node: Node, cfg: FedAvg, expected: int, round_: int) -> Generator[Any, Any, dict[str, Ref]]:
+    """Updates of this round by site, until all came or the time is up; late ones are recorded."""
+    answers: dict[str, Ref] = {}
+    deadline = node.now + cfg.round_deadline
+    while len(answers) < expected:
+        try:
+            message: Message = yield node.receive("update", timeout_s=deadline - node.now)
+        except ReceiveTimeout:
+            break
+        if message.header["round"] != round_:
+            node.record("late_update", round=round_, peer=message.src, of_round=message.header["round"])
+            continue
+        answers[message.src] = message.model
+        if cfg.grace is not None and len(answers) == cfg.min_answers:
+            deadline = min(deadline, node.now + cfg.grace)
+    return answers
+
+
+def site(node: Node, cfg: FedAvg) -> Role:
+    """Train whatever model the server sends, as long as it sends any."""
+    model, next_round = node.durable.get("model", (None, 0))
+    while True:
+        try:
+            message: Message = yield node.receive("global", timeout_s=cfg.server_patience)
+        except ReceiveTimeout:
+            node.record("server_lost", round=next_round)
+            break
+        message = [message, *node.drain("global")][-1]  # a slow site skips to the newest model
+        model, round_ = message.model, message.header["round"]
+        next_round = round_
+        node.durable["model"] = (model, next_round)
+        if round_ > 0:
+            node.record("round", round=round_ - 1, model=model)
+        if round_ == cfg.num_rounds:
+            return
+        update = yield cfg.train(node, model, round_)
+        try:
+            yield node.send(node.server, "update", update, round=round_)
+        except TransferFailed as failure:
+            node.record("update_lost", round=round_, reason=failure.reason)
+    if cfg.when_server_lost == "train_alone" and model is not None:
+        yield from train_alone(node, cfg, model, next_round)
+
+
+def train_alone(node: Node, cfg: FedAvg, model: Ref, next_round: int) -> Generator[Any, Any, None]:
+    """Use up the rest of the budget without the server."""
+    for round_ in range(next_round, cfg.num_rounds):
+        model = yield cfg.train(node, model, round_)
+        node.durable["model"] = (model, round_ + 1)
+        node.record("round", round=round_, model=model)
+
+
+FEDAVG = Algorithm(
+    settings=FedAvg,
+    site=site,
+    server=server,
+    summary="a server averages the sites' models, weighted by cases",
+    source="McMahan et al., AISTATS 2017",
+)
+FEDPROX = Algorithm(
+    settings=FedProx,
+    site=site,
+    server=server,
+    summary="FedAvg with a proximal term that holds sites near the model received",
+    source="Li et al., MLSys 2020",
+)

@@ -1,0 +1,305 @@
+"""When sites of a server-less method exchange models: in drawn pairs, by request, or each on its clock.
+
+The three schedules of the gossip methods, shared by GCML, GML and gossip averaging so that these
+differ in nothing but what a receiver does with an incoming model. The number of transmissions per
+round follows GML's published ratios to FedAvg; the schedules themselves are our reconstruction.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from algorithms.common import Count, GossipBudget, Weights
+from simulator.api import Message, Node, ReceiveTimeout, Ref, Role, Seconds, TransferFailed
+
+Steps = Generator[Any, Any, Any]
+Absorb = Callable[..., Steps]
+"""``absorb(node, cfg, model, message, round_)``: a receiver's turn with an incoming model."""
+
+
+class Gossip(GossipBudget):
+    """Settings of the exchange.
+
+    ``pairs``: every round half of the sites send, each to one receiver of the other half, drawn
+    alike by all. ``bernoulli``: each site draws whether it sends, asks a peer, and is accepted or
+    refused. ``async``: no common rounds; each site pushes and takes what came, on its own clock.
+    Senders are drawn in proportion to their ``cases`` or uniformly. A receiver waits at most
+    ``receive_timeout``. A model that comes later is used when the site would next train alone, or
+    discarded. A sender trains after its transfer (``sender_blocks``) or meanwhile. A site that
+    joins late warms up alone first or adopts the first model it receives.
+    """
+
+    schedule: Literal["pairs", "bernoulli", "async"] = "pairs"
+    sender_weights: Weights = "cases"
+    membership: Literal["configured"] = "configured"
+    receive_timeout: Seconds = 3600.0
+    answer_timeout: Seconds = 30.0
+    late: Literal["next_round", "discard"] = "next_round"
+    sender_blocks: bool = True
+    join: Literal["warmup", "adopt"] = "warmup"
+    max_redraws: int = Field(default=3, ge=0)
+    pushes_per_round: float | None = Field(default=None, gt=0)
+    max_incoming: Count | None = None
+
+
+def gossip_site(node: Node, cfg: Any, absorb: Absorb) -> Role:
+    """A site of any server-less method: warm up, then exchange by the schedule until the rounds end."""
+    loop = {"pairs": pairs, "bernoulli": bernoulli, "async": asynchronous}[cfg.schedule]
+    round_ = {"now": 0}
+    node.on("round?", lambda message: node.post(message.src, "round", round=round_["now"]))
+    done, model = yield from begin(node, cfg)
+    yield from loop(node, cfg, model, done, absorb, round_)
+
+
+def begin(node: Node, cfg: Gossip) -> Steps:
+    """First round and model: after the warm-up, from durable state, or from others' state."""
+    done, model = node.durable.get("round", (0, None))
+    newcomer = model is None and node.now > 0
+    if newcomer and cfg.join == "adopt":
+        try:
+            message = yield node.receive("model", timeout_s=cfg.receive_timeout)
+            node.record("adopted", peer=message.src, round=message.header["round"])
+            return message.header["round"] + 1, message.model
+        except ReceiveTimeout:
+            node.record("nothing_to_adopt")
+    if model is None:
+        model = yield node.compute(node.learner.init)
+        if cfg.num_warmup_epochs:
+            model = yield node.compute(node.learner.train, model, epochs=cfg.num_warmup_epochs, first_epoch=0)
+        node.durable["round"] = (0, model)
+    if node.now > 0 and (newcomer or done) and cfg.schedule == "pairs":
+        current = yield from ask_round(node, cfg)
+        if current > done:
+            node.record("missed_rounds", round=done, until=current)
+            done = current
+    return done, model
+
+
+def ask_round(node: Node, cfg: Gossip) -> Steps:
+    """The round that the others are in, from the first peer that answers; 0 if none does."""
+    for peer in node.rng("ask").permutation(node.peers).tolist():
+        node.post(peer, "round?")
+        try:
+            message = yield node.receive("round", timeout_s=cfg.answer_timeout)
+        except ReceiveTimeout:
+            continue
+        return int(message.header["round"])
+    return 0
+
+
+def train_alone(node: Node, cfg: Gossip, model: Ref, round_: int) -> Steps:
+    """The local epochs of a round."""
+    model = yield node.compute(
+        node.learner.train,
+        model,
+        epochs=cfg.local_epochs,
+        first_epoch=cfg.first_epoch(round_),
+        round=round_,
+    )
+    return model
+
+
+def finish_round(node: Node, model: Ref, round_: int) -> None:
+    """Make a round durable and have its model evaluated."""
+    node.durable["round"] = (round_ + 1, model)
+    node.record("round", round=round_, model=model)
+
+
+def push(node: Node, cfg: Gossip, peer: str, model: Ref, round_: int) -> Steps:
+    """Send the model as it is, one way; wait for the end of the transfer if the sender blocks."""
+    header = {"round": round_, "num_cases": node.num_cases}
+    if not cfg.sender_blocks:
+        node.post(peer, "model", model, **header)
+        return
+    try:
+        yield node.send(peer, "model", model, **header)
+    except TransferFailed as failure:
+        node.record("send_failed", round=round_, peer=peer, reason=failure.reason)
+
+
+def sending_probability(node: Node, cfg: Gossip, per_round: float) -> float:
+    """Probability that this site sends, so that ``per_round`` sites are expected to."""
+    weights = sender_weights(node, cfg)
+    return min(1.0, per_round * weights[node.name] / sum(weights.values()))
+
+
+# -- pairs ------------------------------------------------------------------------------------------
+
+
+def draw_pairs(
+    rng: np.random.Generator, weights: Mapping[str, float], neighbors: Mapping[str, Sequence[str]]
+) -> dict[str, str]:
+    """Receiver by sender: ⌊N/2⌋ disjoint pairs.
+
+    Senders are drawn one after another in proportion to ``weights`` without replacement, then
+    receivers uniformly from the rest, in the order of the senders. On an overlay that is not
+    complete a sender whose neighbors are all taken sends to nobody.
+    """
+    left = {name: weights[name] for name in sorted(weights)}
+    senders: list[str] = []
+    for _ in range(len(weights) // 2):
+        shares = np.array(list(left.values()), dtype=float)
+        chosen = list(left)[int(rng.choice(len(left), p=shares / shares.sum()))]
+        senders.append(chosen)
+        del left[chosen]
+    receiver_of: dict[str, str] = {}
+    for sender in senders:
+        free = [name for name in left if name in neighbors[sender]]
+        if free:
+            receiver_of[sender] = free[int(rng.integers(len(free)))]
+            del left[receiver_of[sender]]
+    return receiver_of
+
+
+def sender_weights(node: Node, cfg: Gossip) -> dict[str, float]:
+    """Weight of every configured site in the draw of senders."""
+    return {name: float(node.cases_of[name]) if cfg.sender_weights == "cases" else 1.0 for name in node.sites}
+
+
+def pairs(node: Node, cfg: Any, model: Ref, done: int, absorb: Absorb, round_: dict[str, int]) -> Steps:
+    """Rounds of disjoint pairs that every site draws alike; an odd site sits out."""
+    waiting: list[Message] = []
+    weights = sender_weights(node, cfg)
+    for now in range(done, cfg.num_rounds):
+        round_["now"] = now
+        receiver_of = draw_pairs(node.common_rng("pairs", now), weights, node.neighbors_of)
+        message = None
+        if node.name in receiver_of:
+            yield from push(node, cfg, receiver_of[node.name], model, now)
+        elif node.name in receiver_of.values():
+            message = yield from await_model(node, cfg, waiting, now)
+        message = message or take_late(node, cfg, waiting, now)
+        if message is None:
+            model = yield from train_alone(node, cfg, model, now)
+        else:
+            model = yield from absorb(node, cfg, model, message, now)
+        finish_round(node, model, now)
+
+
+def await_model(node: Node, cfg: Gossip, waiting: list[Message], round_: int) -> Steps:
+    """The model of this round; None after ``receive_timeout``. Others are kept in ``waiting``."""
+    deadline = node.now + cfg.receive_timeout
+    waiting += node.drain("model")
+    while True:
+        for message in waiting:
+            if message.header["round"] == round_:
+                waiting.remove(message)
+                return message
+        try:
+            message = yield node.receive("model", timeout_s=deadline - node.now)
+        except ReceiveTimeout:
+            node.record("nothing_received", round=round_)
+            return None
+        waiting.append(message)
+
+
+def take_late(node: Node, cfg: Gossip, waiting: list[Message], round_: int) -> Message | None:
+    """The newest of the models whose round is over, if late models are used at all."""
+    waiting += node.drain("model")
+    late = [message for message in waiting if message.header["round"] < round_]
+    for message in late:
+        waiting.remove(message)
+    used = late[-1] if late and cfg.late == "next_round" else None
+    for message in late:
+        event = "late_used" if message is used else "late_discarded"
+        node.record(event, round=round_, peer=message.src, of_round=message.header["round"])
+    return used
+
+
+# -- bernoulli --------------------------------------------------------------------------------------
+
+
+def bernoulli(node: Node, cfg: Any, model: Ref, done: int, absorb: Absorb, round_: dict[str, int]) -> Steps:
+    """Each site draws whether it sends, asks a peer, and learns from the model it has accepted.
+
+    Published, second hand, of GML: senders drawn by cases, receivers uniformly, training suspended
+    while asking; handshake and refusals are completed by us.
+    """
+    state: dict[str, Any] = {"sending": False, "accepted": None}
+
+    def answer(message: Message) -> None:
+        free = not state["sending"] and state["accepted"] is None
+        if free:
+            state["accepted"] = message.src
+        node.post(message.src, "answer", accepted=free)
+
+    node.on("request", answer)
+    probability = sending_probability(node, cfg, len(node.sites) // 2)
+    for now in range(done, cfg.num_rounds):
+        round_["now"] = now
+        message = None
+        if state["accepted"] is not None:
+            message = yield from accepted_model(node, cfg, state, now)
+        elif node.rng("send").random() < probability:
+            state["sending"] = True
+            peer = yield from find_receiver(node, cfg)
+            if peer is not None:
+                yield from push(node, cfg, peer, model, now)
+            state["sending"] = False
+        if message is None:
+            model = yield from train_alone(node, cfg, model, now)
+        else:
+            model = yield from absorb(node, cfg, model, message, now)
+        finish_round(node, model, now)
+
+
+def accepted_model(node: Node, cfg: Gossip, state: dict[str, Any], round_: int) -> Steps:
+    """The model from the peer whose request was accepted; None after ``receive_timeout``."""
+    deadline = node.now + cfg.receive_timeout
+    peer = state["accepted"]
+    found = None
+    while found is None:
+        try:
+            message = yield node.receive("model", timeout_s=deadline - node.now)
+        except ReceiveTimeout:
+            node.record("nothing_received", round=round_, peer=peer)
+            break
+        found = message if message.src == peer else None
+    state["accepted"] = None
+    return found
+
+
+def find_receiver(node: Node, cfg: Gossip) -> Steps:
+    """A peer that accepts, after at most ``max_redraws`` further draws; None if none does."""
+    for _ in range(1 + cfg.max_redraws):
+        peer = str(node.rng("peer").choice(node.peers))
+        node.post(peer, "request")
+        deadline = node.now + cfg.answer_timeout
+        try:
+            answer = yield node.receive("answer", timeout_s=cfg.answer_timeout)
+            while answer.src != peer:  # an earlier peer's answer that came after its time
+                answer = yield node.receive("answer", timeout_s=deadline - node.now)
+        except ReceiveTimeout:
+            node.record("no_answer", peer=peer)
+            continue
+        if answer.header["accepted"]:
+            return peer
+        node.record("refused", peer=peer)
+    return None
+
+
+# -- async ------------------------------------------------------------------------------------------
+
+
+def asynchronous(
+    node: Node, cfg: Any, model: Ref, done: int, absorb: Absorb, round_: dict[str, int]
+) -> Steps:
+    """Each turn of a site's own loop is a round: perhaps push, then learn from all that arrived."""
+    probability = sending_probability(node, cfg, cfg.pushes_per_round or len(node.sites) // 2)
+    for now in range(done, cfg.num_rounds):
+        round_["now"] = now
+        if node.rng("send").random() < probability:
+            peer = str(node.rng("peer").choice(node.peers))
+            node.post(peer, "model", model, round=now, num_cases=node.num_cases)
+        arrived = node.drain("model")
+        for message in arrived[: -cfg.max_incoming] if cfg.max_incoming else ():
+            node.record("superseded", round=now, peer=message.src)
+        arrived = arrived[-cfg.max_incoming :] if cfg.max_incoming else arrived
+        for message in arrived:
+            node.record("staleness", round=now, peer=message.src, rounds=now - message.header["round"])
+            model = yield from absorb(node, cfg, model, message, now)
+        if not arrived:
+            model = yield from train_alone(node, cfg, model, now)
+        finish_round(node, model, now)

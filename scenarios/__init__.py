@@ -1,0 +1,1 @@
+"""Ready scenarios; `medgossip list scenarios` shows them."""

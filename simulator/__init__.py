@@ -1,0 +1,1 @@
+"""Asynchronous, event-driven simulator of federated and gossip learning in medical imaging."""

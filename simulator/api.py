@@ -1,0 +1,248 @@
+"""The narrow door: everything an algorithm may import.
+
+A role is one generator function of ``(node, cfg)``; it yields what :class:`Node` returns and gets
+back what the table in the documentation says. Tasks are pure functions, run later and elsewhere:
+``function(ctx, *inputs, **params) -> Bundle``.
+"""
+
+from collections.abc import Callable, Generator, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from simulator.errors import ReceiveTimeout, TransferFailed
+from simulator.registry import Algorithm, ModelSize, Settings
+from simulator.units import Bytes, Seconds
+
+__all__ = [
+    "Algorithm",
+    "Bundle",
+    "Bytes",
+    "Cost",
+    "Learner",
+    "Message",
+    "ModelSize",
+    "Node",
+    "ReceiveTimeout",
+    "Ref",
+    "Role",
+    "Seconds",
+    "Settings",
+    "SiteData",
+    "Task",
+    "TaskContext",
+    "TransferFailed",
+]
+
+Role = Generator[Any, Any, None]
+"""What a role's generator function returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A task's outcome, known by name before it is computed."""
+
+    key: str
+    task: str = field(compare=False)
+    node: str = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A task's outcome: named arrays and a small JSON-like dictionary.
+
+    A model is ``model`` (all parameters, flat float32), ``buffers`` (float buffers, flat float32)
+    and ``counters`` (integer buffers, flat int64); the optimizer's state is any array whose name
+    starts with ``optimizer.``. What travels to another site is the model alone.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteData:
+    """What a site knows of its own cases without opening them."""
+
+    num_train: int
+    num_val: int
+    num_test: int
+    train_items: int  # slices or volumes that one local epoch visits
+    val_items: int
+    test_items: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Work of a task, known before it runs.
+
+    ``train_items`` are forward-and-backward passes over one slice or patch, ``forward_items``
+    forward passes, ``flop`` anything else. ``extra_train_items`` says how many of the
+    ``train_items`` a plain local epoch would not have had; they are reported apart.
+    """
+
+    train_items: float = 0.0
+    forward_items: float = 0.0
+    flop: float = 0.0
+    extra_train_items: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A pure function that names its work.
+
+    Args:
+        name: as records show it.
+        function: ``"module:function"``, imported only where it runs.
+        version: raised whenever the function would give other values; enters the key.
+        cost: work from ``(data, model, number of inputs, params)`` alone.
+        data: whose cases it sees: none, the site's own, or those of all sites (pooled training).
+        seeded: what chance it depends on: none, the learning seed ("run"), or the seed and the
+            site's name ("site"). It enters the key.
+        reported: whether the outcome's ``meta`` is written to the trace.
+    """
+
+    name: str
+    function: str
+    version: int
+    cost: Callable[[SiteData, ModelSize, int, Mapping[str, Any]], Cost]
+    data: Literal["none", "own", "all"] = "none"
+    seeded: Literal["no", "run", "site"] = "no"
+    reported: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What arrived: who sent it, of which kind, the model as decoded, and the header."""
+
+    src: str
+    kind: str
+    ref: Ref | None
+    header: Mapping[str, Any]
+
+    @property
+    def model(self) -> Ref:
+        """The model that came with it.
+
+        Raises:
+            ValueError: it is a control message.
+        """
+        if self.ref is None:
+            raise ValueError(f"the message {self.kind!r} from {self.src} carries no model")
+        return self.ref
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learner:
+    """The tasks that every site can do on its own."""
+
+    init: Task  # () -> model; same at all sites if the scenario says ``init: shared``
+    train: Task  # (model), epochs, first_epoch -> model with optimizer state; data own
+    train_pooled: Task  # the same on the union of all sites' cases; data all
+
+
+class TaskContext(Protocol):
+    """What a task's function may use where it runs (see ``simulator.learning``).
+
+    ``train`` and ``train_together`` run the same loop; algorithms add to its loss.
+    """
+
+    site: str
+
+    def rng(self, *purpose: str | int) -> np.random.Generator:
+        """The learning seed's stream for this site and purpose."""
+
+    def train(
+        self,
+        model: Bundle,
+        *,
+        epochs: int,
+        first_epoch: int,
+        penalty: Any = None,
+        keep_optimizer: bool = True,
+    ) -> Bundle:
+        """Local epochs; ``penalty(parameters: flat tensor) -> scalar`` joins the loss."""
+
+    def train_together(
+        self,
+        local: Bundle,
+        incoming: Bundle,
+        *,
+        epochs: int,
+        first_epoch: int,
+        coupling: Any,
+        alternating: bool = False,
+    ) -> tuple[Bundle, Bundle]:
+        """Two models on the same batches; ``coupling(own_logits, other_logits, target)`` joins
+        each one's supervised loss, the other's logits detached.
+        """
+
+    def validate(self, model: Bundle) -> tuple[float, float]:
+        """Validation loss and mean Dice on the site's validation cases, (nan, nan) if it has none."""
+
+
+class Node(Protocol):
+    """A site or the server, as its role sees it."""
+
+    name: str
+    peers: tuple[str, ...]  # overlay neighbors, sorted
+    neighbors_of: Mapping[str, tuple[str, ...]]  # the overlay, common knowledge
+    sites: tuple[str, ...]  # all configured sites, sorted
+    server: str  # its name; empty for methods without one
+    data: SiteData
+    num_cases: int  # training cases
+    cases_of: Mapping[str, int]  # training cases of every site, where the method assumes them known
+    learner: Learner
+    durable: MutableMapping[str, Any]
+
+    @property
+    def now(self) -> float:
+        """Virtual time in seconds."""
+
+    def compute(self, task: Task, *refs: Ref, **params: Any) -> Any:
+        """Yield it: a :class:`Ref` to the outcome, after the modelled duration.
+        ``round`` among the params is for the record only and enters no key.
+        """
+
+    def send(self, dst: str, kind: str, ref: Ref | None = None, **header: Any) -> Any:
+        """Yield it: delivered, or :class:`TransferFailed` is raised."""
+
+    def receive(self, kind: str, timeout_s: float | None = None) -> Any:
+        """Yield it: the oldest :class:`Message` of that kind, or :class:`ReceiveTimeout`."""
+
+    def sleep(self, seconds: float) -> Any:
+        """Yield it."""
+
+    def post(self, dst: str, kind: str, ref: Ref | None = None, **header: Any) -> None:
+        """Send and go on; a loss is only recorded."""
+
+    def on(self, kind: str, handler: Callable[[Message], None]) -> None:
+        """Handle messages of this kind the moment they arrive, also while the protocol computes or
+        waits. The handler may post, record and remember, but not yield; a crash forgets it.
+        """
+
+    def drain(self, kind: str) -> list[Message]:
+        """What has arrived of that kind, oldest first."""
+
+    def value(self, ref: Ref) -> Bundle:
+        """The outcome itself; waits in wall time, so a plan cannot pass here."""
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """This node's own stream of the network seed; goes on where it stopped."""
+
+    def common_rng(self, purpose: str, index: int) -> np.random.Generator:
+        """A stream that every node draws alike, from its beginning."""
+
+    def record(
+        self,
+        event: str,
+        *,
+        round: int | None = None,
+        model: Ref | None = None,
+        peer: str | None = None,
+        **detail: Any,
+    ) -> None:
+        """Write to the trace. ``event="round"`` with a model has it evaluated: at a site as the
+        model which that site uses now, at the server as the model all sites use.
+        """

@@ -1,0 +1,100 @@
+"""Codecs: how a model becomes bytes on the wire, and what the receiver gets back.
+
+fp32 is lossless; fp16 and bf16 round to nearest even; int8 scales each block of 4096 values by its
+largest magnitude. Each may be followed by a byte shuffle and zstd. Sizes without zstd follow from
+the number of values alone, so the event loop need not wait for a value to know them.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import zstandard
+
+from simulator.api import Bundle, Cost, ModelSize, SiteData, Task, TaskContext
+
+BLOCK = 4096
+"""Values of an int8 block that share one float32 scale."""
+
+_BYTES_PER_VALUE = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
+
+
+def _free(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str, Any]) -> Cost:
+    """Encoding costs no virtual time: it takes milliseconds per hundred megabytes."""
+    return Cost()
+
+
+TRANSMIT = Task(name="transmit", function="simulator.codec:transmit", version=1, cost=_free)
+"""The model as its receiver decodes it; ``meta["nbytes"]`` is what crossed the wire."""
+
+
+def encoded_nbytes(num_values: int, kind: str) -> int:
+    """Bytes of ``num_values`` floats in a codec without zstd."""
+    scales = 4 * math.ceil(num_values / BLOCK) if kind == "int8" else 0
+    return num_values * _BYTES_PER_VALUE[kind] + scales
+
+
+def _to_bf16(values: np.ndarray) -> np.ndarray:
+    """Round float32 to the upper 16 bits, to nearest even; NaN stays NaN."""
+    bits = values.view(np.uint32)
+    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+    return np.where(np.isnan(values), np.uint16(0x7FC0), rounded)
+
+
+def _encode_int8(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    padded = np.pad(values, (0, -len(values) % BLOCK)).reshape(-1, BLOCK)
+    scales = np.abs(padded).max(axis=1).astype(np.float32) / np.float32(127)
+    # a block of zeros stays zero; a block that is not finite stays not finite through its scale
+    safe = np.where((scales > 0) & np.isfinite(scales), scales, np.float32(1))
+    codes = np.rint(np.nan_to_num(padded / safe[:, None], posinf=127, neginf=-127)).astype(np.int8)
+    return codes.reshape(-1)[: len(values)], scales
+
+
+def _decode_int8(codes: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    padded = np.pad(codes, (0, -len(codes) % BLOCK)).reshape(-1, BLOCK).astype(np.float32)
+    return (padded * scales[:, None]).reshape(-1)[: len(codes)]
+
+
+def encode(values: np.ndarray, kind: str) -> tuple[list[np.ndarray], Callable[[], np.ndarray]]:
+    """Return what travels and a function that decodes it.
+
+    Args:
+        values: float32 vector.
+        kind: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
+    """
+    if kind == "fp32":
+        return [values], lambda: values
+    if kind == "fp16":
+        with np.errstate(over="ignore"):  # beyond 65504 fp16 has infinity only; the receiver must cope
+            half = values.astype(np.float16)
+        return [half], lambda: half.astype(np.float32)
+    if kind == "bf16":
+        upper = _to_bf16(values)
+        return [upper], lambda: (upper.astype(np.uint32) << 16).view(np.float32)
+    codes, scales = _encode_int8(values)
+    return [codes, scales], lambda: _decode_int8(codes, scales)
+
+
+def compressed_nbytes(parts: list[np.ndarray], level: int) -> int:
+    """Bytes of all parts after byte shuffle and zstd; 0 as level means uncompressed."""
+    if level == 0:
+        return sum(part.nbytes for part in parts)
+    total = 0
+    for part in parts:
+        shuffled = part.view(np.uint8).reshape(-1, part.itemsize).T.tobytes()
+        total += len(zstandard.ZstdCompressor(level=level).compress(shuffled))
+    return total
+
+
+def transmit(ctx: TaskContext, model: Bundle, *, kind: str, zstd: int) -> Bundle:
+    """Encode and decode a model: parameters and float buffers; integer counters travel as they are."""
+    arrays, nbytes = {}, 0
+    for name in ("model", "buffers"):
+        if name in model.arrays:
+            parts, decode = encode(np.ascontiguousarray(model.arrays[name], dtype=np.float32), kind)
+            nbytes += compressed_nbytes(parts, zstd)
+            arrays[name] = decode()
+    if "counters" in model.arrays:
+        arrays["counters"] = model.arrays["counters"]
+    return Bundle(arrays=arrays, meta={"nbytes": nbytes})

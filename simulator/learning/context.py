@@ -1,0 +1,126 @@
+"""What a task's function sees where it runs: the site's cases, the network, the recipe, and chance."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from simulator.api import Bundle
+from simulator.errors import ScenarioError
+from simulator.learning import evaluation, loop
+from simulator.learning.architectures import num_outputs
+from simulator.learning.cases import CACHE, Case
+from simulator.learning.losses import make_loss
+from simulator.learning.models import resident
+from simulator.learning.networks import network_spec
+from simulator.registry import registry
+from simulator.rng import stream
+from simulator.scenario.schema import Task
+
+
+class Context:
+    """Implements :class:`simulator.api.TaskContext`, and holds what the learning tasks share.
+
+    Args:
+        recipe: the scenario's ``task`` section as JSON.
+        site: whose work it is.
+        seed: the learning seed.
+        data: gives the prepared cases the task may see: of the own site, or of all; called at most
+            once per use, only by tasks that need cases.
+        device: ``"cpu"`` or ``"cuda"``.
+    """
+
+    def __init__(
+        self,
+        recipe: Mapping[str, Any],
+        site: str,
+        seed: int,
+        data: Callable[[], list[Bundle]],
+        device: str,
+    ) -> None:
+        self.recipe = Task.model_validate(recipe)
+        self.site, self.seed, self.device = site, seed, device
+        self._data = data
+        dataset = registry("datasets")[self.recipe.dataset["name"]]
+        self.meta = dataset.describe(dataset.settings.model_validate(self.recipe.dataset))
+        self.loss = make_loss(self.recipe.loss, self.recipe.class_weight)
+        self.spec = network_spec(
+            self.recipe.network,
+            len(self.meta.channels),
+            num_outputs(self.recipe.loss, len(self.meta.structures)),
+            self.meta.spatial_dims,
+        )
+
+    def rng(self, *purpose: str | int) -> np.random.Generator:
+        """The learning seed's stream for this site and purpose."""
+        return stream(self.seed, self.site, *purpose)
+
+    def cases(self, split: str) -> list[Case]:
+        """The cases of a split on the device, in the order of the index.
+
+        Raises:
+            ScenarioError: structures overlap although the loss wants them exclusive.
+        """
+        found = CACHE.get(self._data(), self.meta.spatial_dims, self.device)
+        chosen = [case for case in found if case.split == split]
+        for case in chosen if self.loss.softmax else ():
+            if int(case.labels.sum(dim=1).max()) > 1:
+                raise ScenarioError(
+                    f"task.loss: jaccard_ce needs structures that do not overlap, but those of "
+                    f"{self.site}, case {case.name}, do; use dice_ce or jaccard_focal"
+                )
+        return chosen
+
+    def module(self, role: str) -> nn.Module:
+        """The process's module for a role; load weights into it before use."""
+        # measured: channels-last pays in 3-D and with bf16, and costs in 2-D fp32
+        channels_last = self.meta.spatial_dims == 3 or self.recipe.precision == "bf16"
+        return resident(self.spec, self.device, channels_last, role)
+
+    def train(
+        self,
+        model: Bundle,
+        *,
+        epochs: int,
+        first_epoch: int,
+        penalty: loop.Penalty | None = None,
+        keep_optimizer: bool = True,
+    ) -> Bundle:
+        """Local epochs, see :meth:`simulator.api.TaskContext.train`.
+
+        Without ``keep_optimizer`` the optimizer starts fresh and its state is not returned.
+        """
+        return loop.train_one(
+            self,
+            model,
+            epochs=epochs,
+            first_epoch=first_epoch,
+            penalty=penalty,
+            keep_optimizer=keep_optimizer,
+        )
+
+    def train_together(
+        self,
+        local: Bundle,
+        incoming: Bundle,
+        *,
+        epochs: int,
+        first_epoch: int,
+        coupling: loop.Coupling,
+        alternating: bool = False,
+    ) -> tuple[Bundle, Bundle]:
+        """Two models on the same batches, see :meth:`simulator.api.TaskContext.train_together`."""
+        return loop.train_two(
+            self,
+            local,
+            incoming,
+            epochs=epochs,
+            first_epoch=first_epoch,
+            coupling=coupling,
+            alternating=alternating,
+        )
+
+    def validate(self, model: Bundle) -> tuple[float, float]:
+        """Validation loss and mean Dice on the validation cases, (nan, nan) if there is none."""
+        return evaluation.validate(self, model)

@@ -1,0 +1,104 @@
+"""Models between tasks and in memory: flat arrays of a bundle, and modules they are loaded into.
+
+``model`` holds all parameters in the module's order, ``buffers`` its float buffers, ``counters``
+its integer buffers, each flat. A process keeps one module per network and role and copies weights
+into it, whatever the number of sites.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from simulator.api import Bundle
+from simulator.learning.networks import NetworkSpec, build
+from simulator.rng import draw_seed
+
+Array = np.ndarray
+
+WEIGHTS = ("model", "buffers", "counters")
+"""The arrays that make a model; everything else in a bundle stays at the site."""
+
+
+@lru_cache(maxsize=8)
+def resident(spec: NetworkSpec, device: str, channels_last: bool, role: str) -> nn.Module:
+    """Return this process's module for a network and role; its weights are whatever was loaded last.
+
+    Roles tell apart modules that are in use at the same time ("local", "incoming").
+    """
+    with torch.random.fork_rng(devices=[]):  # the weights drawn here are never used
+        module = build(spec).to(device)
+    if channels_last:
+        layout = torch.channels_last if spec.spatial_dims == 2 else torch.channels_last_3d
+        # torch's annotation of this overload misses the 3-D layout's type
+        module = module.to(memory_format=layout)  # type: ignore[call-overload]
+    return module
+
+
+def new_weights(spec: NetworkSpec, seed: int) -> dict[str, Array]:
+    """Return the arrays of a freshly initialized model; the same for equal seeds on any device."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return weights_of(build(spec))
+
+
+def init_seed(seed: int, site: str, *, shared: bool) -> int:
+    """The seed of initial weights: of all sites (``shared``), or of this one."""
+    return draw_seed(seed, "init") if shared else draw_seed(seed, "init", site)
+
+
+def flatten(tensors: Sequence[Tensor], dtype: torch.dtype) -> Array:
+    """Return the values of all tensors one after another, each in its logical order."""
+    if not tensors:
+        return torch.empty(0, dtype=dtype).numpy()
+    flat = torch.cat([tensor.detach().reshape(-1).to(dtype) for tensor in tensors])
+    return flat.cpu().numpy()
+
+
+@torch.no_grad()
+def unflatten(array: Array, tensors: Sequence[Tensor]) -> None:
+    """Copy a flat array into ``tensors``.
+
+    Raises:
+        ValueError: the number of values differs.
+    """
+    expected = sum(tensor.numel() for tensor in tensors)
+    if array.size != expected:
+        raise ValueError(f"{array.size} values for a network of {expected}; is it another network's model?")
+    if not tensors:
+        return
+    flat = torch.tensor(array).to(tensors[0].device)
+    parts = flat.split([tensor.numel() for tensor in tensors])
+    for tensor, part in zip(tensors, parts, strict=True):
+        tensor.copy_(part.view(tensor.shape))
+
+
+def _buffers(module: nn.Module, *, floating: bool) -> list[Tensor]:
+    return [buffer for buffer in module.buffers() if buffer.is_floating_point() == floating]
+
+
+def weights_of(module: nn.Module) -> dict[str, Array]:
+    """Return the arrays of a module's model, in memory of their own."""
+    return {
+        "model": flatten(list(module.parameters()), torch.float32),
+        "buffers": flatten(_buffers(module, floating=True), torch.float32),
+        "counters": flatten(_buffers(module, floating=False), torch.int64),
+    }
+
+
+def load_weights(module: nn.Module, model: Bundle) -> None:
+    """Copy a model into a module.
+
+    Raises:
+        ValueError: it is the model of another network.
+    """
+    unflatten(model.arrays["model"], list(module.parameters()))
+    unflatten(model.arrays["buffers"], _buffers(module, floating=True))
+    unflatten(model.arrays["counters"], _buffers(module, floating=False))
+
+
+def is_finite(model: Bundle) -> bool:
+    """Whether all parameters and float buffers of a model are finite."""
+    return all(bool(np.isfinite(model.arrays[name]).all()) for name in ("model", "buffers"))

@@ -1,0 +1,84 @@
+"""From a scenario's network to a torch module."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from monai.networks.nets import UNet
+from torch import nn
+
+from simulator.errors import ScenarioError
+from simulator.learning.architectures import UNetSettings
+from simulator.registry import registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSpec:
+    """Everything that decides a module: registered name, settings and channel counts.
+
+    A network returns logits ``(batch, outputs, *spatial)``, or a list of them, the main head first.
+    Settings may have a ``divisor`` (all spatial edges are padded to a multiple of it).
+    """
+
+    name: str
+    settings: Any  # frozen pydantic settings, hashable
+    num_channels: int
+    num_outputs: int
+    spatial_dims: int
+
+    @property
+    def divisor(self) -> int:
+        """What spatial edges must be a multiple of."""
+        return int(getattr(self.settings, "divisor", 1))
+
+
+def network_spec(
+    network: Mapping[str, Any], num_channels: int, num_outputs: int, spatial_dims: int
+) -> NetworkSpec:
+    """Return the specification of a scenario's ``network`` section."""
+    name = network["name"]
+    settings = registry("networks")[name].settings.model_validate(network)
+    return NetworkSpec(
+        name=name,
+        settings=settings,
+        num_channels=num_channels,
+        num_outputs=num_outputs,
+        spatial_dims=spatial_dims,
+    )
+
+
+def build(spec: NetworkSpec) -> nn.Module:
+    """Return a new module with weights drawn from torch's current generator.
+
+    Raises:
+        ScenarioError: the network is only declared.
+    """
+    reference = registry("networks")[spec.name].build
+    if reference is None:
+        raise ScenarioError(
+            f'task.network: "{spec.name}" can only be planned with; choose a network that can be built'
+        )
+    module, _, function = reference.partition(":")
+    make = getattr(importlib.import_module(module), function)
+    network = make(spec.settings, spec.num_channels, spec.num_outputs, spec.spatial_dims)
+    assert isinstance(network, nn.Module)
+    return network
+
+
+def unet(settings: UNetSettings, num_channels: int, num_structures: int, spatial_dims: int) -> nn.Module:
+    """Build MONAI's ``UNet``; ``num_structures`` counts output channels."""
+    norm: Any = settings.norm
+    if settings.norm == "group":
+        norm = ("group", {"num_groups": settings.num_groups(num_structures)})
+    network: nn.Module = UNet(
+        spatial_dims=spatial_dims,
+        in_channels=num_channels,
+        out_channels=num_structures,
+        channels=settings.channels,
+        strides=settings.level_strides,
+        num_res_units=settings.num_res_units,
+        norm=norm,
+        dropout=settings.dropout,
+    )
+    return network

@@ -1,0 +1,74 @@
+"""The numeric mode: everything about this machine that decides bits, and how processes are set up.
+
+Results are equal bit for bit for a fixed mode; so it is part of every task's key. torch is
+imported where it is needed, because planning reads the worker environment without it.
+"""
+
+import os
+from importlib.metadata import version
+from types import MappingProxyType
+
+from simulator.errors import SetupError
+
+NUM_THREADS = 1
+
+WORKER_ENVIRONMENT = MappingProxyType({
+    # one thread per process: spinning barriers of several waste more time than they save
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "passive",
+    # keep freed memory and back it by huge pages: no page faults in every step; changes no bit
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TOP_PAD_": "268435456",
+    # cuBLAS is deterministic only with a fixed workspace
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+})
+"""Environment of worker processes, read by their C libraries before Python starts."""
+
+
+def pick_device(wish: str) -> str:
+    """Return ``"cpu"`` or ``"cuda"`` for ``"auto"``, ``"cpu"`` or ``"cuda"``.
+
+    Raises:
+        SetupError: a GPU is asked for and torch finds none.
+    """
+    if wish == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if wish == "cuda":
+        raise SetupError(f"torch {torch.__version__} finds no CUDA device; use --device cpu")
+    return "cpu"
+
+
+def numeric_mode(precision: str, device: str) -> str:
+    """Return the text that names all that can change the bits of a result on this machine."""
+    import torch
+
+    parts = [f"torch {torch.__version__}", f"monai {version('monai')}", f"numpy {version('numpy')}"]
+    if device == "cuda":
+        parts.append(f"cuda {torch.version.cuda} {torch.cuda.get_device_name()}")
+    else:
+        parts.append(f"cpu {torch.backends.cpu.get_cpu_capability()}")
+    return ", ".join([*parts, precision, f"{NUM_THREADS} thread"])
+
+
+def setup_process() -> None:
+    """Make this process deterministic and single-threaded; once, before the first task."""
+    import torch
+    import torch.utils.deterministic
+
+    # a GPU process started without the worker environment would fail in its first product
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", WORKER_ENVIRONMENT["CUBLAS_WORKSPACE_CONFIG"])
+    torch.set_num_threads(NUM_THREADS)
+    torch.use_deterministic_algorithms(True)
+    # it would write every new tensor twice; nothing here reads memory before writing it
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.set_flush_denormal(True)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False

@@ -1,0 +1,75 @@
+"""Optimizers, and their state as flat arrays of a bundle.
+
+A state entry is one array over all parameters, ``optimizer.exp_avg`` for example, in the order of
+``model``; ``optimizer.step`` counts the steps behind it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from simulator.learning.models import flatten, unflatten
+from simulator.scenario.schema import Optimizer
+
+PREFIX = "optimizer."
+_STEP = PREFIX + "step"
+_STATE_KEYS = {"momentum": "momentum_buffer"}  # our name -> torch's, where they differ
+
+
+def make_optimizer(settings: Optimizer, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
+    """Return torch's fused optimizer over ``parameters``."""
+    common = {"lr": settings.lr, "weight_decay": settings.weight_decay, "fused": True}
+    if settings.name == "sgd":
+        return torch.optim.SGD(parameters, momentum=settings.momentum, **common)
+    kind = torch.optim.Adam if settings.name == "adam" else torch.optim.AdamW
+    return kind(parameters, amsgrad=settings.amsgrad, **common)
+
+
+def _entries(settings: Optimizer) -> tuple[str, ...]:
+    if settings.name == "sgd":
+        return ("momentum",) if settings.momentum else ()
+    return ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if settings.amsgrad else ()))
+
+
+def load_state(
+    optimizer: torch.optim.Optimizer,
+    settings: Optimizer,
+    parameters: Sequence[Tensor],
+    arrays: Mapping[str, np.ndarray],
+) -> None:
+    """Continue from the state in ``arrays``, if there is one."""
+    if _STEP not in arrays:
+        return
+    step = float(arrays[_STEP][0])
+    for name in _entries(settings):
+        tensors = [torch.empty_like(parameter) for parameter in parameters]
+        unflatten(arrays[PREFIX + name], tensors)
+        for parameter, tensor in zip(parameters, tensors, strict=True):
+            optimizer.state[parameter][_STATE_KEYS.get(name, name)] = tensor
+    if settings.name != "sgd":
+        for parameter in parameters:
+            optimizer.state[parameter]["step"] = torch.tensor(step, device=parameter.device)
+
+
+def dump_state(
+    optimizer: torch.optim.Optimizer,
+    settings: Optimizer,
+    parameters: Sequence[Tensor],
+    num_steps: int,
+) -> dict[str, np.ndarray]:
+    """Return the state of ``parameters`` after ``num_steps`` steps in all."""
+    if num_steps == 0:
+        return {}
+    arrays = {_STEP: np.array([num_steps], dtype=np.int64)}
+    for name in _entries(settings):
+        key = _STATE_KEYS.get(name, name)
+        tensors = [optimizer.state[parameter][key] for parameter in parameters]
+        arrays[PREFIX + name] = flatten(tensors, torch.float32)
+    return arrays
+
+
+def num_steps(arrays: Mapping[str, np.ndarray]) -> int:
+    """Steps behind the state in ``arrays``."""
+    return int(arrays[_STEP][0]) if _STEP in arrays else 0

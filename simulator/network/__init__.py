@@ -1,0 +1,1 @@
+"""Bytes in virtual time: topology, fair sharing, transport, conditions."""

@@ -1,0 +1,95 @@
+"""How TCP's congestion window moves, as far as a flow model sees it. Pure functions.
+
+Sources: CUBIC: S. Ha, I. Rhee, L. Xu, "CUBIC: a new TCP-friendly high-speed TCP variant", ACM SIGOPS
+Operating Systems Review 42(5), 2008, and RFC 9438, 2023. Reno: RFC 5681, 2009. BBR: N. Cardwell et
+al., "BBR: congestion-based congestion control", ACM Queue 14(5), 2016. HyStart: S. Ha, I. Rhee,
+"Taming the elephants: new TCP slow start", Computer Networks 55(9), 2011. Time-outs: RFC 6298, 2011.
+"""
+
+from dataclasses import dataclass
+from math import inf
+
+from simulator.network.topology import FRAME_NBYTES, SEGMENT_NBYTES
+
+EFFICIENCY = SEGMENT_NBYTES / FRAME_NBYTES
+"""Payload per byte on the wire in full segments."""
+ACK_SHARE = 27 / FRAME_NBYTES
+"""Bytes of acknowledgements on the way back per byte on the wire: 54 for every two segments."""
+INITIAL_SEGMENTS = 10
+JITTER_SEGMENTS = 16
+"""Window at which HyStart leaves slow start where jitter looks like a queue."""
+QUEUE_FILL = 0.7
+"""Mean filling of the bottleneck's buffer by a loss-based sender."""
+MIN_RTO_S, MAX_RTO_S, CONNECT_RTO_S = 0.2, 120.0, 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """A congestion control: what a loss leaves of the window, and what else sets it apart."""
+
+    backoff: float
+    cubic: bool
+    loss_based: bool  # cuts on loss, fills buffers, and keeps its old window when its share rises
+    hystart: bool
+
+
+CONTROLS: dict[str, Control | None] = {
+    "tcp-cubic": Control(backoff=0.7, cubic=True, loss_based=True, hystart=True),
+    "tcp-reno": Control(backoff=0.5, cubic=False, loss_based=True, hystart=False),
+    "tcp-bbr": Control(backoff=1.0, cubic=False, loss_based=False, hystart=False),
+    "ideal": None,
+}
+"""By preset; None: no handshake, no window, no overhead."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Window:
+    """A flow's congestion window in bytes; ``epoch_s`` is when growth from ``nbytes`` began."""
+
+    nbytes: float = INITIAL_SEGMENTS * SEGMENT_NBYTES
+    threshold: float = inf  # slow start ends here at the latest
+    slow: bool = True
+    peak: float = 0.0  # window before the last loss
+    epoch_s: float = 0.0
+
+    def hold(self, nbytes: float, now: float, *, peak: float) -> None:
+        """Leave slow start, or take a loss: grow from ``nbytes`` from now on."""
+        self.slow, self.nbytes, self.epoch_s, self.peak = False, nbytes, now, peak
+
+
+def grown(control: Control, window: Window, elapsed_s: float, rtt_s: float) -> float:
+    """Return the window in bytes, ``elapsed_s`` after its growth began.
+
+    CUBIC: the larger of ``0.4·(t − K)³ + peak`` and its Reno-friendly line, in segments. Reno: one
+    segment each round trip.
+    """
+    rounds = elapsed_s / rtt_s
+    if not control.cubic:
+        return window.nbytes + rounds * SEGMENT_NBYTES
+    start, peak = window.nbytes / SEGMENT_NBYTES, max(window.peak, window.nbytes) / SEGMENT_NBYTES
+    shift = ((peak - start) / 0.4) ** (1 / 3)
+    curve = peak + 0.4 * (elapsed_s - shift) ** 3
+    slope = 3 * (1 - control.backoff) / (1 + control.backoff)
+    return SEGMENT_NBYTES * max(curve, start + slope * rounds)
+
+
+def overflows(window_nbytes: float, pipe_nbytes: float, buffer_nbytes: float) -> bool:
+    """Say whether slow start, ending at this window, overruns a buffer that is shallow for its
+    bandwidth-delay product ``pipe_nbytes``."""
+    return window_nbytes / 2 > buffer_nbytes and 2 * buffer_nbytes < pipe_nbytes
+
+
+def hystart_limit_s(rtt_s: float) -> float:
+    """Return the delay variation above which HyStart sees a queue."""
+    return min(max(rtt_s / 8, 0.004), 0.016)
+
+
+def wake_s(down_s: float, up_s: float, rto_s: float) -> float:
+    """Return when a sender that was cut at ``down_s`` tries again with success: its first time-out
+    not before ``up_s``. Time-outs double up to 2 min: ``down_s + rto·(2^k − 1)``.
+    """
+    at, wait = down_s, rto_s
+    while at < up_s:
+        at += wait
+        wait = min(2 * wait, MAX_RTO_S)
+    return at

@@ -1,0 +1,122 @@
+"""What a run's models are worth: evaluation after the run, outside virtual time.
+
+Each model that a site came to use is evaluated on that site's validation and test cases; the one
+with the smallest validation loss is the site's selected model, tested once more in full.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simulator.api import Bundle, Ref
+from simulator.learning.tasks import EVALUATE
+from simulator.record.trace import Observation
+from simulator.simulation import Simulated
+from simulator.work.executors import Executor
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One evaluation to be done: its outcome's key and what it says about whom."""
+
+    key: str
+    site: str
+    round: int
+    time_s: float
+    split: str
+    model: Ref
+
+
+def expand(run: Simulated) -> list[Observation]:
+    """Observations to evaluate: every n-th round and each site's last, one per site."""
+    every = run.scenario.evaluation.every_rounds
+    per_site: dict[str, list[Observation]] = {site.name: [] for site in run.scenario.sites}
+    for seen in run.world.trace.observations:
+        for site in [seen.site] if seen.site is not None else sorted(per_site):
+            per_site[site].append(Observation(site, seen.round, seen.time_s, seen.model))
+    chosen = []
+    for site in sorted(per_site):
+        last = len(per_site[site]) - 1
+        chosen += [one for i, one in enumerate(per_site[site]) if i == last or (one.round + 1) % every == 0]
+    return chosen
+
+
+def submit(run: Simulated, executor: Executor, site: str, model: Ref, split: str, **params: Any) -> str:
+    """Make an evaluation known; return its key."""
+    settings = {"split": split, "distances": False, "overlays": 0, "empty": run.scenario.evaluation.empty}
+    job = run.namer.job(EVALUATE, site, (model,), settings | params, 0.0)
+    executor.submit(job)
+    return job.key
+
+
+def rounds(run: Simulated, executor: Executor) -> list[Evaluation]:
+    """Submit the evaluations of the models that sites had after their rounds."""
+    found = []
+    for seen in expand(run):
+        assert seen.site is not None
+        for split in ("val", "test"):
+            if run.index[seen.site].count(split):
+                key = submit(run, executor, seen.site, seen.model, split)
+                found.append(Evaluation(key, seen.site, seen.round, seen.time_s, split, seen.model))
+    return found
+
+
+def selected(run: Simulated, executor: Executor, done: Iterable[Evaluation]) -> list[Evaluation]:
+    """Submit the full test of each site's best model: smallest validation loss, the earliest of
+    equals; the last model where a site has no validation cases.
+    """
+    best: dict[str, tuple[float, Evaluation]] = {}
+    for one in done:
+        if one.split == "val":
+            loss = float(executor.value(one.key).meta["loss"])
+            if one.site not in best or loss < best[one.site][0]:
+                best[one.site] = (loss, one)
+        elif not run.index[one.site].count("val"):
+            best[one.site] = (0.0, one)
+    settings = run.scenario.evaluation
+    full = {"distances": settings.distances, "overlays": settings.overlays}
+    found = []
+    for site, (_, one) in sorted(best.items()):
+        if run.index[site].count("test"):
+            key = submit(run, executor, site, one.model, "test", **full)
+            found.append(Evaluation(key, site, one.round, one.time_s, "test", one.model))
+    return found
+
+
+def metric_rows(one: Evaluation, outcome: Bundle, selection: str) -> list[Row]:
+    """Rows of the table "metrics", one per case, structure and metric."""
+    cases, structures = outcome.meta["cases"], outcome.meta["structures"]
+    names = outcome.meta["status_names"]
+    rows: list[Row] = []
+    for metric in ("dice", "hd95_mm", "assd_mm"):
+        if metric not in outcome.arrays:
+            continue
+        values = outcome.arrays[metric]
+        for i, j in np.ndindex(values.shape):
+            value = float(values[i, j]) if np.isfinite(values[i, j]) else None
+            status = names[int(outcome.arrays["status"][i, j])]
+            rows.append((
+                one.site, selection, one.round, one.time_s, one.split, cases[i], structures[j],
+                metric, value, status, one.model.key,
+            ))  # fmt: skip
+    rows.append((
+        one.site, selection, one.round, one.time_s, one.split, None, None,
+        "loss", float(outcome.meta["loss"]), "ok", one.model.key,
+    ))  # fmt: skip
+    return rows
+
+
+def overlays(done: Iterable[Evaluation], outcomes: Mapping[str, Bundle]) -> dict[str, np.ndarray]:
+    """Pictures of selected models by ``site/case/what``."""
+    arrays: dict[str, np.ndarray] = {}
+    for one in done:
+        outcome = outcomes[one.key]
+        for name, array in outcome.arrays.items():
+            if name.startswith("overlay."):
+                _, what, index = name.split(".")
+                arrays[f"{one.site}/{outcome.meta['cases'][int(index)]}/{what}"] = array
+    return arrays

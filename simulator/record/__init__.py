@@ -1,0 +1,1 @@
+"""What happened: tables of a run, the ledger of bytes, measures computed from them."""

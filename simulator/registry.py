@@ -1,0 +1,145 @@
+"""What can be named in a scenario: algorithms, data sets and networks found as entry points.
+
+A package adds to a registry by declaring an entry point of its group; names in YAML are keys of
+these registries, never dotted paths. Loading an entry imports its module, which must stay free of
+torch and MONAI.
+"""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Group = Literal["algorithms", "datasets", "networks"]
+
+
+class Settings(BaseModel):
+    """Base of everything a scenario can set: frozen, strict, unknown keys forbidden."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Algorithm:
+    """An algorithm as scenarios name it.
+
+    ``site`` and ``server`` are generator functions of ``(node, settings)``; ``server`` is None for
+    methods without one. ``settings`` has a field ``name: Literal[...]``.
+    """
+
+    settings: type[Settings]
+    site: Callable[..., Any]
+    server: Callable[..., Any] | None = None
+    summary: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseInfo:
+    """One case as the index knows it, before any image is read.
+
+    ``num_items`` is what one epoch draws from it: slices of a 2-D case, patches of a volume.
+    ``files`` maps a role ("image", "label", …) to a path relative to the data set's root, or holds
+    whatever else :attr:`Dataset.load` needs to find or make the case.
+    """
+
+    site: str
+    patient: str
+    case: str
+    split: Literal["train", "val", "test"]
+    num_items: int
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteIndex:
+    """The cases of one site and a digest of their contents, which enters the keys of tasks."""
+
+    cases: tuple[CaseInfo, ...]
+    fingerprint: str
+    skipped: tuple[tuple[str, str], ...] = ()  # (case, reason), found without opening the images
+
+    def count(self, split: str) -> int:
+        """Number of cases of a split."""
+        return sum(case.split == split for case in self.cases)
+
+    def num_items(self, split: str) -> int:
+        """Number of slices or volumes of a split."""
+        return sum(case.num_items for case in self.cases if case.split == split)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataMeta:
+    """What is known of a data set's cases without opening one."""
+
+    channels: tuple[str, ...]  # modalities, in channel order
+    structures: tuple[str, ...]  # one output channel each; sigmoid unless the loss says softmax
+    spatial_dims: Literal[2, 3]
+    simulated: bool
+    item_shape: tuple[int, ...] | None = None  # of one slice or volume, None: differs by case
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A data set as scenarios name it.
+
+    ``index(settings, sites, seed)`` lists the cases of every site (``sites`` maps site names to
+    their ``site_settings``), split by patient, quickly, without torch; it raises
+    :class:`~simulator.errors.ScenarioError` for missing folders and empty sites.
+
+    ``load(settings, site_settings, case, seed)`` returns ``(image, label, spacing_mm)``:
+    ``image`` float32 ``(channels, *spatial)``, ``label`` uint8 ``(structures, *spatial)`` of 0/1,
+    ``spacing_mm`` one number per spatial axis. A 2-D case has spatial axes (slice, y, x) and is
+    trained slice by slice. It raises :class:`~simulator.errors.BadCase`. None: nothing to load,
+    the data set can only be planned with.
+    """
+
+    settings: type[Settings]
+    site_settings: type[Settings]
+    describe: Callable[[Any], DataMeta]
+    index: Callable[[Any, Mapping[str, Any], int], dict[str, SiteIndex]]
+    load: Callable[[Any, Any, CaseInfo, int], Any] | None
+    summary: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSize:
+    """What a network costs, known without building it."""
+
+    num_parameters: int
+    num_buffers: int  # float entries besides parameters (running statistics)
+    forward_flop: float  # floating-point operations of one forward pass of one item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A segmentation network as scenarios name it.
+
+    ``size(settings, num_channels, num_structures, item_shape)`` needs no torch; ``build`` is a
+    reference ``"module:function"`` to ``(settings, num_channels, num_structures, spatial_dims) ->
+    torch.nn.Module``, or None where a network is only declared for plans.
+    """
+
+    settings: type[Settings]
+    size: Callable[[Any, int, int, tuple[int, ...]], ModelSize]
+    build: str | None
+    summary: str
+    source: str
+
+
+@cache
+def registry(group: Group) -> Mapping[str, Any]:
+    """Return all entries of a group by name, sorted."""
+    found = entry_points(group=f"medgossip.{group}")
+    return {entry.name: entry.load() for entry in sorted(found, key=lambda e: e.name)}
+
+
+def suggest(name: str, known: list[str]) -> str:
+    """Return ``"; did you mean x?"`` where a known name is close, else the list of known names."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(sorted(known))}"

@@ -1,0 +1,209 @@
+"""The folder of a run: resolved scenario, manifest, tables, pictures, timeline."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simulator import observations
+from simulator.api import Bundle, ModelSize
+from simulator.codec import encoded_nbytes
+from simulator.record import manifest
+from simulator.record.ledger import Ledger
+from simulator.record.tables import TABLES
+from simulator.registry import registry
+from simulator.scenario import Study, dump
+from simulator.scenario.schema import ScenarioBase
+from simulator.simulation import SERVER, Simulated, model_size
+from simulator.work.executors import PoolExecutor
+
+if TYPE_CHECKING:
+    from simulator.run import Outcome
+
+Row = tuple[Any, ...]
+
+
+def traffic(ledger: Ledger) -> dict[str, Any]:
+    """Sums over a run's transfers: the columns of a plan."""
+    column = {name: place for place, name in enumerate(TABLES["transfers"])}
+    models = [row for row in ledger.transfers if not row[column["control"]]]
+    carried = sum(row[column["carried_nbytes"]] for row in ledger.transfers)
+    wasted = sum(
+        row[column["carried_nbytes"]] for row in ledger.transfers if row[column["status"]] == "failed"
+    )
+    place = list(TABLES["links"]).index("carried_nbytes")
+    busiest = max(ledger.links, key=lambda row: row[place], default=None)
+    return {
+        "transmissions": len(models),
+        "carried_nbytes": carried,
+        "wasted_nbytes": wasted,
+        "busiest_link": busiest[0] if busiest else "",
+        "busiest_nbytes": busiest[place] if busiest else 0,
+    }
+
+
+def write_run(folder: Path, outcome: "Outcome", executor: PoolExecutor, wall_s: Mapping[str, float]) -> None:
+    """Write one run's folder."""
+    from simulator.record.tables_io import write_table
+    from simulator.report.timeline import write_trace
+
+    folder.mkdir()
+    scenario = outcome.point.scenario
+    (folder / "scenario.yaml").write_text(dump(scenario), encoding="utf-8")
+    about = _manifest(outcome, executor, wall_s)
+    if outcome.run is not None:
+        outcomes = _outcomes(outcome, executor)
+        for name, rows in _tables(outcome, executor, outcomes).items():
+            write_table(folder, name, rows)
+        pictures = observations.overlays(outcome.selected, outcomes) if outcome.error is None else {}
+        if pictures:
+            np.savez_compressed(folder / "overlays.npz", **pictures)  # type: ignore[arg-type]
+    (folder / "manifest.json").write_text(json.dumps(about, indent=1, sort_keys=True), encoding="utf-8")
+    if outcome.run is not None:
+        write_trace(folder)
+
+
+def _outcomes(outcome: "Outcome", executor: PoolExecutor) -> dict[str, Bundle]:
+    if outcome.error is not None:
+        return {}
+    return {one.key: executor.value(one.key) for one in [*outcome.rounds, *outcome.selected]}
+
+
+def _tables(
+    outcome: "Outcome", executor: PoolExecutor, outcomes: Mapping[str, Bundle]
+) -> dict[str, list[Row]]:
+    run = outcome.run
+    assert run is not None
+    trace = run.world.trace
+    metrics: list[Row] = []
+    if outcome.error is None:
+        for one in outcome.rounds:
+            metrics += observations.metric_rows(one, outcomes[one.key], "round")
+        for one in outcome.selected:
+            metrics += observations.metric_rows(one, outcomes[one.key], "selected")
+    return {
+        "events": [*trace.events, *_reported(outcome, executor)],
+        "work": [tuple(row) for row in run.world.work],
+        "transfers": run.ledger.transfers,
+        "links": run.ledger.links,
+        "outages": trace.outages,
+        "metrics": metrics,
+        "sites": _sites(run),
+        "faults": trace.faults,
+        "skipped_cases": _skipped(outcome, executor),
+    }
+
+
+def _reported(outcome: "Outcome", executor: PoolExecutor) -> list[Row]:
+    """What tasks said of themselves (accepted, merge weights, …), as events at their end."""
+    run = outcome.run
+    assert run is not None
+    if outcome.error is not None:
+        return []
+    rows: list[Row] = []
+    first = len(run.world.trace.events)
+    for node, task, key, round_, _, end_s, status, *_ in run.world.work:
+        if status == "done" and key in run.world.reported and key in executor.store:
+            detail = json.dumps(executor.value(key).meta, sort_keys=True)
+            rows.append((first + len(rows), end_s, node, f"{task}_outcome", round_, None, detail))
+    return rows
+
+
+def _sites(run: Simulated) -> list[Row]:
+    scenario = run.scenario
+    specs: list[tuple[str, Any]] = [(site.name, site) for site in scenario.sites]
+    if run.world.server:
+        specs.append((SERVER, scenario.server))
+    rows: list[Row] = []
+    for name, spec in specs:
+        found = run.index.get(name)
+        counts = [found.count(split) if found else None for split in ("train", "val", "test")]
+        device = spec.device or ("declared speed" if spec.speed else "measured")
+        role = "server" if name == run.world.server else "site"
+        speed = run.world.nodes[name].flop_per_s
+        rows.append((name, role, device, speed, spec.link.up, spec.link.down, spec.link.latency, *counts))
+    return rows
+
+
+def _skipped(outcome: "Outcome", executor: PoolExecutor) -> list[Row]:
+    """Cases that could not be used: found at the index, and when they were opened."""
+    run = outcome.run
+    assert run is not None
+    rows: list[Row] = []
+    for site in sorted(run.index):
+        found = list(run.index[site].skipped)
+        key = run.namer.prepared[site]
+        if key in executor.store:
+            found += [(case, reason) for case, reason in executor.value(key).meta["skipped"]]
+        rows += [(site, case, reason) for case, reason in found]
+    return rows
+
+
+def _manifest(outcome: "Outcome", executor: PoolExecutor, wall_s: Mapping[str, float]) -> dict[str, Any]:
+    scenario, run = outcome.point.scenario, outcome.run
+    dataset = registry("datasets")[scenario.task.dataset.name]
+    meta = dataset.describe(scenario.task.dataset)
+    size = model_size(scenario)
+    return {
+        "run_id": outcome.point.label,
+        "label": outcome.point.label,
+        "swept": {name: str(value) for name, value in outcome.point.swept.items()},
+        "scenario": scenario.name,
+        "algorithm": scenario.algorithm.name,
+        "seed": {"learning": scenario.seed.learning, "network": scenario.seed.network},
+        "status": outcome.status,
+        "error": str(outcome.error) if outcome.error else None,
+        "plan": False,
+        "simulated_data": meta.simulated,
+        "virtual_time_s": run.virtual_time_s if run else None,
+        "end_reason": run.end_reason if run else None,
+        "tasks": {
+            "executed": sum(executor.tally.executed.values()),
+            "reused": sum(executor.tally.reused.values()),
+            "of_this_run": len(run.world.keys) if run else 0,
+        },
+        "wall_s": dict(wall_s),
+        "versions": manifest.versions(),
+        "hardware": manifest.hardware(),
+        "command": manifest.command(),
+        "numeric_mode": run.namer.mode if run else None,
+        "warnings": list(run.warnings) if run else [],
+        "model": _model(scenario, size),
+        "dataset": scenario.task.dataset.name,
+        "fingerprints": {name: found.fingerprint for name, found in run.index.items()} if run else {},
+        "structures": list(meta.structures),
+        "target_dice": scenario.evaluation.target_dice,
+        "notes": [],
+    }
+
+
+def _model(scenario: ScenarioBase, size: ModelSize) -> dict[str, Any]:
+    codec = scenario.network.codec
+    return {
+        "network": scenario.task.network.name,
+        "num_parameters": size.num_parameters,
+        "forward_flop": size.forward_flop,
+        "codec": codec.kind,
+        "payload_nbytes": encoded_nbytes(size.num_parameters + size.num_buffers, codec.kind),
+    }
+
+
+def write_study(folder: Path, study: Study) -> None:
+    """Write what a study is made of, and the scenario as it was given."""
+    about = {
+        "name": study.name,
+        "description": study.description,
+        "points": [point.label for point in study.points],
+        "command": manifest.command(),
+    }
+    (folder / "study.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    (folder / "study.yaml").write_text(study.source.read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def summary_line(folder: Path) -> dict[str, object]:
+    """One row for the terminal: what a run cost and reached."""
+    from simulator.record.measures import summary
+
+    return dict(summary(folder))

@@ -1,0 +1,199 @@
+"""A study from its points to its folder: simulate, compute what is needed, evaluate, write, report."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+from simulator import observations, results
+from simulator.errors import Diverged, ExitCode, MedgossipError
+from simulator.progress import Progress
+from simulator.scenario import Point, Study, digest
+from simulator.simulation import Simulated, simulate
+from simulator.work.executors import Executor, PlanExecutor, PoolExecutor
+from simulator.work.pools import InlinePool, Pool, ProcessPool
+from simulator.work.store import Store, default_root
+
+STORE_LIMIT_NBYTES = 50e9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyResult:
+    """What became of a study. ``lines`` are rows to print: label, status, virtual time, …"""
+
+    folder: Path
+    report: Path | None
+    exit_code: ExitCode
+    lines: list[dict[str, object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRow:
+    """A run's time and traffic, without training."""
+
+    label: str
+    virtual_time_s: float
+    transmissions: int
+    carried_nbytes: int
+    wasted_nbytes: int
+    busiest_link: str
+    busiest_nbytes: int
+    end_reason: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """One point on its way from simulated to written."""
+
+    point: Point
+    run: Simulated | None = None
+    error: MedgossipError | None = None
+    rounds: list[observations.Evaluation] = field(default_factory=list)
+    selected: list[observations.Evaluation] = field(default_factory=list)
+
+    @property
+    def status(self) -> str:
+        """How it ended: ok, failed or diverged."""
+        if self.error is None:
+            return "ok"
+        return "diverged" if isinstance(self.error, Diverged) else "failed"
+
+
+def plan(study: Study) -> list[PlanRow]:
+    """Simulate every point without computing a value."""
+    rows = []
+    for point in study.points:
+        run = simulate(point.label, point.scenario, PlanExecutor(), "plan", lambda _: None)
+        rows.append(plan_row(run))
+    return rows
+
+
+def plan_row(run: Simulated) -> PlanRow:
+    """Time and traffic of a simulated run."""
+    traffic = results.traffic(run.ledger)
+    return PlanRow(
+        label=run.label,
+        virtual_time_s=run.virtual_time_s,
+        end_reason=run.end_reason,
+        warnings=run.warnings,
+        **traffic,
+    )
+
+
+def execute(
+    study: Study, *, out: Path, jobs: int, device: str, store: Path | None, progress: Progress
+) -> StudyResult:
+    """Run every point of a study, write its folder and report.
+
+    A study's folder appears under its name when it is complete; what was trained before an
+    interruption lies in the store, so the same command goes on from there.
+    """
+    from simulator.learning.numerics import numeric_mode, pick_device, setup_process
+
+    start = perf_counter()
+    chosen = pick_device(device)
+    setup_process()
+    precision = study.points[0].scenario.task.precision
+    executor = make_executor(Store(store or default_root()), jobs, chosen)
+    try:
+        progress.stage(f"simulating {len(study.points)} run(s) in virtual time")
+        outcomes = [_simulate(point, executor, numeric_mode(precision, chosen)) for point in study.points]
+        simulated_s = perf_counter() - start
+        _compute(outcomes, executor, progress)
+        progress.stage("writing tables and the report")
+        wall_s = {"simulate": simulated_s, "total": perf_counter() - start}
+        return _write(study, outcomes, executor, out, wall_s)
+    finally:
+        executor.close()
+        progress.close()
+
+
+def make_executor(store: Store, jobs: int, device: str) -> PoolExecutor:
+    """Inline for one job on a CPU, resident processes otherwise."""
+    from simulator.learning.numerics import WORKER_ENVIRONMENT
+
+    pool: Pool
+    pool = InlinePool(store, device) if jobs == 1 else ProcessPool(store, device, jobs, WORKER_ENVIRONMENT)
+    return PoolExecutor(store, pool)
+
+
+def _simulate(point: Point, executor: Executor, mode: str) -> Outcome:
+    outcome = Outcome(point=point)
+    try:
+        outcome.run = simulate(point.label, point.scenario, executor, mode, lambda _: None)
+        outcome.rounds = observations.rounds(outcome.run, executor)
+    except MedgossipError as error:
+        if error.exit_code in {ExitCode.BAD_INPUT, ExitCode.ENVIRONMENT}:
+            raise  # the same for every run that follows: nothing has been lost yet
+        outcome.error = error
+    return outcome
+
+
+def _compute(outcomes: Sequence[Outcome], executor: Executor, progress: Progress) -> None:
+    """Everything that an evaluation needs, then the tests of the selected models."""
+    progress.stage("training and evaluating")
+    shown = [0]
+
+    def tell(task: str, done: int, total: int) -> None:
+        if total != shown[0]:
+            shown[0] = total
+            progress.total(total)
+        progress.advance(task)
+
+    wanted = [one.key for outcome in outcomes for one in outcome.rounds]
+    errors = executor.finish(wanted, tell)
+    for outcome in outcomes:
+        _note_errors(outcome, outcome.rounds, errors)
+        if outcome.error is None and outcome.run is not None:
+            outcome.selected = observations.selected(outcome.run, executor, outcome.rounds)
+    progress.stage("testing the selected models")
+    shown[0] = 0
+    errors = executor.finish([one.key for outcome in outcomes for one in outcome.selected], tell)
+    for outcome in outcomes:
+        _note_errors(outcome, outcome.selected, errors)
+
+
+def _note_errors(
+    outcome: Outcome, evaluations: Sequence[observations.Evaluation], errors: dict[str, MedgossipError]
+) -> None:
+    failed = [errors[one.key] for one in evaluations if one.key in errors]
+    if failed and outcome.error is None:
+        outcome.error = failed[0]
+
+
+def _write(
+    study: Study, outcomes: Sequence[Outcome], executor: PoolExecutor, out: Path, wall_s: dict[str, float]
+) -> StudyResult:
+    """Write into a hidden folder, then give it its name: no reader ever sees half a study."""
+    from simulator import report
+
+    name = f"{study.name}-{_study_digest(study)}"
+    partial, final = out / f".{name}.{os.getpid()}", out / name
+    try:
+        partial.mkdir(parents=True)
+        for outcome in outcomes:
+            results.write_run(partial / outcome.point.label, outcome, executor, wall_s)
+        results.write_study(partial, study)
+        report.build([partial], partial)
+        if final.exists():
+            shutil.rmtree(final)
+        partial.replace(final)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    keys = {key for outcome in outcomes if outcome.run for key in outcome.run.world.keys}
+    executor.store.evict(STORE_LIMIT_NBYTES, keep=keys)
+    codes = [outcome.error.exit_code for outcome in outcomes if outcome.error is not None]
+    code = ExitCode.OK
+    if codes:
+        code = ExitCode.DIVERGED if ExitCode.DIVERGED in codes else ExitCode.SOME_RUNS_FAILED
+    lines = [results.summary_line(final / outcome.point.label) for outcome in outcomes]
+    return StudyResult(folder=final, report=final / "report.html", exit_code=code, lines=lines)
+
+
+def _study_digest(study: Study) -> str:
+    from simulator.work.jobs import digest as digest_of
+
+    return digest_of([digest(point.scenario) for point in study.points])[:8]

@@ -1,0 +1,225 @@
+"""What a scenario may say: the typed form of the YAML file, unknown keys forbidden.
+
+The parts that registries extend (data set, network, algorithm) are unions over the entries found;
+:func:`scenario_model` builds the complete model once per process.
+"""
+
+from functools import cache
+from typing import Annotated, Any, Literal, Union
+
+from pydantic import Field, create_model
+
+from simulator.registry import Settings, registry
+from simulator.units import Bytes, BytesPerSecond, FlopPerSecond, Seconds
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
+
+
+class Seed(Settings):
+    """Two seeds: ``learning`` enters the keys of tasks, ``network`` does not."""
+
+    learning: int = 1
+    network: int = 1
+
+
+class Optimizer(Settings):
+    """The optimizer of local training; its state stays at the site."""
+
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: Positive
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    momentum: Share = 0.0
+    amsgrad: bool = False
+    clip_norm: Positive | None = None
+
+
+class Split(Settings):
+    """Shares of each site's patients; the rest trains."""
+
+    val: Share = 0.15
+    test: Share = 0.25
+    seed: int = 0
+
+
+class Task(Settings):
+    """What is learned: data, network, loss and recipe, the same for all sites."""
+
+    dataset: Any
+    network: Any
+    loss: Literal["dice_ce", "dice", "jaccard_focal", "jaccard_ce"] = "dice_ce"
+    class_weight: tuple[float, ...] | None = None
+    optimizer: Optimizer
+    batch_size: Count
+    patch_size: tuple[Count, ...] | None = None
+    patches_per_case: Count = 1
+    augment: tuple[Literal["flip", "gamma", "noise", "rotate90"], ...] = ("flip",)
+    normalize: Literal["zscore", "none"] = "zscore"
+    split: Split = Split()
+    precision: Literal["fp32", "bf16"] = "fp32"
+    init: Literal["shared", "independent"] = "shared"
+    strict: bool = False
+
+
+class Evaluation(Settings):
+    """What is measured, outside virtual time."""
+
+    every_rounds: Count = 1
+    distances: bool = True
+    overlays: Annotated[int, Field(ge=0, le=8)] = 2
+    empty: Literal["one", "exclude"] = "one"
+    target_dice: Share | None = None
+
+
+class AccessLink(Settings):
+    """A site's line: asymmetric, with one-way latency to the core of the network."""
+
+    up: BytesPerSecond
+    down: BytesPerSecond
+    latency: Seconds
+    jitter: Seconds = 0.0
+    loss: Share = 0.0
+    buffer: Bytes | None = None
+
+
+class Availability(Settings):
+    """When a site computes: daily windows of virtual time, ``"18:00-06:00"``; virtual time starts
+    at ``starts_at`` of day 0."""
+
+    daily: tuple[Annotated[str, Field(pattern=r"^\d\d:\d\d-\d\d:\d\d$")], ...]
+    starts_at: Annotated[str, Field(pattern=r"^\d\d:\d\d$")] = "00:00"
+
+
+class NodeSpec(Settings):
+    """A machine and its line. Exactly one of ``device``, ``speed``, ``seconds_per_item`` says how
+    fast it computes: a name of the device catalogue, sustained FLOP/s of training, or the measured
+    time of one training pass over one slice or volume."""
+
+    device: str | None = None
+    speed: FlopPerSecond | None = None
+    seconds_per_item: Seconds | None = None
+    link: AccessLink
+    availability: Availability | None = None
+
+
+class Site(NodeSpec):
+    """A hospital. ``data`` holds what its data set knows of sites."""
+
+    name: Name
+    data: Any = None
+
+
+class TransportSpec(Settings):
+    """How bytes move: protocol, patience and what happens after a failure in mid-transfer."""
+
+    preset: Literal["tcp-cubic", "tcp-reno", "tcp-bbr", "ideal"] = "tcp-cubic"
+    window: Bytes = 4 * 2**20
+    fairness: Literal["rtt", "equal"] = "rtt"
+    stall_timeout: Seconds = 60.0
+    retries: Annotated[int, Field(ge=0)] = 2
+    backoff: Seconds = 5.0
+    restart: Literal["zero", "offset"] = "zero"
+    message_loss: Share = 0.0
+    control_size: Bytes = 256.0
+
+
+class Codec(Settings):
+    """How a model becomes bytes. ``zstd`` 0 means uncompressed."""
+
+    kind: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
+    zstd: Annotated[int, Field(ge=0, le=19)] = 0
+    plan_ratio: Positive = 1.0
+
+
+class Backbone(Settings):
+    """The core that all routes cross; unlimited unless said otherwise."""
+
+    bandwidth: BytesPerSecond = float("inf")
+    latency: Seconds = 0.0
+
+
+class LinkSpec(Settings):
+    """One link of an explicit graph, both directions; ``down`` is the direction b → a."""
+
+    a: Name
+    b: Name
+    bandwidth: BytesPerSecond
+    bandwidth_back: BytesPerSecond | None = None
+    latency: Seconds
+    loss: Share = 0.0
+    buffer: Bytes | None = None
+
+
+class NetworkSpec(Settings):
+    """Underlay (links and routes) and overlay (who exchanges with whom)."""
+
+    topology: Literal["star-of-access-links", "graph"] = "star-of-access-links"
+    backbone: Backbone = Backbone()
+    links: tuple[LinkSpec, ...] = ()
+    overlay: Literal["complete", "ring"] | tuple[tuple[Name, Name], ...] = "complete"
+    transport: TransportSpec = TransportSpec()
+    codec: Codec = Codec()
+
+
+FAULT_VERBS = ("join", "leave", "crash", "recover", "disconnect", "reconnect")
+
+
+class Fault(Settings):
+    """One line of ``faults``: a verb with its node(s), at an instant, from–to, or drawn.
+
+    ``at`` (with ``for`` to undo it), ``from`` and ``to``, or ``every`` with ``for``; durations or
+    distributions (``exp(6 h)``, ``uniform(1 h, 2 h)``).
+    """
+
+    at: str | None = None
+    from_: str | None = Field(default=None, alias="from")
+    to: str | None = None
+    every: str | None = None
+    for_: str | None = Field(default=None, alias="for")
+    join: Name | tuple[Name, ...] | None = None
+    leave: Name | tuple[Name, ...] | None = None
+    crash: Name | tuple[Name, ...] | None = None
+    recover: Name | tuple[Name, ...] | None = None
+    disconnect: Name | tuple[Name, ...] | None = None
+    reconnect: Name | tuple[Name, ...] | None = None
+
+
+class Stop(Settings):
+    """When a run ends besides the end of all protocols."""
+
+    virtual_time: Seconds | None = None
+
+
+class ScenarioBase(Settings):
+    """A complete scenario, resolved: site generators expanded, one algorithm, no sweep."""
+
+    name: Name
+    description: str = ""
+    seed: Seed = Seed()
+    task: Task
+    sites: Annotated[tuple[Site, ...], Field(min_length=1)]
+    server: NodeSpec | None = None
+    network: NetworkSpec = NetworkSpec()
+    algorithm: Any
+    faults: tuple[Fault, ...] = ()
+    stop: Stop = Stop()
+    evaluation: Evaluation = Evaluation()
+
+
+def _union(group: Any) -> Any:
+    """The registered settings of a group as a union told apart by ``name``."""
+    members = tuple(entry.settings for entry in registry(group).values())
+    return Annotated[Union[members], Field(discriminator="name")]  # noqa: UP007 - built at run time
+
+
+@cache
+def scenario_model() -> type[ScenarioBase]:
+    """Return the complete scenario model over everything that is registered."""
+    task = create_model(
+        "Task", __base__=Task, dataset=(_union("datasets"), ...), network=(_union("networks"), ...)
+    )
+    return create_model(
+        "Scenario", __base__=ScenarioBase, task=(task, ...), algorithm=(_union("algorithms"), ...)
+    )

@@ -1,0 +1,1 @@
+"""Hospitals and the server: protocols under supervision, processors, faults."""

@@ -1,0 +1,148 @@
+"""Faults in virtual time: what the scenario declares, at set times or drawn, each firing recorded.
+
+Every node of every fault draws from a stream of its own, named by the fault's place in the list and
+the node, so another fault or site changes nobody's draws.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from simulator.rng import stream
+from simulator.scenario.schema import FAULT_VERBS, Fault
+from simulator.scenario.times import parse_distribution
+from simulator.sites.world import World
+
+UNDO = {"crash": "recover", "leave": "join", "disconnect": "reconnect"}
+"""What ends a fault that lasts ``for`` a while or ``from``–``to``."""
+
+_STARTS = {"join", "recover"}
+
+
+def verb_of(fault: Fault) -> str:
+    """The one verb of a fault."""
+    return next(verb for verb in FAULT_VERBS if getattr(fault, verb) is not None)
+
+
+def nodes_of(fault: Fault) -> tuple[str, ...]:
+    """The nodes that a fault names."""
+    target = getattr(fault, verb_of(fault))
+    return (target,) if isinstance(target, str) else tuple(target)
+
+
+def describe(fault: Fault) -> str:
+    """The fault as the scenario wrote it, in one line."""
+    fields = fault.model_dump(by_alias=True, exclude_none=True)
+    return "{" + ", ".join(f"{name}: {value}" for name, value in fields.items()) + "}"
+
+
+def absent_at_start(faults: Sequence[Fault]) -> frozenset[str]:
+    """Nodes whose first fault in the list is to join: they are not there when the run begins."""
+    seen: dict[str, str] = {}
+    for fault in faults:
+        for node in nodes_of(fault):
+            seen.setdefault(node, verb_of(fault))
+    return frozenset(node for node, verb in seen.items() if verb == "join")
+
+
+class Injector:
+    """Fires the declared faults; :meth:`finish` adds those that never did."""
+
+    def __init__(self, world: World, faults: Sequence[Fault]) -> None:
+        self._world = world
+        self._faults = faults
+        self._fired: set[tuple[int, str]] = set()
+        self._open: dict[tuple[str, str], float] = {}  # (node, verb) -> since when
+        for index, fault in enumerate(faults):
+            for node in nodes_of(fault):
+                if node in world.nodes:
+                    self._schedule(index, fault, node)
+
+    def _schedule(self, index: int, fault: Fault, node: str) -> None:
+        rng = stream(self._world.network_seed, "fault", index, node)
+        verb = verb_of(fault)
+        if fault.every is not None:
+            self._repeat(index, verb, node, fault, rng)
+        elif fault.from_ is not None:
+            start, end = _draw(fault.from_, rng), _draw(fault.to, rng)
+            self._at(start, lambda: self._fire(index, verb, node), start=verb in _STARTS)
+            self._at(end, lambda: self._fire(index, UNDO[verb], node), start=UNDO[verb] in _STARTS)
+        else:
+            instant = _draw(fault.at, rng)
+            self._at(instant, lambda: self._fire(index, verb, node), start=verb in _STARTS)
+            if fault.for_ is not None:
+                end = instant + _draw(fault.for_, rng)
+                self._at(end, lambda: self._fire(index, UNDO[verb], node), start=UNDO[verb] in _STARTS)
+
+    def _repeat(self, index: int, verb: str, node: str, fault: Fault, rng: np.random.Generator) -> None:
+        """Draw the pause, fire, draw the length, undo, and so on for ever."""
+
+        def begin() -> None:
+            self._fire(index, verb, node)
+            length = _draw(fault.for_, rng)
+            self._at(self._world.env.now + length, end, start=UNDO[verb] in _STARTS)
+
+        def end() -> None:
+            self._fire(index, UNDO[verb], node)
+            self._at(self._world.env.now + _draw(fault.every, rng), begin, start=False)
+
+        self._at(self._world.env.now + _draw(fault.every, rng), begin, start=False)
+
+    def _at(self, time_s: float, action: Callable[[], None], *, start: bool) -> None:
+        """Do ``action`` at an instant; one that brings a node up keeps the run alive until then."""
+        self._world.pending_starts += start
+
+        def happen(_: object) -> None:
+            self._world.pending_starts -= start
+            self._world.changed = True
+            action()
+
+        event = self._world.env.timeout(max(0.0, time_s - self._world.env.now))
+        event.callbacks.append(happen)
+
+    def _fire(self, index: int, verb: str, node: str) -> None:
+        world = self._world
+        if verb in {"disconnect", "reconnect"}:
+            world.network.set_node(node, verb == "reconnect")
+            remark = ""
+        elif verb in {"crash", "leave"}:
+            remark = world.take_down(node, "down" if verb == "crash" else "absent")
+        else:
+            remark = world.bring_up(node)
+        now = float(world.env.now)
+        self._fired.add((index, node))
+        world.observe(node, verb, None, None, None, {"fault": index})
+        text = describe(self._faults[index])
+        world.trace.faults.append((index, text, verb, node, now, "fired", remark or None))
+        if verb in UNDO:
+            self._open.setdefault((node, verb), now)
+        else:
+            begun = next(known for known, undo in UNDO.items() if undo == verb)
+            since = self._open.pop((node, begun), None)
+            if since is not None:
+                world.trace.outages.append((node, begun, since, now))
+
+    def finish(self) -> list[str]:
+        """Close what is still open, list what never fired; return a warning for each of those."""
+        world = self._world
+        now = float(world.env.now)
+        world.trace.outages += [
+            (node, verb, since, now) for (node, verb), since in sorted(self._open.items())
+        ]
+        warnings = []
+        for index, fault in enumerate(self._faults):
+            for node in nodes_of(fault):
+                row = (index, describe(fault), verb_of(fault), node, None)
+                if node not in world.nodes:
+                    reason = f"this algorithm has no {node}"
+                    world.trace.faults.append((*row, "not applicable", reason))
+                elif (index, node) not in self._fired:
+                    reason = f"the run ended at {now:.6g} s"
+                    world.trace.faults.append((*row, "never fired", reason))
+                    warnings.append(f"fault {describe(fault)} never fired for {node}: {reason}")
+        return warnings
+
+
+def _draw(text: str | None, rng: np.random.Generator) -> float:
+    assert text is not None  # the scenario was checked
+    return parse_distribution(text, "duration")(rng)

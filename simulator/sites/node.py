@@ -1,0 +1,255 @@
+"""A node: mailbox, processor, durable state, and the supervision of its protocol.
+
+The protocol is a generator that this module drives itself instead of leaving it to a SimPy process:
+a crash then closes the generator where it stands (an ``Interrupt`` is an ``Exception`` that a
+protocol could swallow), and exceptions reach it unchanged.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import simpy
+
+from simulator.api import Bundle, Learner, Message, ReceiveTimeout, Ref, Role, SiteData, Task, TransferFailed
+from simulator.rng import stream
+from simulator.sites.compute import Processor, extra_flop, flop
+
+if TYPE_CHECKING:
+    from simulator.sites.world import World
+
+STATES = ("absent", "up", "down", "done")
+"""Not joined yet (or left), running, crashed, protocol ended."""
+
+
+class NodeRuntime:
+    """One site or the server in virtual time; implements :class:`simulator.api.Node`."""
+
+    def __init__(
+        self,
+        world: "World",
+        name: str,
+        *,
+        role: Callable[..., Role],
+        processor: Processor,
+        data: SiteData,
+    ) -> None:
+        self._world = world
+        self._role = role
+        self._processor = processor
+        self.name = name
+        self.data = data
+        self.num_cases = data.num_train
+        self.durable: dict[str, Any] = {}
+        self.state = "absent"
+        self.waits_forever = False
+        self._protocol: Role | None = None
+        self._generation = 0  # callbacks of an earlier life, or of an earlier yield, are stale
+        self._mailbox: dict[str, deque[Message]] = {}
+        self._handlers: dict[str, Callable[[Message], None]] = {}
+        self._waiting: tuple[str, simpy.Event] | None = None
+        self._work: list[Any] | None = None  # the row of the work in progress
+        self._busy_until = 0.0
+        self._streams: dict[str, np.random.Generator] = {}
+
+    # -- what the protocol may know ------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """Virtual time in seconds."""
+        return float(self._world.env.now)
+
+    @property
+    def flop_per_s(self) -> float:
+        """Sustained speed."""
+        return self._processor.flop_per_s
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """All configured sites, sorted."""
+        return self._world.sites
+
+    @property
+    def server(self) -> str:
+        """The server's name; empty for methods without one."""
+        return self._world.server
+
+    @property
+    def neighbors_of(self) -> Mapping[str, tuple[str, ...]]:
+        """The overlay: sorted peers of every site."""
+        return self._world.overlay
+
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """This node's neighbors on the overlay; the server has none."""
+        return self._world.overlay.get(self.name, ())
+
+    @property
+    def cases_of(self) -> Mapping[str, int]:
+        """Training cases of every site."""
+        return self._world.cases_of
+
+    @property
+    def learner(self) -> Learner:
+        """The tasks that every site can do on its own."""
+        return self._world.learner
+
+    # -- verbs that take virtual time ----------------------------------------------------------
+
+    def compute(self, task: Task, *refs: Ref, **params: Any) -> simpy.Event:
+        """See :meth:`simulator.api.Node.compute`."""
+        round_ = params.pop("round", None)
+        cost = task.cost(self.data, self._world.model, len(refs), params)
+        work_flop, extra = flop(cost, self._world.model), extra_flop(cost, self._world.model)
+        ref = self._world.submit(task, self.name, refs, params, work_flop)
+        start = max(self.now, self._busy_until)
+        end = self._processor.finish(start, work_flop)
+        self._busy_until = end
+        row = [self.name, task.name, ref.key, round_, start, end, "running", work_flop, extra]
+        self._world.work.append(row)
+        self._work = row
+
+        def done(_: simpy.Event) -> None:
+            if row[6] == "running":
+                row[6] = "done"
+
+        event = self._world.env.timeout(end - self.now, value=ref)
+        event.callbacks.append(done)
+        return event
+
+    def send(self, dst: str, kind: str, ref: Ref | None = None, **header: Any) -> simpy.Event:
+        """See :meth:`simulator.api.Node.send`."""
+        event = self._world.env.event()
+        event.defused = True  # a protocol that does not wait for it has chosen not to know
+        self._world.ship(self, dst, kind, ref, header, event)
+        return event
+
+    def receive(self, kind: str, timeout_s: float | None = None) -> simpy.Event:
+        """See :meth:`simulator.api.Node.receive`."""
+        event = self._world.env.event()
+        event.defused = True
+        box = self._mailbox.get(kind)
+        if box:
+            event.succeed(box.popleft())
+            return event
+        self._waiting = (kind, event)
+        if timeout_s is None:
+            self.waits_forever = self._world.changed = True
+        else:
+            timer = self._world.env.timeout(max(0.0, timeout_s))
+            timer.callbacks.append(lambda _: self._give_up(kind, timeout_s, event))
+        return event
+
+    def sleep(self, seconds: float) -> simpy.Event:
+        """See :meth:`simulator.api.Node.sleep`."""
+        return self._world.env.timeout(max(0.0, seconds))
+
+    # -- verbs that take none ------------------------------------------------------------------
+
+    def post(self, dst: str, kind: str, ref: Ref | None = None, **header: Any) -> None:
+        """See :meth:`simulator.api.Node.post`."""
+        self._world.ship(self, dst, kind, ref, header, None)
+
+    def on(self, kind: str, handler: Callable[[Message], None]) -> None:
+        """See :meth:`simulator.api.Node.on`."""
+        self._handlers[kind] = handler
+
+    def drain(self, kind: str) -> list[Message]:
+        """See :meth:`simulator.api.Node.drain`."""
+        return list(self._mailbox.pop(kind, ()))
+
+    def value(self, ref: Ref) -> Bundle:
+        """See :meth:`simulator.api.Node.value`."""
+        return self._world.value(ref)
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """See :meth:`simulator.api.Node.rng`."""
+        if purpose not in self._streams:
+            self._streams[purpose] = stream(self._world.network_seed, self.name, purpose)
+        return self._streams[purpose]
+
+    def common_rng(self, purpose: str, index: int) -> np.random.Generator:
+        """See :meth:`simulator.api.Node.common_rng`."""
+        return stream(self._world.network_seed, "everyone", purpose, index)
+
+    def record(
+        self,
+        event: str,
+        *,
+        round: int | None = None,
+        model: Ref | None = None,
+        peer: str | None = None,
+        **detail: Any,
+    ) -> None:
+        """See :meth:`simulator.api.Node.record`."""
+        self._world.observe(self.name, event, round, model, peer, detail)
+
+    # -- life cycle, driven by the world and its faults ------------------------------------------
+
+    def start(self) -> None:
+        """Begin the role, with ``durable`` as it was left."""
+        self.state = "up"
+        self._generation += 1
+        self._busy_until = self.now
+        self._protocol = self._role(self, self._world.settings)
+        self._advance(self._generation, None, None)
+
+    def stop(self, state: str) -> None:
+        """Crash or leave: close the protocol where it stands; work in progress and mail are lost."""
+        self._generation += 1
+        if self._protocol is not None:
+            self._protocol.close()
+            self._protocol = None
+        self.state = state
+        self._world.changed = True
+        self._mailbox.clear()
+        self._handlers.clear()
+        self._waiting = None
+        self.waits_forever = False
+        if self._work is not None and self._work[6] == "running":
+            self._work[5], self._work[6] = self.now, "lost"
+
+    def deliver(self, message: Message) -> None:
+        """Put a message into the mailbox, or hand it to the protocol that waits for it."""
+        if self.state != "up":
+            return
+        if message.kind in self._handlers:
+            self._handlers[message.kind](message)
+        elif self._waiting is not None and self._waiting[0] == message.kind:
+            event = self._waiting[1]
+            self._waiting, self.waits_forever = None, False
+            event.succeed(message)
+        else:
+            self._mailbox.setdefault(message.kind, deque()).append(message)
+
+    def _give_up(self, kind: str, timeout_s: float, event: simpy.Event) -> None:
+        if self._waiting is not None and self._waiting[1] is event:
+            self._waiting = None
+            event.fail(ReceiveTimeout(kind, timeout_s))
+
+    def _resume(self, generation: int, event: simpy.Event) -> None:
+        event.defused = True
+        if generation == self._generation:
+            self._advance(generation, event.value if event.ok else None, None if event.ok else event.value)
+
+    def _advance(self, generation: int, value: Any, error: BaseException | None) -> None:
+        """Run the protocol to its next ``yield``."""
+        assert self._protocol is not None
+        self._generation = generation = generation + 1
+        try:
+            event = self._protocol.send(value) if error is None else self._protocol.throw(error)
+        except StopIteration:
+            self._protocol = None
+            self.state = "done"
+            self._world.changed = True
+            self._world.observe(self.name, "ended", None, None, None, {})
+            return
+        except TransferFailed as failure:
+            # the protocol had no answer to a failed transfer: a defect of the algorithm, not of the run
+            raise RuntimeError(
+                f"{self.name}: the protocol let TransferFailed({failure.reason}) escape"
+            ) from failure
+        if event.callbacks is None:
+            raise RuntimeError(f"{self.name}: the protocol yielded an event that has already happened")
+        event.callbacks.append(lambda happened: self._resume(generation, happened))

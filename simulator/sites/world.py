@@ -1,0 +1,218 @@
+"""The world of one run: nodes, network and work joined in virtual time, and how a run ends."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import simpy
+
+from simulator.api import Bundle, Learner, Message, ModelSize, Ref, Settings, SiteData, Task, TransferFailed
+from simulator.codec import TRANSMIT, encoded_nbytes
+from simulator.errors import NoValue
+from simulator.network.transport import Network
+from simulator.record.trace import Observation, Trace
+from simulator.scenario.schema import Codec
+from simulator.sites.node import NodeRuntime
+from simulator.work.executors import Executor
+from simulator.work.jobs import Namer, model_only
+
+
+class World:
+    """Everything that protocols act on. Built by :mod:`simulator.simulation`, run once.
+
+    Args:
+        settings: the algorithm's settings, handed to every role.
+        model: sizes of the network that is trained.
+        control_nbytes: size of a message without a model.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        env: simpy.Environment,
+        network: Network,
+        namer: Namer,
+        executor: Executor,
+        learner: Learner,
+        model: ModelSize,
+        codec: Codec,
+        settings: Settings,
+        data: Mapping[str, SiteData],
+        overlay: Mapping[str, tuple[str, ...]],
+        network_seed: int,
+        control_nbytes: int,
+    ) -> None:
+        self.env = env
+        self.network = network
+        self.learner = learner
+        self.model = model
+        self.settings = settings
+        self.overlay = overlay
+        self.network_seed = network_seed
+        self.sites = tuple(sorted(data))
+        self.cases_of = {name: data[name].num_train for name in self.sites}
+        self.server = ""
+        self.nodes: dict[str, NodeRuntime] = {}
+        self.trace = Trace()
+        self.work: list[list[Any]] = []
+        self.reported: set[str] = set()  # keys of tasks whose meta data belong into the trace
+        self.keys: set[str] = set()
+        self.pending_starts = 0  # joins and recoveries that are still to come
+        self.changed = True  # whether the run may have come to its end
+        self._namer = namer
+        self._executor = executor
+        self._codec = codec
+        self._control_nbytes = control_nbytes
+        self._in_flight = 0
+
+    # -- what nodes ask for -----------------------------------------------------------------------
+
+    def submit(
+        self, task: Task, node: str, refs: tuple[Ref, ...], params: Mapping[str, Any], work_flop: float
+    ) -> Ref:
+        """Name a piece of work and make it known to the executor."""
+        job = self._namer.job(task, node, refs, params, work_flop)
+        self._executor.submit(job)
+        self.keys.add(job.key)
+        if task.reported:
+            self.reported.add(job.key)
+        return Ref(job.key, task.name, node)
+
+    def value(self, ref: Ref) -> Bundle:
+        """The outcome itself; waits in wall time."""
+        return self._executor.value(ref.key)
+
+    def observe(
+        self,
+        node: str,
+        event: str,
+        round_: int | None,
+        model: Ref | None,
+        peer: str | None,
+        detail: dict[str, Any],
+    ) -> None:
+        """Write an event; a model that a site uses from now on is noted for evaluation."""
+        now = float(self.env.now)
+        self.trace.event(now, node, event, round_, peer, detail)
+        if model is not None and round_ is not None:
+            self.trace.observations.append(
+                Observation(None if node == self.server else node, round_, now, model)
+            )
+
+    def _payload(self, ref: Ref) -> tuple[Ref, int]:
+        """What the receiver gets and how many bytes travel for it."""
+        num_values = self.model.num_parameters + self.model.num_buffers
+        nbytes = encoded_nbytes(num_values, self._codec.kind)
+        if self._codec.kind == "fp32" and self._codec.zstd == 0:
+            return model_only(ref), nbytes
+        params = {"kind": self._codec.kind, "zstd": self._codec.zstd}
+        received = self.submit(TRANSMIT, ref.node, (model_only(ref),), params, 0.0)
+        if self._codec.zstd:
+            try:
+                nbytes = int(self._executor.value(received.key).meta["nbytes"])
+            except NoValue:
+                nbytes = round(nbytes * self._codec.plan_ratio)
+        return received, nbytes
+
+    def ship(
+        self,
+        sender: NodeRuntime,
+        dst: str,
+        kind: str,
+        ref: Ref | None,
+        header: Mapping[str, Any],
+        event: simpy.Event | None,
+    ) -> None:
+        """Send a message; ``event``, if any, tells its sender how that ended."""
+        if dst == sender.name or dst not in self.nodes:
+            raise ValueError(f"{sender.name} cannot send to {dst!r}")
+        received, nbytes = (None, self._control_nbytes) if ref is None else self._payload(ref)
+        message = Message(sender.name, kind, received, header)
+        round_ = header.get("round")
+        transfer = self.network.transfer(
+            sender.name, dst, nbytes, kind=kind, round=round_, control=ref is None
+        )
+        self._in_flight += 1
+
+        def ended(outcome: simpy.Event) -> None:
+            outcome.defused = True
+            self._in_flight -= 1
+            self.changed = True
+            if outcome.ok:
+                self.nodes[dst].deliver(message)
+            else:
+                reason = outcome.value.reason
+                self.observe(sender.name, "lost", round_, None, dst, {"kind": kind, "reason": reason})
+            if event is not None:
+                if outcome.ok:
+                    event.succeed()
+                else:
+                    event.fail(TransferFailed(outcome.value.reason))
+
+        transfer.event.callbacks.append(ended)
+
+    # -- running ------------------------------------------------------------------------------------
+
+    def start(self, absent: frozenset[str]) -> None:
+        """Start every role but those of nodes that join later, in sorted order."""
+        for name in sorted(self.nodes):
+            if name in absent:
+                self.network.drop_node(name)
+            else:
+                self.nodes[name].start()
+
+    def run(self, until_s: float | None, progress: Callable[[float], None]) -> str:
+        """Run to the end and say why it is one.
+
+        The run ends when no protocol is left and none will start again, at ``until_s``, or when all
+        that are left wait for messages that nobody can send any more.
+        """
+        steps = 0
+        while True:
+            if self.changed:  # looking at every node after every event would cost more than the events
+                self.changed = False
+                reason = self._end_reason()
+                if reason:
+                    return reason
+            if until_s is not None and self.env.peek() > until_s:
+                self.env.run(until=until_s)
+                return "virtual time of stop reached"
+            self.env.step()
+            steps += 1
+            if steps % 4096 == 0:
+                progress(float(self.env.now))
+
+    def _end_reason(self) -> str:
+        if self.pending_starts:
+            return ""
+        up = [node for node in self.nodes.values() if node.state == "up"]
+        if not up:
+            return "all protocols ended"
+        if self._in_flight or not all(node.waits_forever for node in up):
+            return ""
+        waiting = ", ".join(sorted(node.name for node in up))
+        return f"deadlock: {waiting} wait without a timeout for messages that cannot come"
+
+    # -- what faults do -------------------------------------------------------------------------------
+
+    def bring_up(self, name: str) -> str:
+        """Join or recover; return why nothing happened, or an empty text."""
+        node = self.nodes[name]
+        if node.state == "up":
+            return "was already up"
+        self.network.revive_node(name)
+        if node.state == "done":
+            return "its protocol had ended"
+        node.start()
+        return ""
+
+    def take_down(self, name: str, state: str) -> str:
+        """Crash (``down``) or leave (``absent``); return why nothing happened, or an empty text."""
+        node = self.nodes[name]
+        if node.state in {"down", "absent"}:
+            return "was already down"
+        finished = node.state == "done"
+        if not finished:
+            node.stop(state)
+        self.network.drop_node(name)
+        return "its protocol had ended" if finished else ""

@@ -1,0 +1,108 @@
+"""From a task to a job: a pure function with everything that goes into it, and its key.
+
+The key is a digest of function name and version, parameters, input keys, data, learning seed,
+recipe and numeric mode. It is known before the work is done, so equal work is done once: within a
+run, between runs, between the points of a sweep.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from simulator.api import Ref, Task
+from simulator.registry import DataMeta
+
+MODEL = "#model"
+"""Suffix of an input key: only the model of that outcome is handed in, not its optimizer's state."""
+
+
+def digest(content: Any) -> str:
+    """Return a short digest of JSON-like ``content``; equal for equal content."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One piece of work, complete: a worker needs nothing else but the store.
+
+    ``inputs`` and ``data`` are keys (an input may end in :data:`MODEL`); ``recipe`` is the
+    scenario's ``task`` section as JSON; ``flop`` orders the work, longest first.
+    """
+
+    key: str
+    task: str
+    function: str
+    inputs: tuple[str, ...]
+    data: tuple[str, ...]
+    params: Mapping[str, Any]
+    site: str
+    seed: int
+    recipe: Mapping[str, Any] = field(repr=False)
+    flop: float = 0.0
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Keys that must be in the store before this job can run."""
+        return tuple(key.removesuffix(MODEL) for key in self.inputs) + self.data
+
+    def describe(self) -> str:
+        """What it takes to run this job again, in one line, for error messages."""
+        return f"{self.function} key={self.key} site={self.site} seed={self.seed} params={dict(self.params)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Namer:
+    """Names the work of one scenario.
+
+    Args:
+        recipe: the scenario's ``task`` section as JSON.
+        meta: what the data set says of its cases.
+        mode: the numeric mode (versions, precision, device) that decides bits.
+        seed: the learning seed.
+        prepared: key of the prepared cases of each site.
+    """
+
+    recipe: Mapping[str, Any]
+    meta: DataMeta
+    mode: str
+    seed: int
+    prepared: Mapping[str, str]
+
+    def job(
+        self, task: Task, site: str, refs: tuple[Ref, ...], params: Mapping[str, Any], flop: float
+    ) -> Job:
+        """Return the job of ``task`` at ``site``; its key holds all that can change its bits."""
+        data = {
+            "none": (),
+            "own": (self.prepared.get(site, ""),),
+            "all": tuple(self.prepared[name] for name in sorted(self.prepared)),
+        }[task.data]
+        inputs = tuple(ref.key for ref in refs)
+        # the root of a data set on disk may move; what lies there is named by the prepared cases
+        unkeyed = {"dataset", "strict"}
+        recipe = {name: value for name, value in self.recipe.items() if name not in unkeyed}
+        key = digest(
+            {
+                "task": [task.name, task.function, task.version],
+                "inputs": inputs,
+                "data": data,
+                "params": params,
+                "owner": {"no": None, "run": self.seed, "site": [self.seed, site]}[task.seeded],
+                "recipe": recipe,
+                "meta": [self.meta.channels, self.meta.structures, self.meta.spatial_dims],
+                "mode": self.mode,
+            }
+        )
+        return Job(
+            key=key, task=task.name, function=task.function, inputs=inputs, data=data,
+            params=params, site=site, seed=self.seed, recipe=self.recipe, flop=flop,
+        )  # fmt: skip
+
+
+def model_only(ref: Ref) -> Ref:
+    """Return the reference to the model of an outcome, as it travels between sites."""
+    key = ref.key if ref.key.endswith(MODEL) else ref.key + MODEL
+    return Ref(key, ref.task, ref.node)

@@ -1,0 +1,132 @@
+"""Pools of workers that take one job each: this process, or resident processes."""
+
+import multiprocessing
+import os
+from collections.abc import Mapping
+from multiprocessing.connection import Connection, wait
+from typing import Any, Protocol
+
+from simulator.work.jobs import Job
+from simulator.work.store import Store
+from simulator.work.worker import Bench, Outcome, serve
+
+
+class Pool(Protocol):
+    """Workers that take one job each."""
+
+    def idle(self) -> list[int]:
+        """Workers without a job."""
+
+    def busy(self) -> bool:
+        """Whether any job has been started and not returned by :meth:`wait`."""
+
+    def start(self, worker: int, job: Job) -> None:
+        """Hand a job to an idle worker."""
+
+    def wait(self) -> list[tuple[int, Job, Outcome | None]]:
+        """Wait for at least one job to end; None instead of an outcome: its worker died."""
+
+    def close(self) -> None:
+        """End all workers."""
+
+
+class InlinePool:
+    """One worker: this process."""
+
+    def __init__(self, store: Store, device: str) -> None:
+        self._bench = Bench(store, device)
+        self._done: list[tuple[int, Job, Outcome | None]] = []
+
+    def idle(self) -> list[int]:
+        """Worker 0, unless its outcome was not yet taken."""
+        return [] if self._done else [0]
+
+    def busy(self) -> bool:
+        """Whether an outcome waits to be taken."""
+        return bool(self._done)
+
+    def start(self, worker: int, job: Job) -> None:
+        """Run the job here and now."""
+        self._done.append((worker, job, self._bench.run(job)))
+
+    def wait(self) -> list[tuple[int, Job, Outcome | None]]:
+        """Return what has ended."""
+        done, self._done = self._done, []
+        return done
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class ProcessPool:
+    """Resident worker processes, one torch thread each; results travel through the store."""
+
+    def __init__(self, store: Store, device: str, num_workers: int, environment: Mapping[str, str]) -> None:
+        self._root, self._device, self._environment = store.root, device, dict(environment)
+        self._processes: dict[int, Any] = {}
+        self._connections: dict[int, Connection] = {}
+        self._jobs: dict[int, Job] = {}
+        for worker in range(num_workers):
+            self._spawn(worker)
+
+    def _spawn(self, worker: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        saved = {name: os.environ.get(name) for name in self._environment}
+        os.environ.update(self._environment)  # read by the C library before Python starts there
+        try:
+            process = context.Process(target=serve, args=(theirs, self._root, self._device), daemon=True)
+            process.start()
+        finally:
+            for name, old in saved.items():
+                if old is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = old
+        theirs.close()
+        self._processes[worker], self._connections[worker] = process, ours
+
+    def idle(self) -> list[int]:
+        """Workers without a job, in order."""
+        return [worker for worker in self._processes if worker not in self._jobs]
+
+    def busy(self) -> bool:
+        """Whether any worker has a job."""
+        return bool(self._jobs)
+
+    def start(self, worker: int, job: Job) -> None:
+        """Send the job to its worker."""
+        self._jobs[worker] = job
+        try:
+            self._connections[worker].send(job)
+        except BrokenPipeError:
+            return  # it died while idle; wait() finds that out
+
+    def wait(self) -> list[tuple[int, Job, Outcome | None]]:
+        """Wait for outcomes; a worker that died is replaced."""
+        by_connection = {self._connections[worker]: worker for worker in self._jobs}
+        done: list[tuple[int, Job, Outcome | None]] = []
+        for ready in wait(list(by_connection)):
+            worker = by_connection[ready]  # type: ignore[index]
+            job = self._jobs.pop(worker)
+            try:
+                done.append((worker, job, self._connections[worker].recv()))
+            except (EOFError, ConnectionResetError):
+                self._processes[worker].join()
+                self._connections[worker].close()
+                self._spawn(worker)
+                done.append((worker, job, None))
+        return done
+
+    def close(self) -> None:
+        """Ask idle workers to end and stop busy ones."""
+        for worker, process in self._processes.items():
+            if worker in self._jobs:
+                process.terminate()
+            else:
+                try:
+                    self._connections[worker].send(None)
+                except BrokenPipeError:
+                    process.terminate()
+            process.join()
+            self._connections[worker].close()

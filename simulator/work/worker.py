@@ -1,0 +1,130 @@
+"""Where jobs run: in this process or in resident workers, with networks and inputs kept at hand."""
+
+import importlib
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from simulator.api import Bundle
+from simulator.errors import Diverged, MedgossipError, TaskFailed
+from simulator.work.jobs import MODEL, Job
+from simulator.work.store import Store
+
+_CACHE_NBYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a job: its meta data, or the error that stopped it."""
+
+    key: str
+    seconds: float
+    nbytes: int
+    error: MedgossipError | None = None
+
+
+class Bench:
+    """Runs jobs one after another; recent results stay in memory, all results go to the store."""
+
+    def __init__(self, store: Store, device: str) -> None:
+        self.store = store
+        self.device = device
+        self._recent: OrderedDict[str, Bundle] = OrderedDict()
+        self._recent_nbytes = 0
+
+    def value(self, key: str) -> Bundle:
+        """The result of ``key``, or its model alone where the key says so.
+
+        Raises:
+            TaskFailed: it is not in the store although it should be.
+        """
+        whole = key.removesuffix(MODEL)
+        bundle = self._recent.get(whole)
+        if bundle is None:
+            bundle = self.store.get(whole)
+            if bundle is None:
+                raise TaskFailed("reading an input", "the store", f"{whole} is gone or damaged")
+            self._keep(whole, bundle)
+        else:
+            self._recent.move_to_end(whole)
+        if key == whole:
+            return bundle
+        arrays = {
+            name: bundle.arrays[name] for name in ("model", "buffers", "counters") if name in bundle.arrays
+        }
+        return Bundle(arrays=arrays)
+
+    def _keep(self, key: str, bundle: Bundle) -> None:
+        self._recent[key] = bundle
+        self._recent_nbytes += sum(array.nbytes for array in bundle.arrays.values())
+        while self._recent_nbytes > _CACHE_NBYTES and len(self._recent) > 1:
+            _, old = self._recent.popitem(last=False)
+            self._recent_nbytes -= sum(array.nbytes for array in old.arrays.values())
+
+    def run(self, job: Job) -> Outcome:
+        """Do the work, keep the result. Errors are returned, so that one bad job ends one run only."""
+        # imported here: a plan, and the process that only schedules, never need torch
+        from simulator.learning.context import Context
+
+        start = perf_counter()
+        try:
+            context = Context(
+                dict(job.recipe),
+                job.site,
+                job.seed,
+                lambda: [self.value(key) for key in job.data],
+                self.device,
+            )
+            inputs = [self.value(key) for key in job.inputs]
+            bundle = resolve(job.function)(context, *inputs, **job.params)
+            nbytes = self.store.put(job.key, bundle)
+        except Diverged as error:
+            task, site, _ = error.args
+            return _failed(job, start, Diverged(task, site, job.describe()))
+        except MedgossipError as error:
+            return _failed(job, start, error)
+        except Exception as error:  # a task is foreign code: its run reports this and ends
+            reason = f"{type(error).__name__}: {error}; recipe: {job.describe()}"
+            return _failed(job, start, TaskFailed(job.task, job.site, reason))
+        self._keep(job.key, bundle)
+        return Outcome(key=job.key, seconds=perf_counter() - start, nbytes=nbytes)
+
+
+def _failed(job: Job, start: float, error: MedgossipError) -> Outcome:
+    return Outcome(key=job.key, seconds=perf_counter() - start, nbytes=0, error=error)
+
+
+def resolve(function: str) -> Callable[..., Bundle]:
+    """Import what ``"module:function"`` names."""
+    module, _, name = function.partition(":")
+    found: Any = getattr(importlib.import_module(module), name)
+    return found  # type: ignore[no-any-return]
+
+
+def serve(connection: Connection, root: Path, device: str) -> None:
+    """The main loop of a resident worker: a job comes in, an outcome goes out, None ends it."""
+    import signal
+
+    from simulator.learning.numerics import setup_process
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    setup_process()
+    bench = Bench(Store(root), device)
+    parent = os.getppid()
+    while True:
+        # a parent that was killed closes its end; poll so that an orphan never waits for ever
+        while not connection.poll(5.0):
+            if os.getppid() != parent:
+                return
+        try:
+            job = connection.recv()
+        except EOFError:
+            return
+        if job is None:
+            return
+        connection.send(bench.run(job))

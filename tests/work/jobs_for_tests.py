@@ -1,0 +1,35 @@
+"""Task functions for tests of executors; they need no torch."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from simulator.api import Bundle
+from simulator.errors import Diverged
+
+
+def add(ctx, *inputs, value):
+    total = sum((bundle.arrays["model"] for bundle in inputs), np.zeros(3, dtype=np.float32))
+    return Bundle(arrays={"model": total + np.float32(value)}, meta={"pid": os.getpid()})
+
+
+def fail(ctx, *inputs, **params):
+    raise ZeroDivisionError("no such luck")
+
+
+def diverge(ctx, *inputs, **params):
+    raise Diverged("train", "north", "")
+
+
+def die_once(ctx, *inputs, marker):
+    if not Path(marker).exists():
+        Path(marker).touch()
+        os._exit(9)
+    return add(ctx, *inputs, value=1)
+
+
+def slow(ctx, *inputs, value):
+    time.sleep(0.2)
+    return add(ctx, *inputs, value=value)

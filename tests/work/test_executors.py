@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+
+from simulator.errors import Diverged, NoValue, TaskFailed
+from simulator.work.executors import PlanExecutor, PoolExecutor
+from simulator.work.jobs import MODEL, Job
+from simulator.work.pools import InlinePool, ProcessPool
+from simulator.work.store import Store
+
+
+def job(name, *inputs, function="add", flop=1.0, **params):
+    return Job(
+        key=name,
+        task=function,
+        function=f"tests.work.jobs_for_tests:{function}",
+        inputs=inputs,
+        data=(),
+        params=params or {"value": 1},
+        site=name[0],
+        seed=1,
+        recipe={},
+        flop=flop,
+    )
+
+
+@pytest.fixture(params=["inline", "processes"])
+def executor(request, tmp_path):
+    store = Store(tmp_path / "store")
+    pool = InlinePool(store, "cpu") if request.param == "inline" else ProcessPool(store, "cpu", 2, {})
+    executor = PoolExecutor(store, pool)
+    yield executor
+    executor.close()
+
+
+def quiet(*_):
+    pass
+
+
+def test_only_the_ancestors_of_what_is_wanted_are_computed_once(executor):
+    for one in [job("a0"), job("b0", "a0"), job("c0", "a0", "b0"), job("unused", "c0")]:
+        executor.submit(one)
+    assert executor.finish(["c0", "b0"], quiet) == {}
+    # a = 1, b = a + 1 = 2, c = a + b + 1 = 4
+    assert np.array_equal(executor.value("c0").arrays["model"], np.full(3, 4, dtype=np.float32))
+    assert executor.tally.executed == {"add": 3}
+    assert "unused" not in executor.store
+
+
+def test_a_second_executor_reuses_everything(executor):
+    executor.submit(job("a0"))
+    executor.value("a0")
+    again = PoolExecutor(executor.store, InlinePool(executor.store, "cpu"))
+    again.submit(job("a0"))
+    again.value("a0")
+    assert (dict(again.tally.executed), dict(again.tally.reused)) == ({}, {"add": 1})
+
+
+def test_a_failure_fails_its_descendants_and_nothing_else(executor):
+    bad = job("b0", "a0", function="fail")
+    for one in [job("a0"), bad, job("c0", "b0"), job("d0", "c0", "a0"), job("e0", "a0")]:
+        executor.submit(one)
+    errors = executor.finish(["d0", "e0"], quiet)
+    assert set(errors) == {"d0"}
+    assert isinstance(errors["d0"], TaskFailed)
+    assert "ZeroDivisionError: no such luck" in str(errors["d0"])
+    assert "key=b0" in str(errors["d0"])
+    assert "e0" in executor.store
+    # known to have failed: not tried again, also for users submitted later
+    executor.submit(job("f0", "d0"))
+    assert set(executor.finish(["f0"], quiet)) == {"f0"}
+
+
+def test_divergence_names_the_recipe(executor):
+    executor.submit(job("a0", function="diverge"))
+    errors = executor.finish(["a0"], quiet)
+    assert isinstance(errors["a0"], Diverged)
+    assert "key=a0" in str(errors["a0"])
+
+
+def test_the_model_alone_is_handed_in_where_the_key_says_so(executor):
+    for one in [job("a0"), job("b0", "a0" + MODEL)]:
+        executor.submit(one)
+    assert np.array_equal(executor.value("b0").arrays["model"], np.full(3, 2, dtype=np.float32))
+
+
+def test_a_dead_worker_costs_its_task_not_the_run(tmp_path):
+    store = Store(tmp_path / "store")
+    executor = PoolExecutor(store, ProcessPool(store, "cpu", 2, {}))
+    executor.submit(job("a0", function="die_once", marker=str(tmp_path / "marker")))
+    executor.submit(job("b0", "a0"))
+    try:
+        assert executor.finish(["b0"], quiet) == {}
+    finally:
+        executor.close()
+    assert executor.tally.executed == {"die_once": 1, "add": 1}
+
+
+def test_two_workers_share_independent_work(tmp_path):
+    store = Store(tmp_path / "store")
+    executor = PoolExecutor(store, ProcessPool(store, "cpu", 2, {}))
+    names = [f"{letter}0" for letter in "abcd"]
+    for name in names:
+        executor.submit(job(name, function="slow", value=1))
+    seen = []
+    try:
+        executor.finish(names, lambda task, done, total: seen.append((done, total)))
+        assert len({executor.value(name).meta["pid"] for name in names}) == 2
+    finally:
+        executor.close()
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_a_plan_has_no_values():
+    executor = PlanExecutor()
+    executor.submit(job("a0"))
+    with pytest.raises(NoValue, match="outcome of add"):
+        executor.value("a0")
