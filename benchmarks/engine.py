@@ -30,7 +30,7 @@ def plan(algorithm: str, num_sites: int, rounds: int) -> tuple[float, int]:
     point = load_study(SCENARIO, overrides).points[0]
     start = perf_counter()
     run = simulate(point.label, point.scenario, PlanExecutor(), "plan", lambda _: None)
-    return perf_counter() - start, len(run.ledger.transfers)
+    return perf_counter() - start, len(run.ledger.rows("transfers"))
 
 
 def main() -> None:

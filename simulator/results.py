@@ -28,13 +28,13 @@ Row = tuple[Any, ...]
 def traffic(ledger: Ledger) -> dict[str, Any]:
     """Sums over a run's transfers: the columns of a plan."""
     column = {name: place for place, name in enumerate(TABLES["transfers"])}
-    models = [row for row in ledger.transfers if not row[column["control"]]]
-    carried = sum(row[column["carried_nbytes"]] for row in ledger.transfers)
+    models = [row for row in ledger.rows("transfers") if not row[column["control"]]]
+    carried = sum(row[column["carried_nbytes"]] for row in ledger.rows("transfers"))
     wasted = sum(
-        row[column["carried_nbytes"]] for row in ledger.transfers if row[column["status"]] == "failed"
+        row[column["carried_nbytes"]] for row in ledger.rows("transfers") if row[column["status"]] == "failed"
     )
     place = list(TABLES["links"]).index("carried_nbytes")
-    busiest = max(ledger.links, key=lambda row: row[place], default=None)
+    busiest = max(ledger.rows("links"), key=lambda row: row[place], default=None)
     return {
         "transmissions": len(models),
         "carried_nbytes": carried,
@@ -86,8 +86,8 @@ def _tables(
     return {
         "events": [*trace.events, *_reported(outcome, executor)],
         "work": [tuple(row) for row in run.world.work],
-        "transfers": run.ledger.transfers,
-        "links": run.ledger.links,
+        "transfers": run.ledger.rows("transfers"),
+        "links": run.ledger.rows("links"),
         "outages": trace.outages,
         "metrics": metrics,
         "sites": _sites(run),

@@ -8,7 +8,7 @@ import math
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AllowInfNan, BeforeValidator, PlainSerializer, WithJsonSchema
 
 _DECIMAL = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
 _BINARY = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
@@ -26,6 +26,7 @@ UNITS: dict[str, dict[str, float]] = {
 }
 """Factors to the unit used inside, by dimension and unit."""
 
+_UNLIMITED = {"rate", "speed"}
 _EXAMPLE = {"duration": "ms", "size": "MB", "rate": "Mbit/s", "speed": "TFLOP/s", "length": "mm"}
 _QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\s\d].*?)?\s*")
 
@@ -39,7 +40,7 @@ def parse(text: object, dimension: str) -> float:
     example = _EXAMPLE[dimension]
     if isinstance(text, bool) or not isinstance(text, str | int | float):
         raise ValueError(f'expected a {dimension} such as "20 {example}", found {text!r}')
-    if text == "unlimited" and dimension in {"rate", "speed"}:
+    if text == "unlimited" and dimension in _UNLIMITED:
         return math.inf
     match = _QUANTITY.fullmatch(str(text))
     if match is None:
@@ -84,6 +85,7 @@ def _quantity(dimension: str) -> tuple[Any, ...]:
 
     schema = {"type": "string", "description": f'a {dimension} with its unit, "20 {_EXAMPLE[dimension]}"'}
     return (
+        AllowInfNan(dimension in _UNLIMITED),
         BeforeValidator(read),
         PlainSerializer(write, return_type=str, when_used="json"),
         WithJsonSchema(schema),

@@ -82,7 +82,8 @@ def draw_window(
 
     Class-balanced: with equal probability anywhere, or centered on a voxel of one of the
     structures; a structure that the item lacks means anywhere. The window is moved inside the item.
-    Five draws are spent whatever comes out, so that one item's content moves no other's window.
+    The same number of draws is spent whatever comes out, so one item's content moves no other's
+    window.
     """
     shape = case.images.shape[2:]
     draws = rng.random(2 + len(shape))

@@ -38,19 +38,18 @@ class Pupil:
 
 
 def forward(module: nn.Module, images: Tensor, divisor: int, precision: str) -> Output:
-    """Return a network's output at the size of ``images``, padded with zeros in between as needed."""
+    """Return a network's output as float32 at the size of ``images``, which are padded with zeros
+    on the way in where the network needs it."""
     shape = images.shape[2:]
     missing = [-edge % divisor for edge in shape]
     if any(missing):
         images = F.pad(images, [margin for edge in reversed(missing) for margin in (0, edge)])
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
         output: Output = module(images)
-    if not any(missing):
-        return output
     inside = (..., *(slice(edge) for edge in shape))
     if isinstance(output, Tensor):
-        return output[inside]
-    return [output[0][inside], *output[1:]]
+        return output[inside].float()
+    return [output[0][inside].float(), *(logits.float() for logits in output[1:])]
 
 
 def train_one(
@@ -130,7 +129,7 @@ class _Pair:
     def step_together(self, batch: Batch) -> Tensor:
         """One forward each, one backward over the sum, one optimizer step for both."""
         outputs = [_run(self.ctx, pupil, batch) for pupil in (self.own, self.other)]
-        logits = [main_head(output).float() for output in outputs]
+        logits = [main_head(output) for output in outputs]
         supervised = [self.ctx.loss.train(output, batch.labels) for output in outputs]
         mutual = [
             self.coupling(logits[0], logits[1].detach(), batch.labels),
@@ -144,10 +143,10 @@ class _Pair:
         output = _run(self.ctx, self.other, batch)
         own_output = _run(self.ctx, self.own, batch)
         first = self.ctx.loss.train(own_output, batch.labels)
-        logits, own_logits = main_head(output).float(), main_head(own_output).float()
+        logits, own_logits = main_head(output), main_head(own_output)
         self._update(first + self.coupling(own_logits, logits.detach(), batch.labels), self.own)
         with torch.no_grad():
-            own_logits = main_head(_run(self.ctx, self.own, batch)).float()
+            own_logits = main_head(_run(self.ctx, self.own, batch))
         second = self.ctx.loss.train(output, batch.labels)
         self._update(second + self.coupling(logits, own_logits, batch.labels), self.other)
         return torch.stack([first, second]).detach()

@@ -42,6 +42,7 @@ class Agenda:
         self._count = 0
         self._version = 0
         self._armed_s = inf
+        self._tidy_from = 1024
 
     def at(self, at_s: float, action: Callable[[Any], None], item: object) -> Timer:
         """Have ``action(item)`` called at ``at_s``, now at the earliest."""
@@ -90,13 +91,10 @@ class Agenda:
             self._arm(self._heap[0][0])
 
     def _tidy(self) -> None:
-        """Drop canceled timers at the head, and all of them where they fill the heap."""
-        if self._count > 4 * len(self._heap) + 4096:
+        """Drop canceled timers: at the head, and everywhere once the heap has doubled."""
+        if len(self._heap) > self._tidy_from:
             self._heap = [entry for entry in self._heap if entry[2].live]
             heapq.heapify(self._heap)
-            self._count_base()
+            self._tidy_from = max(1024, 2 * len(self._heap))
         while self._heap and not self._heap[0][2].live:
             heapq.heappop(self._heap)
-
-    def _count_base(self) -> None:
-        ...

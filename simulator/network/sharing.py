@@ -14,7 +14,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-Item = TypeVar("Item", bound=Hashable)
+Flow = TypeVar("Flow", bound=Hashable)
+Link = TypeVar("Link", bound=Hashable)
 
 VECTORIZED_FROM = 200
 """Number of flows from which NumPy beats the loop below."""
@@ -135,15 +136,19 @@ def _least(
 
 
 def component(
-    seeds: Iterable[Item],
-    neighbors: Callable[[Item], Iterable[Item]],
-) -> set[Item]:
-    """Return everything that can be reached from ``seeds``."""
-    found = set(seeds)
+    flows: Iterable[Flow],
+    links_of: Callable[[Flow], Iterable[Link]],
+    flows_on: Callable[[Link], Iterable[Flow]],
+) -> set[Flow]:
+    """Return all flows that can be reached from ``flows`` by way of links, breadth first."""
+    found = set(flows)
+    crossed: set[Link] = set()
     frontier = list(found)
-    while frontier:
-        for item in neighbors(frontier.pop()):
-            if item not in found:
-                found.add(item)
-                frontier.append(item)
+    for flow in frontier:  # grows while it is walked
+        for link in links_of(flow):
+            if link not in crossed:
+                crossed.add(link)
+                fresh = [other for other in flows_on(link) if other not in found]
+                found.update(fresh)
+                frontier += fresh
     return found

@@ -36,7 +36,9 @@ def write_table(folder: Path, name: str, rows: Sequence[tuple[Any, ...]]) -> Pat
     schema = columns_of(name)
     for number, row in enumerate(rows):
         if len(row) != len(schema):
-            raise ValueError(f"{name} row {number}: {len(row)} values for {len(schema)} columns {list(schema)}")
+            raise ValueError(
+                f"{name} row {number}: {len(row)} values for {len(schema)} columns {list(schema)}"
+            )
     values = list(zip(*rows, strict=True)) or [()] * len(schema)
     frame = pl.DataFrame(
         [_series(f"{name}.{c}", v, t).alias(c) for (c, t), v in zip(schema.items(), values, strict=True)]
@@ -51,9 +53,9 @@ def write_table(folder: Path, name: str, rows: Sequence[tuple[Any, ...]]) -> Pat
 
 def _series(place: str, values: Sequence[Any], dtype: type[pl.DataType]) -> pl.Series:
     """One column; Polars alone would read 1.5 or True as the integer 1."""
-    allowed = {pl.Int64: Integral, pl.Float64: Real, pl.String: str, pl.Boolean: (bool, np.bool_)}[dtype]
+    kinds: dict[type[pl.DataType], Any] = {pl.Int64: Integral, pl.Float64: Real, pl.String: str, pl.Boolean: (bool, np.bool_)}
     for number, value in enumerate(values):
-        wrong = value is not None and not isinstance(value, allowed)
+        wrong = value is not None and not isinstance(value, kinds[dtype])
         if wrong or (isinstance(value, bool) and dtype != pl.Boolean):
             raise TypeError(f"{place} row {number}: {value!r} is not {dtype.__name__}")
     return pl.Series(place, values, dtype=dtype, strict=False)

@@ -119,7 +119,7 @@ class _Composer:
     def _error(self, event: Any, message: str) -> ScenarioError:
         return ScenarioError(f"{self._at(event.start_mark)}: {message}")
 
-    def _value(self, event: NodeEvent, depth: int) -> Located:
+    def _value(self, event: Any, depth: int) -> Located:
         if isinstance(event, AliasEvent):
             return self._alias(event, depth)
         if depth > MAX_DEPTH:

@@ -7,15 +7,32 @@ The parts that registries extend (data set, network, algorithm) are unions over 
 from functools import cache
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import Field, create_model
+from pydantic import BeforeValidator, Field, WithJsonSchema, create_model
 
-from simulator.registry import Settings, registry
+from simulator.errors import SetupError
+from simulator.registry import Group, Settings, registry
+from simulator.scenario.times import parse_distribution
 from simulator.units import Bytes, BytesPerSecond, FlopPerSecond, Seconds
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
+
+
+def _read_moment(value: object) -> str:
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise ValueError(f'expected a duration such as "2 h" or "exp(6 h)", found {value!r}')
+    parse_distribution(str(value), "duration")
+    return str(value)
+
+
+Moment = Annotated[
+    str,
+    BeforeValidator(_read_moment),
+    WithJsonSchema({"type": "string", "description": 'a duration "2 h" or a distribution "exp(6 h)"'}),
+]
+"""An instant or a duration of a fault, constant or drawn, as written."""
 
 
 class Seed(Settings):
@@ -36,14 +53,6 @@ class Optimizer(Settings):
     clip_norm: Positive | None = None
 
 
-class Split(Settings):
-    """Shares of each site's patients; the rest trains."""
-
-    val: Share = 0.15
-    test: Share = 0.25
-    seed: int = 0
-
-
 class Task(Settings):
     """What is learned: data, network, loss and recipe, the same for all sites."""
 
@@ -57,7 +66,6 @@ class Task(Settings):
     patches_per_case: Count = 1
     augment: tuple[Literal["flip", "gamma", "noise", "rotate90"], ...] = ("flip",)
     normalize: Literal["zscore", "none"] = "zscore"
-    split: Split = Split()
     precision: Literal["fp32", "bf16"] = "fp32"
     init: Literal["shared", "independent"] = "shared"
     strict: bool = False
@@ -86,7 +94,8 @@ class AccessLink(Settings):
 
 class Availability(Settings):
     """When a site computes: daily windows of virtual time, ``"18:00-06:00"``; virtual time starts
-    at ``starts_at`` of day 0."""
+    at ``starts_at`` of day 0.
+    """
 
     daily: tuple[Annotated[str, Field(pattern=r"^\d\d:\d\d-\d\d:\d\d$")], ...]
     starts_at: Annotated[str, Field(pattern=r"^\d\d:\d\d$")] = "00:00"
@@ -95,7 +104,8 @@ class Availability(Settings):
 class NodeSpec(Settings):
     """A machine and its line. Exactly one of ``device``, ``speed``, ``seconds_per_item`` says how
     fast it computes: a name of the device catalogue, sustained FLOP/s of training, or the measured
-    time of one training pass over one slice or volume."""
+    time of one training pass over one slice or volume.
+    """
 
     device: str | None = None
     speed: FlopPerSecond | None = None
@@ -173,11 +183,11 @@ class Fault(Settings):
     distributions (``exp(6 h)``, ``uniform(1 h, 2 h)``).
     """
 
-    at: str | None = None
-    from_: str | None = Field(default=None, alias="from")
-    to: str | None = None
-    every: str | None = None
-    for_: str | None = Field(default=None, alias="for")
+    at: Moment | None = None
+    from_: Moment | None = Field(default=None, alias="from")
+    to: Moment | None = None
+    every: Moment | None = None
+    for_: Moment | None = Field(default=None, alias="for")
     join: Name | tuple[Name, ...] | None = None
     leave: Name | tuple[Name, ...] | None = None
     crash: Name | tuple[Name, ...] | None = None
@@ -208,9 +218,13 @@ class ScenarioBase(Settings):
     evaluation: Evaluation = Evaluation()
 
 
-def _union(group: Any) -> Any:
-    """The registered settings of a group as a union told apart by ``name``."""
+def _union(group: Group) -> Any:
+    """The registered settings of a group, told apart by ``name``."""
     members = tuple(entry.settings for entry in registry(group).values())
+    if not members:
+        raise SetupError(f"no {group} are registered; install medgossip again, its entry points are missing")
+    if len(members) == 1:
+        return members[0]
     return Annotated[Union[members], Field(discriminator="name")]  # noqa: UP007 - built at run time
 
 

@@ -75,6 +75,13 @@ class Warp:
             found.append(place)
         return np.stack(found)
 
+    def inverse(self, place: Array) -> Array:
+        """Return the point ``(3,)`` of the patient that lies at ``place`` of the template, to 0.1 mm."""
+        point = place.reshape(3, 1)
+        for _ in range(8):
+            point = point - (self.at(point) - place.reshape(3, 1))
+        return point[:, 0]
+
 
 def draw_warp(rng: np.random.Generator) -> Warp:
     """Draw a patient: size ±2.5 % per axis, tilt ±2.5°, bends of 2.5 mm and 0.8 mm (deviations)."""
@@ -139,7 +146,5 @@ def grid(
     pixel_mm = field_mm / num_pixels
     line = (np.arange(num_pixels) - (num_pixels - 1) / 2) * pixel_mm
     right, down = shift_mm
-    mesh = np.meshgrid(
-        heights_mm, CENTER_MM[1] - line - down, CENTER_MM[2] + line + right, indexing="ij"
-    )
+    mesh = np.meshgrid(heights_mm, CENTER_MM[1] - line - down, CENTER_MM[2] + line + right, indexing="ij")
     return np.stack(mesh).astype(np.float32)

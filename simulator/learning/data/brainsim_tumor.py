@@ -4,8 +4,7 @@ Everything is a *depth*: how far inside a boundary a point lies, in about mm, ne
 masks, soft edges, and outlines drawn too wide or too narrow come from the same three numbers.
 """
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,7 +35,8 @@ class Lesion:
     axes: Array  # (3, 3), turns and stretches
     radius_mm: float
     core_share: float  # radius of the core, relative
-    dead_share: float  # radius of the dead part, relative to the core's; 0: none
+    dead_share: float  # radius of the dead part, relative to the core's
+    enhancing: bool  # False: a tumor of low grade, whose core has no enhancing rim
     coarse: tuple[Waves, Waves, Waves]
     fine: tuple[Waves, Waves, Waves]
 
@@ -57,6 +57,7 @@ class Lesion:
             for share, coarse, fine in zip(shares, self.coarse, self.fine, strict=True)
         )
         whole = whole - np.float32(0.25 * self.radius_mm) * (1 - white)
+        dead = np.minimum(dead, core - np.float32(RIM_MM)) if self.enhancing else core + np.float32(RIM_MM)
         return Depths(whole=np.maximum(whole, core), core=core, dead=dead)
 
 
@@ -72,7 +73,8 @@ def draw_lesion(rng: np.random.Generator, *, seeds_mm: Array, diameter_mm: float
         axes=(stretch[:, None] * turn).astype(np.float32),
         radius_mm=radius_mm,
         core_share=rng.uniform(0.5, 0.75),
-        dead_share=rng.uniform(0.4, 0.75) if enhancing else math.inf,
+        dead_share=rng.uniform(0.4, 0.75),
+        enhancing=enhancing,
         coarse=(waves(rng, coarse_mm), waves(rng, coarse_mm), waves(rng, coarse_mm)),
         fine=(waves(rng, fine_mm), waves(rng, fine_mm), waves(rng, fine_mm)),
     )
@@ -83,7 +85,8 @@ def push(lesion: Lesion, points: Array) -> Array:
     reach = lesion.distance(points) / np.float32(1.4 * lesion.radius_mm)
     moved = np.float32(0.22) * np.exp(-(reach**2))
     center = lesion.center_mm.reshape(3, *[1] * (points.ndim - 1))
-    return points - (points - center) * moved
+    origin: Array = points - (points - center) * moved
+    return origin
 
 
 def depths_of(lesions: tuple[Lesion, ...], points: Array, tissue: Tissue) -> Depths:
@@ -97,7 +100,7 @@ def depths_of(lesions: tuple[Lesion, ...], points: Array, tissue: Tissue) -> Dep
             dead=np.maximum(found.dead, other.dead),
         )
     solid = tissue.brain - tissue.csf
-    room = np.float32(6) * (solid - np.float32(0.45))  # mm; the brain's edges are soft
-    whole = np.minimum(found.whole, room)
-    core = np.minimum(found.core, whole)
-    return replace(found, whole=whole, core=core, dead=np.minimum(found.dead, core - np.float32(RIM_MM)))
+    # mm; the edges of the brain are about 3 mm wide in the template
+    room = np.float32(6) * (solid - np.float32(0.45))
+    whole = np.where(room < 0, np.minimum(found.whole, room), found.whole)
+    return Depths(whole=whole, core=np.minimum(found.core, whole), dead=found.dead)

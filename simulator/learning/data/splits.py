@@ -66,9 +66,10 @@ def split_patients(
     num_val = _share(settings.val, len(names))
     while num_test + num_val >= len(names):
         num_test, num_val = (num_test - 1, num_val) if num_test >= num_val else (num_test, num_val - 1)
-    parts: list[Name] = ["test"] * num_test + ["val"] * num_val
-    parts += ["train"] * (len(names) - len(parts))
-    return dict(zip(names, parts, strict=True))
+    parts: dict[str, Name] = dict.fromkeys(names, "train")
+    parts |= dict.fromkeys(names[:num_test], "test")
+    parts |= dict.fromkeys(names[num_test : num_test + num_val], "val")
+    return parts
 
 
 def ready_made(

@@ -1,0 +1,64 @@
+"""What the data sets on disk share: finding folders, and naming contents by digest."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from simulator.errors import ScenarioError
+from simulator.registry import Settings
+
+
+def existing_root(root: Path) -> Path:
+    """Return ``root`` if it is a folder.
+
+    Raises:
+        ScenarioError: it is not; says which option sets it.
+    """
+    if not root.is_dir():
+        raise ScenarioError(
+            f'task.dataset.root: no folder "{root}"; set it with --set task.dataset.root=PATH'
+        )
+    return root
+
+
+def visible(folder: Path) -> list[Path]:
+    """Return what a folder holds, sorted by name, without hidden entries."""
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def each_once(sources: Mapping[str, str], what: str) -> None:
+    """Check that no two sites read the same cases.
+
+    Args:
+        sources: what each site reads, by site, in the scenario's order.
+        what: the word for it in the error.
+
+    Raises:
+        ScenarioError: two sites do.
+    """
+    first: dict[str, str] = {}
+    for place, (site, source) in enumerate(sources.items()):
+        if source in first:
+            raise ScenarioError(
+                f'sites.{place}: {what} "{source}" is already the data of {first[source]}; '
+                "give every site cases of its own"
+            )
+        first[source] = site
+
+
+def fingerprint(root: Path, files: Iterable[Path], *settings: Settings) -> str:
+    """Return a digest of settings, relative names and contents; not of where the root lies.
+
+    Raises:
+        ScenarioError: a file cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for part in settings:
+        digest.update(part.model_dump_json(exclude={"root"}).encode() + b"\x1f")
+    for path in sorted(files):
+        try:
+            content = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+        except OSError as error:
+            raise ScenarioError(f"{path}: {error.strerror or error}; make it readable") from error
+        digest.update(f"{path.relative_to(root).as_posix()}\x1f{content}\x1f".encode())
+    return digest.hexdigest()

@@ -1,0 +1,153 @@
+"""Predicting whole cases, validation, and the evaluation task."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from monai.inferers import sliding_window_inference
+from torch import Tensor, nn
+
+from simulator.api import Bundle
+from simulator.learning.cases import Case
+from simulator.learning.loop import forward
+from simulator.learning.losses import decide, hard_dice, main_head
+from simulator.learning.metrics import (
+    FALSE_ALARM,
+    MISSED,
+    STATUS_NAMES,
+    dice_score,
+    status_of,
+    surface_distances_mm,
+)
+from simulator.learning.models import load_weights
+
+if TYPE_CHECKING:
+    from simulator.learning.context import Context
+
+_WHOLE_VOXELS = {"cpu": 1 << 22, "cuda": 1 << 24}  # of one pass: 160³ keep a CPU process below 4 GB
+_WINDOW_OVERLAP = 0.25
+_DEFAULT_WINDOW = 96
+
+
+@torch.inference_mode()
+def predict(ctx: "Context", module: nn.Module, case: Case) -> Tensor:
+    """Return the main head's logits for a whole case, ``(items, outputs, *item)``.
+
+    Slices go through in batches and volumes whole, at most 4 (GPU: 16) million voxels at once; a
+    larger item is cut into windows of the patch size that overlap by a quarter.
+    """
+    limit = _WHOLE_VOXELS[ctx.device]
+
+    def run(images: Tensor) -> Tensor:
+        return main_head(forward(module, images, ctx.spec.divisor, ctx.recipe.precision))
+
+    shape = case.images.shape[2:]
+    voxels = math.prod(shape)
+    if voxels <= limit:
+        return torch.cat([run(images) for images in case.images.split(max(limit // voxels, 1))])
+    window = ctx.recipe.patch_size or (_DEFAULT_WINDOW,) * len(shape)
+    whole = sliding_window_inference(
+        case.images, window, sw_batch_size=1, predictor=run, overlap=_WINDOW_OVERLAP, mode="gaussian"
+    )
+    assert isinstance(whole, Tensor)
+    return whole
+
+
+def _evaluating(ctx: "Context", model: Bundle) -> nn.Module:
+    module = ctx.module("local")
+    load_weights(module, model)
+    return module.eval()
+
+
+def _case_loss(ctx: "Context", logits: Tensor, case: Case) -> float:
+    """Validation loss of one case taken as a whole."""
+    return float(ctx.loss.validation(case.as_volume(logits), case.as_volume(case.labels)))
+
+
+def validate(ctx: "Context", model: Bundle) -> tuple[float, float]:
+    """Return validation loss and mean Dice over cases and structures, (nan, nan) without cases.
+
+    Where both masks are empty the Dice counts 1.
+    """
+    module = _evaluating(ctx, model)
+    losses, scores = [], []
+    for case in ctx.cases("val"):
+        logits = predict(ctx, module, case)
+        losses.append(_case_loss(ctx, logits, case))
+        volume, labels = case.as_volume(logits), case.as_volume(case.labels)
+        scores.append(float(hard_dice(volume, labels, softmax=ctx.loss.softmax).mean()))
+    if not losses:
+        return math.nan, math.nan
+    return math.fsum(losses) / len(losses), math.fsum(scores) / len(scores)
+
+
+def evaluate(
+    ctx: "Context", model: Bundle, *, split: str, distances: bool, empty: str, overlays: int
+) -> Bundle:
+    """Measure a model on the site's cases of one split (a task function).
+
+    Args:
+        ctx: where it runs.
+        model: what is measured.
+        split: ``train``, ``val`` or ``test``.
+        distances: whether HD95 and ASSD are wanted; they are NaN otherwise.
+        empty: Dice where truth and prediction are empty: ``one`` or ``exclude`` (NaN).
+        overlays: for how many cases, from the first, one slice is kept for a picture.
+
+    Returns:
+        ``dice``, ``hd95_mm``, ``assd_mm`` float64 and ``status`` uint8, all (cases, structures);
+        ``overlay.image.<i>`` float32 (H, W) of the first channel, ``overlay.truth.<i>`` and
+        ``overlay.prediction.<i>`` uint8 (structures, H, W) of the slice with most truth. Meta:
+        ``cases``, ``structures``, ``loss`` (mean validation loss, None without cases),
+        ``missed`` and ``false_alarms`` (counts), ``status_names``, ``overlay_slices``.
+    """
+    module = _evaluating(ctx, model)
+    cases = ctx.cases(split)
+    shape = (len(cases), len(ctx.meta.structures))
+    tables = {name: np.full(shape, math.nan) for name in ("dice", "hd95_mm", "assd_mm")}
+    status = np.zeros(shape, dtype=np.uint8)
+    pictures: dict[str, np.ndarray] = {}
+    slices: list[int] = []
+    losses: list[float] = []
+    for row, case in enumerate(cases):
+        logits = predict(ctx, module, case)
+        losses.append(_case_loss(ctx, logits, case))
+        prediction = _mask(case, decide(logits, softmax=ctx.loss.softmax))
+        truth = _mask(case, case.labels > 0)
+        for column, pair in enumerate(zip(prediction, truth, strict=True)):
+            status[row, column] = status_of(*pair)
+            tables["dice"][row, column] = dice_score(*pair, empty=empty)
+            if distances:
+                both = surface_distances_mm(*pair, case.spacing_mm)
+                tables["hd95_mm"][row, column], tables["assd_mm"][row, column] = both
+        if row < overlays:
+            slices.append(_overlay(pictures, row, case, truth, prediction))
+    meta: dict[str, Any] = {
+        "cases": [case.name for case in cases],
+        "structures": list(ctx.meta.structures),
+        "loss": math.fsum(losses) / len(losses) if losses else None,
+        "missed": int((status == MISSED).sum()),
+        "false_alarms": int((status == FALSE_ALARM).sum()),
+        "status_names": list(STATUS_NAMES),
+        "overlay_slices": slices,
+    }
+    return Bundle(arrays={**tables, "status": status, **pictures}, meta=meta)
+
+
+def _mask(case: Case, items: Tensor) -> np.ndarray:
+    """Bool ``(structures, *spatial)`` of the whole case."""
+    return case.as_volume(items)[0].cpu().numpy()
+
+
+def _overlay(
+    pictures: dict[str, np.ndarray], row: int, case: Case, truth: np.ndarray, prediction: np.ndarray
+) -> int:
+    """Keep the slice along the first spatial axis where the truth is largest; the middle if empty."""
+    area = truth.any(axis=0).sum(axis=(1, 2))
+    index = int(area.argmax()) if area.any() else len(area) // 2
+    image = case.as_volume(case.images)[0, 0, index]
+    pictures[f"overlay.image.{row}"] = image.cpu().numpy().copy()
+    pictures[f"overlay.truth.{row}"] = truth[:, index].astype(np.uint8)
+    pictures[f"overlay.prediction.{row}"] = prediction[:, index].astype(np.uint8)
+    return index

@@ -1,0 +1,197 @@
+"""What a network holds at an instant: the state of links, the facts of a path, flows, transfers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import inf, prod
+
+import simpy
+
+from simulator.network.agenda import Timer
+from simulator.network.topology import FRAME_NBYTES, Link
+from simulator.network.window import ACK_SHARE, EFFICIENCY, QUEUE_FILL, Window
+from simulator.record.ledger import Attempt
+
+MIN_RTT_S = 1e-6  # a TCP round trip takes time even where the scenario says none
+BINDS = 1 + 1e-9  # below this share of its capacity a link cannot hold anybody back
+DEFAULT_QUEUE_S, DEFAULT_QUEUE_FRAMES = 0.05, 64
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class LinkState:
+    """A link as it is now. ``capacity`` is payload bytes per second."""
+
+    link: Link
+    capacity: float
+    bytes_per_s: float
+    latency_s: float
+    loss: float
+    down: set[str] = field(default_factory=set)  # why it is down: "" or names of nodes
+    cut_s: float = -inf  # when it last went down
+    flows: "dict[int, Flow]" = field(default_factory=dict)  # those that send over it now
+    acks: "dict[int, Flow]" = field(default_factory=dict)  # those whose acknowledgements cross it
+    users: "dict[int, Flow]" = field(default_factory=dict)  # all attempts that need it
+    demand: float = 0.0  # what flows and acknowledgements could want at most, bytes per second
+
+    @property
+    def can_bind(self) -> bool:
+        """Whether its flows could want more than it has."""
+        return self.demand > self.capacity * BINDS
+
+    @property
+    def buffer_nbytes(self) -> float:
+        """Queue in front of the link."""
+        if self.link.buffer_nbytes is not None:
+            return self.link.buffer_nbytes
+        return max(self.bytes_per_s * DEFAULT_QUEUE_S, DEFAULT_QUEUE_FRAMES * FRAME_NBYTES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Path:
+    """A pair's route with what a flow needs to know of it, under present conditions.
+
+    ``capacity`` is that of its slowest link, payload bytes per second; ``bound`` the most that a
+    flow can have: that, or a full window each round trip. ``queue_s`` is the delay of a full buffer
+    there.
+    """
+
+    links: tuple[LinkState, ...]
+    back: tuple[LinkState, ...]
+    one_way_s: float
+    rtt_s: float
+    jitter_s: float
+    loss: float
+    capacity: float
+    buffer_nbytes: float
+    queue_s: float
+    bound: float
+    weight: float
+
+    @property
+    def is_up(self) -> bool:
+        """Whether bytes and acknowledgements pass."""
+        return not any(link.down for link in self.links) and not any(link.down for link in self.back)
+
+
+def measure(
+    there: Sequence[LinkState], back: Sequence[LinkState], *, window: float | None, fair_by_rtt: bool
+) -> Path:
+    """Return the facts of a path; ``window`` in bytes, None for the ideal transport.
+
+    The weight is ``1 / (round trip + 0.7 · buffer delay)`` where shares follow round-trip times.
+    """
+    slowest = min(there, key=lambda state: (state.capacity, state.link.id))
+    one_way_s = sum(state.latency_s for state in there)
+    back_s = sum(state.latency_s for state in back)
+    jitter_s = sum(state.link.jitter_s for state in (*there, *back))
+    queue_s = 0.0 if slowest.bytes_per_s == inf else slowest.buffer_nbytes / slowest.bytes_per_s
+    bound = slowest.capacity
+    if window is not None:
+        one_way_s += sum(FRAME_NBYTES / state.bytes_per_s for state in there)
+    rtt_s = max(one_way_s + back_s + jitter_s, MIN_RTT_S)
+    if window is not None:
+        bound = min(bound, window / rtt_s)
+    return Path(
+        links=tuple(there),
+        back=tuple(back) if window is not None else (),
+        one_way_s=one_way_s,
+        rtt_s=rtt_s,
+        jitter_s=jitter_s,
+        loss=1 - prod(1 - state.loss for state in there),
+        capacity=slowest.capacity,
+        buffer_nbytes=slowest.buffer_nbytes,
+        queue_s=queue_s,
+        bound=bound,
+        weight=1 / (rtt_s + QUEUE_FILL * queue_s) if fair_by_rtt else 1.0,
+    )
+
+
+def payload_capacity(bytes_per_s: float, *, ideal: bool) -> float:
+    """Return what is left of a capacity for payload."""
+    return bytes_per_s if ideal else bytes_per_s * EFFICIENCY
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Transfer:
+    """What :meth:`Network.transfer` hands out. ``event`` succeeds with None when the last byte is
+    there, or fails with :class:`~simulator.errors.TransferFailed`."""
+
+    id: int
+    src: str
+    dst: str
+    nbytes: int
+    kind: str
+    round: int | None
+    control: bool
+    event: simpy.Event
+    num_attempts: int = 0
+    kept_nbytes: int = 0  # at the receiver, from attempts that a new one resumes
+    kept: list[Attempt] = field(default_factory=list)  # those attempts, booked when the outcome is known
+    flow: "Flow | None" = None
+    message: Attempt | None = None  # of a control message
+    timer: Timer | None = None  # pause before the next attempt, or arrival of a control message
+    sent_s: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Flow:
+    """One attempt of a bulk transfer on its way.
+
+    ``state``: connecting, sending, draining (all sent, not all arrived); ``stalled`` holds the
+    instant since when it is cut off. ``rate`` is payload bytes per second; ``remaining`` is as of
+    ``synced_s``. ``cap`` is the window's limit on the rate.
+    """
+
+    id: int
+    transfer: Transfer
+    entry: Attempt
+    path: Path
+    remaining: float
+    state: str = "connecting"
+    stalled_s: float | None = None
+    rto_s: float = 0.0
+    rate: float = 0.0
+    synced_s: float = 0.0
+    cap: float = inf
+    window: Window = field(default_factory=Window)
+    is_last_burst: bool = False
+    is_capped: bool = True  # by its window rather than by a link, as of the last solution
+    loss_at: float = 0.0  # a packet is lost when this much remains; 0: none before the end
+    progress: Timer | None = None
+    timer: Timer | None = None
+    deadline: Timer | None = None
+
+    def sync(self, now: float) -> None:
+        """Bring ``remaining`` up to date."""
+        elapsed_s = now - self.synced_s
+        if elapsed_s > 0 and self.rate > 0:
+            self.remaining = max(self.remaining - self.rate * elapsed_s, 0.0)
+        self.synced_s = now
+
+    def sent_nbytes(self) -> int:
+        """Whole bytes that left the sender, as of ``synced_s``."""
+        return min(max(int(self.entry.nbytes - self.remaining), 0), self.entry.nbytes)
+
+
+def join(flow: Flow) -> None:
+    """Let a flow take part in the sharing of its links."""
+    for state in flow.path.links:
+        state.flows[flow.id] = flow
+        state.demand += flow.path.bound
+    for state in flow.path.back:
+        state.acks[flow.id] = flow
+        state.demand += ACK_SHARE * flow.path.bound
+
+
+def leave(flow: Flow) -> list[LinkState]:
+    """Take a flow off its links; return those that held somebody back until now."""
+    freed = [state for state in (*flow.path.links, *flow.path.back) if state.can_bind]
+    for state in flow.path.links:
+        del state.flows[flow.id]
+        state.demand -= flow.path.bound
+    for state in flow.path.back:
+        del state.acks[flow.id]
+        state.demand -= ACK_SHARE * flow.path.bound
+    for state in (*flow.path.links, *flow.path.back):
+        if not state.flows and not state.acks:
+            state.demand = 0.0  # no rounding error outlives the traffic
+    return freed

@@ -1,0 +1,118 @@
+"""How long runs tell where they stand: a bar in a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+from typing import Protocol, TextIO
+
+_QUIET_S = 5.0  # between two lines of a log
+
+
+class Progress(Protocol):
+    """What a run tells while it goes on."""
+
+    def stage(self, text: str) -> None:
+        """Begin a part of the run; its count starts again."""
+
+    def total(self, count: int) -> None:
+        """Set how many steps the stage has; may grow."""
+
+    def advance(self, text: str) -> None:
+        """Finish one step, described by ``text``."""
+
+    def line(self, text: str) -> None:
+        """Print a line that stays."""
+
+    def close(self) -> None:
+        """End it; may be called twice."""
+
+
+class PlainProgress:
+    """Lines on a stream, at most one every few seconds besides the stages."""
+
+    def __init__(self, stream: TextIO | None = None, *, quiet_s: float = _QUIET_S) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._quiet_s = quiet_s
+        self._done = self._total = 0
+        self._begun = self._told = time.monotonic()
+
+    def stage(self, text: str) -> None:
+        """Print the stage."""
+        self._done = self._total = 0
+        self._begun = self._told = time.monotonic()
+        self.line(text)
+
+    def total(self, count: int) -> None:
+        """Set the number of steps."""
+        self._total = count
+
+    def advance(self, text: str) -> None:
+        """Count a step; print it if the last line is some seconds old or it is the last step."""
+        self._done += 1
+        now = time.monotonic()
+        if now - self._told >= self._quiet_s or self._done == self._total:
+            self._told = now
+            self.line(f"{self._done}/{self._total} {text}{self._estimate(now)}")
+
+    def _estimate(self, now: float) -> str:
+        left = self._total - self._done
+        if left <= 0:
+            return ""
+        return f", about {(now - self._begun) / self._done * left:.0f} s left"
+
+    def line(self, text: str) -> None:
+        """Print it."""
+        print(text, file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class RichProgress:
+    """A bar with count, rate and estimated end, on standard error."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[last]}"),
+            console=Console(stderr=True),
+        )
+        self._task = self._bar.add_task("", total=None, rate="", last="")
+        self._begun = time.monotonic()
+        self._done = 0
+        self._bar.start()
+
+    def stage(self, text: str) -> None:
+        """Start the bar again under another name."""
+        self._begun, self._done = time.monotonic(), 0
+        self._bar.reset(self._task, description=text, total=None, rate="", last="")
+
+    def total(self, count: int) -> None:
+        """Set the bar's length."""
+        self._bar.update(self._task, total=count)
+
+    def advance(self, text: str) -> None:
+        """Move the bar by one step."""
+        self._done += 1
+        elapsed_s = max(time.monotonic() - self._begun, 1e-9)
+        self._bar.update(self._task, advance=1, rate=f"{self._done / elapsed_s:.3g}/s", last=text)
+
+    def line(self, text: str) -> None:
+        """Print above the bar."""
+        self._bar.console.print(text, markup=False, highlight=False)
+
+    def close(self) -> None:
+        """Stop the bar."""
+        self._bar.stop()
+
+
+def make_progress() -> Progress:
+    """Return a bar if standard error is a terminal, lines otherwise."""
+    return RichProgress() if sys.stderr.isatty() else PlainProgress()

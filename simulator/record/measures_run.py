@@ -1,0 +1,172 @@
+"""A finished run as measures and figures read it, and the groups of runs that differ only by seed."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from simulator.errors import ScenarioError
+from simulator.record.tables import TABLES
+from simulator.record.tables_io import empty_table, read_table
+
+_NEEDED = ("run_id", "label", "scenario", "algorithm", "seed", "status", "plan", "virtual_time_s")
+_SEED_WORD = re.compile(
+    r"(?:^|[-_ ])(?:seed(?:[._-](?:learning|network))?|learning|network)[-=_ ]?\d+(?=$|[-_ ])"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run folder: its manifest and tables.
+
+    Attributes:
+        label: short text that tells runs apart in figures; the same for runs that differ by seed.
+        tables: every table of :data:`~simulator.record.tables.TABLES`; empty where ``missing``.
+        missing: names of the tables that the folder lacks.
+
+    """
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    label: str
+    tables: Mapping[str, pl.DataFrame]
+    missing: tuple[str, ...] = ()
+
+    @property
+    def algorithm(self) -> str:
+        """The name of its algorithm."""
+        return str(self.manifest["algorithm"])
+
+    @property
+    def seeds(self) -> tuple[int, int]:
+        """Its learning seed and its network seed."""
+        seed = self.manifest["seed"]
+        return int(seed["learning"]), int(seed["network"])
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ran to its end; what a broken run left behind is not measured against others."""
+        return str(self.manifest["status"]) == "ok"
+
+    @property
+    def virtual_time_s(self) -> float | None:
+        """Virtual time at its end, None where it has none."""
+        value = self.manifest["virtual_time_s"]
+        return None if value is None else float(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """What a report is made from: runs in the order given, and the studies they came from."""
+
+    name: str
+    description: str
+    commands: tuple[str, ...]
+    runs: tuple[Run, ...]
+    problems: tuple[str, ...] = field(default=())
+
+
+def load_study(folders: Sequence[Path]) -> Study:
+    """Read any mix of study folders and run folders.
+
+    Raises:
+        ScenarioError: no folder given, a folder is neither, or a manifest cannot be read.
+    """
+    if not folders:
+        raise ScenarioError("no folder given; name a study folder or run folders, as in runs/<name>-<digest>")
+    names, descriptions, commands, runs = [], [], [], []
+    problems: list[str] = []
+    seen: set[Path] = set()
+    for folder in folders:
+        points, about = _points(folder, problems)
+        names.append(about.get("name", folder.name))
+        descriptions.append(about.get("description", ""))
+        commands.append(about.get("command", ""))
+        for point in points:
+            if point.resolve() not in seen:
+                seen.add(point.resolve())
+                runs.append(load_run(point))
+    if not runs:
+        raise ScenarioError(f"{folders[0]}: the study holds no run folder; run its scenario again")
+    return Study(
+        name=" + ".join(dict.fromkeys(names)),
+        description="\n".join(text for text in dict.fromkeys(descriptions) if text),
+        commands=tuple(text for text in dict.fromkeys(commands) if text),
+        runs=_distinct(runs),
+        problems=tuple(problems),
+    )
+
+
+def load_run(folder: Path) -> Run:
+    """Read one run folder; tables that are not there are listed, not invented."""
+    manifest = _json(folder / "manifest.json")
+    absent = [name for name in _NEEDED if name not in manifest]
+    if absent:
+        raise ScenarioError(
+            f"{folder / 'manifest.json'}: {', '.join(absent)} missing; run the scenario again"
+        )
+    missing = tuple(name for name in TABLES if not (folder / f"{name}.parquet").is_file())
+    tables = {name: empty_table(name) if name in missing else read_table(folder, name) for name in TABLES}
+    tables["metrics"] = tables["metrics"].with_columns(pl.col("value").fill_nan(None))
+    label = _SEED_WORD.sub("", str(manifest["label"])).strip("-_ ") or str(manifest["algorithm"])
+    return Run(folder=folder, manifest=manifest, label=label, tables=tables, missing=missing)
+
+
+def by_label(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """Group runs that differ only by seed, in order of first appearance."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.label, []).append(run)
+    return groups
+
+
+def _points(folder: Path, problems: list[str]) -> tuple[list[Path], dict[str, Any]]:
+    """The run folders in ``folder`` and what its ``study.json`` says."""
+    if (folder / "manifest.json").is_file():
+        return [folder], {}
+    if not (folder / "study.json").is_file():
+        raise ScenarioError(
+            f"{folder}: neither study.json nor manifest.json; name a study folder or a run folder"
+        )
+    about = _json(folder / "study.json")
+    points = []
+    for name in about.get("points", []):
+        if (folder / name / "manifest.json").is_file():
+            points.append(folder / name)
+        else:
+            problems.append(f"run {name} has no manifest.json: it has not ended, and is left out")
+    return points, about
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ScenarioError(f"{path}: cannot be read as JSON ({error}); run the scenario again") from error
+    if not isinstance(content, dict):
+        raise ScenarioError(
+            f"{path}: expected a mapping, found {type(content).__name__}; run the scenario again"
+        )
+    return content
+
+
+def _distinct(runs: list[Run]) -> tuple[Run, ...]:
+    """Give another label to runs that share label and seeds although they are not the same run."""
+    tells: tuple[Callable[[Run], str], ...] = (
+        lambda run: str(run.manifest["scenario"]),
+        lambda run: run.folder.parent.name,
+        lambda run: run.folder.name,
+    )
+    for tell in tells:
+        keys = [(run.label, run.seeds) for run in runs]
+        clashing = {key[0] for key in keys if keys.count(key) > 1}
+        told = {label: {tell(run) for run in runs if run.label == label} for label in clashing}
+        runs = [
+            replace(run, label=f"{run.label} ({tell(run)})") if len(told.get(run.label, ())) > 1 else run
+            for run in runs
+        ]
+    return tuple(runs)

@@ -1,0 +1,187 @@
+"""What types cannot say: names that must exist, lines that must fit together."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from simulator.registry import DataMeta, Dataset, Settings, registry, suggest
+from simulator.scenario import messages
+from simulator.scenario.devices import DEVICES
+from simulator.scenario.faults import check_faults
+from simulator.scenario.locate import Finding, KeyPath
+from simulator.scenario.schema import NodeSpec, ScenarioBase
+
+SERVER = "server"
+"""The server's name among the nodes."""
+
+_SPEEDS = ("device", "speed", "seconds_per_item")
+
+
+def check(scenario: ScenarioBase) -> list[Finding]:
+    """Return everything that is wrong with a scenario whose types are right."""
+    return [
+        *_names(scenario),
+        *_server(scenario),
+        *_machines(scenario),
+        *_task(scenario),
+        *_overlay(scenario),
+        *_links(scenario),
+        *check_faults(scenario.faults, node_names(scenario)),
+    ]
+
+
+def node_names(scenario: ScenarioBase) -> list[str]:
+    """Return the sites in order, and the server if there is one."""
+    return [*(site.name for site in scenario.sites), *([SERVER] if scenario.server is not None else [])]
+
+
+def type_site_data(data: Sequence[Any], dataset: Dataset) -> tuple[list[Settings | None], list[Finding]]:
+    """Validate what each site says of its data against the data set's ``site_settings``.
+
+    Args:
+        data: the bare ``data`` of every site, None where it has none.
+        dataset: the data set of the scenario.
+
+    Returns:
+        The typed settings by site, and what is wrong.
+    """
+    typed: list[Settings | None] = []
+    found: list[Finding] = []
+    for number, value in enumerate(data):
+        bare = {} if value is None else value
+        try:
+            typed.append(messages.validate(dataset.site_settings, bare))
+        except ValidationError as error:
+            typed.append(None)
+            prefix: KeyPath = ("sites", number, "data")
+            found += messages.findings(error, bare, dataset.site_settings, prefix)
+    return typed, found
+
+
+def _names(scenario: ScenarioBase) -> Iterator[Finding]:
+    seen: dict[str, int] = {}
+    for number, site in enumerate(scenario.sites):
+        path: KeyPath = ("sites", number, "name")
+        if site.name == SERVER:
+            yield Finding(path=path, message='"server" means the server; choose another name')
+        if site.name in seen:
+            message = f'"{site.name}" is the name of sites.{seen[site.name]} too; choose another'
+            yield Finding(path=path, message=message)
+        seen.setdefault(site.name, number)
+
+
+def _server(scenario: ScenarioBase) -> Iterator[Finding]:
+    name = scenario.algorithm.name
+    if registry("algorithms")[name].server is not None and scenario.server is None:
+        remedy = '"server: {device: …, link: {up: …, down: …, latency: …}}"'
+        yield Finding(path=("algorithm", "name"), message=f"{name} has a server; add {remedy}")
+
+
+def _machines(scenario: ScenarioBase) -> Iterator[Finding]:
+    for number, site in enumerate(scenario.sites):
+        yield from _machine(site, ("sites", number))
+    if scenario.server is not None:
+        yield from _machine(scenario.server, (SERVER,))
+
+
+def _machine(spec: NodeSpec, path: KeyPath) -> Iterator[Finding]:
+    given = [name for name in _SPEEDS if getattr(spec, name) is not None]
+    if not given:
+        yield Finding(path=path, message="no computing speed; add device, speed or seconds_per_item")
+    elif len(given) > 1:
+        yield Finding(path=(*path, given[1]), message=f"{given[0]} says the speed already; keep one of them")
+    if spec.device is not None and spec.device not in DEVICES:
+        hint = suggest(spec.device, list(DEVICES))
+        yield Finding(path=(*path, "device"), message=f'no device "{spec.device}"{hint}')
+    for name in ("speed", "seconds_per_item"):
+        if getattr(spec, name) == 0:
+            remedy = "for computing that takes no time write speed: unlimited"
+            yield Finding(path=(*path, name), message=f"must be above zero; {remedy}")
+    for way in ("up", "down"):
+        if getattr(spec.link, way) == 0:
+            remedy = "write a rate above zero, or a fault that disconnects"
+            yield Finding(path=(*path, "link", way), message=f"carries nothing; {remedy}")
+    yield from _availability(spec, path)
+
+
+def _availability(spec: NodeSpec, path: KeyPath) -> Iterator[Finding]:
+    if spec.availability is None:
+        return
+    here = (*path, "availability")
+    if not spec.availability.daily:
+        yield Finding(path=(*here, "daily"), message="no window, so it never computes; write one")
+    windows = [(("daily", number), text) for number, text in enumerate(spec.availability.daily)]
+    for end, text in [*windows, (("starts_at",), spec.availability.starts_at)]:
+        for time in text.split("-"):
+            hours, minutes = (int(part) for part in time.split(":"))
+            if minutes > 59 or hours * 60 + minutes > 24 * 60:
+                message = f'"{time}" is not a time of day; write 00:00 to 24:00'
+                yield Finding(path=(*here, *end), message=message)
+
+
+def _task(scenario: ScenarioBase) -> Iterator[Finding]:
+    task = scenario.task
+    meta: DataMeta = registry("datasets")[task.dataset.name].describe(task.dataset)
+    if task.patch_size is not None and len(task.patch_size) != meta.spatial_dims:
+        message = f"{len(task.patch_size)} numbers for {meta.spatial_dims}-D data; write {meta.spatial_dims}"
+        yield Finding(path=("task", "patch_size"), message=message)
+    background = task.loss == "jaccard_ce"
+    outputs = len(meta.structures) + background
+    if task.class_weight is not None and len(task.class_weight) != outputs:
+        names = ", ".join([*(["background"] if background else []), *meta.structures])
+        message = f"{len(task.class_weight)} weights for {outputs} output channels ({names}); write {outputs}"
+        yield Finding(path=("task", "class_weight"), message=message)
+    yield from _optimizer(scenario)
+
+
+def _optimizer(scenario: ScenarioBase) -> Iterator[Finding]:
+    optimizer = scenario.task.optimizer
+    is_sgd = optimizer.name == "sgd"
+    if optimizer.momentum and not is_sgd:
+        message = f"{optimizer.name} has no momentum; remove it or use sgd"
+        yield Finding(path=("task", "optimizer", "momentum"), message=message, of_key=True)
+    if optimizer.amsgrad and is_sgd:
+        message = "sgd has no amsgrad; remove it or use adam or adamw"
+        yield Finding(path=("task", "optimizer", "amsgrad"), message=message, of_key=True)
+
+
+def _overlay(scenario: ScenarioBase) -> Iterator[Finding]:
+    pairs = scenario.network.overlay
+    if isinstance(pairs, str):
+        return
+    sites = [site.name for site in scenario.sites]
+    for number, pair in enumerate(pairs):
+        for end, name in enumerate(pair):
+            if name not in sites:
+                message = f'no site "{name}"{suggest(name, sites)}'
+                yield Finding(path=("network", "overlay", number, end), message=message)
+        if pair[0] == pair[1]:
+            message = f"{pair[0]} is paired with itself; name two sites"
+            yield Finding(path=("network", "overlay", number), message=message)
+
+
+def _links(scenario: ScenarioBase) -> Iterator[Finding]:
+    """Every node is in a link of an explicit graph, and every pair has a route."""
+    network, path = scenario.network, ("network", "links")
+    if network.topology != "graph":
+        if network.links:
+            message = "star-of-access-links has no links of its own; write topology: graph or remove them"
+            yield Finding(path=path, message=message, of_key=True)
+        return
+    neighbors: dict[str, set[str]] = {}
+    for link in network.links:
+        neighbors.setdefault(link.a, set()).add(link.b)
+        neighbors.setdefault(link.b, set()).add(link.a)
+    nodes = node_names(scenario)
+    reached, border = {nodes[0]}, [nodes[0]]
+    while border:
+        fresh = neighbors.get(border.pop(), set()) - reached
+        reached |= fresh
+        border += sorted(fresh)
+    for name in nodes:
+        if name not in neighbors:
+            yield Finding(path=path, message=f"{name} is in no link; add one with a: {name}", of_key=True)
+        elif name not in reached and nodes[0] in neighbors:
+            message = f"no route from {nodes[0]} to {name}; add a link"
+            yield Finding(path=path, message=message, of_key=True)

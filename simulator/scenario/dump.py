@@ -1,0 +1,51 @@
+"""Writing a scenario out: resolved YAML that reads back to the same, and its digest."""
+
+import hashlib
+import io
+import json
+from typing import Any
+
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+
+from simulator.scenario.schema import ScenarioBase
+
+
+def dump(scenario: ScenarioBase) -> str:
+    """Return the scenario as YAML, defaults written out; it loads back to an equal scenario.
+
+    A value of null is left out where that is the default.
+    """
+    yaml: Any = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = None
+    yaml.sort_base_mapping_type_on_output = False
+    yaml.allow_unicode = True
+    yaml.width = 110
+    stream = io.StringIO()
+    yaml.dump(_without_nulls(scenario, _json(scenario)), stream)
+    return stream.getvalue()
+
+
+def digest(scenario: ScenarioBase) -> str:
+    """Return 32 hexadecimal digits that depend on every value of the scenario (BLAKE2b)."""
+    canonical = json.dumps(_json(scenario), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
+
+
+def _json(scenario: ScenarioBase) -> dict[str, Any]:
+    return scenario.model_dump(mode="json", by_alias=True)
+
+
+def _without_nulls(value: Any, written: Any) -> Any:
+    """Leave out the nulls of ``written``, the JSON form of ``value``, that are defaults."""
+    if isinstance(value, BaseModel):
+        kept = {}
+        for name, field in type(value).model_fields.items():
+            key = field.alias or name
+            inner = getattr(value, name)
+            if inner is not None or field.default is not None:
+                kept[key] = _without_nulls(inner, written[key])
+        return dict(sorted(kept.items(), key=lambda entry: entry[0] != "name"))
+    if isinstance(value, tuple | list):
+        return [_without_nulls(one, text) for one, text in zip(value, written, strict=True)]
+    return written

@@ -1,0 +1,258 @@
+"""From a file to typed scenarios: read, change, sweep, generate sites, validate, check.
+
+All errors of all points are collected and told at once, one per line, each with its place.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from simulator.errors import ScenarioError
+from simulator.registry import Dataset, registry
+from simulator.scenario import checks, messages
+from simulator.scenario.files import find_file, read_scenario
+from simulator.scenario.generate import expand_sites
+from simulator.scenario.locate import (
+    Finding,
+    KeyPath,
+    Located,
+    find,
+    plain,
+    scalar_like,
+    show,
+    with_entry,
+    without_entry,
+)
+from simulator.scenario.overrides import Change, apply, is_late, parse_option
+from simulator.scenario.schema import ScenarioBase, scenario_model
+from simulator.scenario.sweep import Axis, Combination, combine, read_axes, slug, unique
+
+Line = tuple[tuple[str, int, int], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One complete scenario of a study.
+
+    ``label`` differs from those of all other points and is safe as a folder's name; ``swept`` holds
+    the swept values by dotted key.
+    """
+
+    label: str
+    swept: Mapping[str, Any]
+    scenario: ScenarioBase
+    tree: Located = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """A scenario file with all of its points; ``overrides`` are the ``--set`` options as given."""
+
+    name: str
+    description: str
+    source: Path
+    overrides: tuple[str, ...]
+    points: tuple[Point, ...]
+
+    def locate(self, message: str) -> str:
+        """Put the place in the file before a message that begins with a dotted key."""
+        path, colon, rest = message.partition(": ")
+        if not colon or " " in path:
+            return message
+        parts: KeyPath = tuple(int(part) if part.isdigit() else part for part in path.split("."))
+        tree = self.points[0].tree
+        if not find(tree, parts[:1])[1]:
+            return message
+        return show(tree, Finding(path=parts, message=rest))[1]
+
+
+def load_study(name_or_path: str, overrides: Sequence[str] = ()) -> Study:
+    """Read a scenario with its sweep.
+
+    Args:
+        name_or_path: a file, or the name of a bundled scenario.
+        overrides: ``dotted.key=value``; they win over the file and over swept values, and a swept
+            key that one of them sets is no longer swept.
+
+    Raises:
+        ScenarioError: every error found, one per line.
+    """
+    path, shown = find_file(name_or_path)
+    root = read_scenario(path, shown)
+    options = [parse_option(text) for text in overrides]
+    for option in options:
+        if option.path[0] in {"sweep", "include"}:
+            remedy = "set the key itself, it is then no longer swept"
+            raise ScenarioError(f"{option.value.place}: {option.path[0]} cannot be set; {remedy}")
+    axes = [axis for axis in read_axes(root.keys.get("sweep")) if not _pinned(axis, options)]
+    base = without_entry(root, "sweep") if "sweep" in root.keys else root
+    combinations = combine(axes, _default_label(base, options), shown)
+    points = _points(base, combinations, options)
+    first = points[0].scenario
+    return Study(
+        name=first.name,
+        description=first.description,
+        source=path,
+        overrides=tuple(overrides),
+        points=tuple(points),
+    )
+
+
+def reload_study(folder: Path) -> Study:
+    """Read back the study whose run folders lie in ``folder``, or the run that ``folder`` is.
+
+    Raises:
+        ScenarioError: not a folder that a run has written.
+    """
+    about, names, name, description = folder / "study.json", [folder], "", ""
+    if about.is_file():
+        try:
+            study = json.loads(about.read_text(encoding="utf-8"))
+            names = [folder / label for label in study["points"]]
+            name, description = study["name"], study["description"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ScenarioError(f"{about}: damaged ({error}); run the scenario itself again") from None
+    points = [_reload_point(run) for run in names]
+    return Study(
+        name=name or points[0].scenario.name,
+        description=description or points[0].scenario.description,
+        source=folder / "study.yaml" if about.is_file() else folder / "scenario.yaml",
+        overrides=(),
+        points=tuple(points),
+    )
+
+
+def _reload_point(run: Path) -> Point:
+    path, manifest = run / "scenario.yaml", run / "manifest.json"
+    if not path.is_file():
+        raise ScenarioError(f"{run}: no scenario.yaml in it; name a folder that medgossip run has written")
+    swept: Mapping[str, Any] = {}
+    if manifest.is_file():
+        swept = json.loads(manifest.read_text(encoding="utf-8")).get("swept", {})
+    point = load_study(str(path)).points[0]
+    label = run.resolve().name
+    return Point(label=label, swept=swept, scenario=point.scenario, tree=point.tree)
+
+
+def _pinned(axis: Axis, options: Sequence[Change]) -> bool:
+    """Whether an option sets the swept key or all that holds it."""
+    return any(axis.path[: len(option.path)] == option.path for option in options)
+
+
+def _default_label(base: Located, options: Sequence[Change]) -> str:
+    """The algorithm's name: the label of a scenario without a sweep."""
+    for option in options:
+        if option.path[0] == "algorithm":
+            base = apply(base, option)
+    name, found = find(base, ("algorithm", "name"))
+    return unique([slug(str(name.value)) if found else "run"])[0]
+
+
+def _points(base: Located, combinations: Sequence[Combination], options: Sequence[Change]) -> list[Point]:
+    points: list[Point] = []
+    lines: dict[Line, list[str]] = {}
+    for combination in combinations:
+        tree, found = _resolved(base, [*combination.changes, *options])
+        scenario = None
+        if not found:
+            scenario, found = _typed(tree)
+        for line in found:
+            lines.setdefault(line, []).append(combination.label)
+        if scenario is not None:
+            points.append(
+                Point(label=combination.label, swept=combination.swept, scenario=scenario, tree=tree)
+            )
+    if lines:
+        raise ScenarioError("\n".join(_told(lines, len(combinations))))
+    return points
+
+
+def _told(lines: Mapping[Line, Sequence[str]], num_points: int) -> list[str]:
+    """Errors in the order of their places; one that not all points have names a point that has it."""
+    told = []
+    for line, labels in sorted(lines.items()):
+        more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+        told.append(line[1] if len(labels) == num_points else f"{line[1]} (sweep point {labels[0]}{more})")
+    return told
+
+
+def _resolved(base: Located, changes: Sequence[Change]) -> tuple[Located, list[Line]]:
+    """Apply the changes and run the site generators."""
+    try:
+        early = [change for change in changes if not is_late(base, change)]
+        tree = base
+        for change in early:
+            tree = apply(tree, change)
+        tree = expand_sites(tree)
+        for change in changes:
+            if change not in early:
+                tree = apply(tree, change)
+    except ScenarioError as error:
+        return base, [(base.place.order, str(error))]
+    return _absolute_paths(tree), []
+
+
+def _absolute_paths(tree: Located) -> Located:
+    """Resolve the paths of the data set against the folder of the file, or of the command."""
+    path: KeyPath = ("task", "dataset")
+    node, found = find(tree, path)
+    name = node.keys.get("name")
+    entry = registry("datasets").get(name.value) if name and isinstance(name.value, str) else None
+    if not found or entry is None:
+        return tree
+    fields = {
+        key
+        for key, info in entry.settings.model_fields.items()
+        if key == "root" or "Path" in str(info.annotation)
+    }
+    for key in sorted(fields & node.keys.keys()):
+        text = node.keys[key]
+        if isinstance(text.value, str):
+            joined = text.place.folder / Path(text.value).expanduser()
+            node = with_entry(node, key, scalar_like(text, os.path.normpath(joined)))
+    task = with_entry(tree.keys["task"], "dataset", node)
+    return with_entry(tree, "task", task)
+
+
+def _typed(tree: Located) -> tuple[ScenarioBase | None, list[Line]]:
+    """Validate one point: types first, then what types cannot say."""
+    bare = plain(tree)
+    model = scenario_model()
+    found: list[Finding] = []
+    scenario: ScenarioBase | None = None
+    try:
+        scenario = messages.validate(model, bare)
+    except ValidationError as error:
+        found = messages.findings(error, bare, model)
+    data = _site_data(bare)
+    dataset = _dataset_of(bare)
+    if dataset is not None and data is not None:
+        typed, wrong = checks.type_site_data(data, dataset)
+        found += wrong
+        if scenario is not None:
+            sites = zip(scenario.sites, typed, strict=True)
+            with_data = tuple(site.model_copy(update={"data": one}) for site, one in sites)
+            scenario = scenario.model_copy(update={"sites": with_data})
+    if scenario is not None:
+        found += checks.check(scenario)
+    return (None if found else scenario), [show(tree, finding) for finding in found]
+
+
+def _dataset_of(bare: Any) -> Dataset | None:
+    try:
+        entry: Dataset | None = registry("datasets").get(bare["task"]["dataset"]["name"])
+    except (KeyError, TypeError):
+        return None
+    return entry
+
+
+def _site_data(bare: Any) -> list[Any] | None:
+    sites = bare.get("sites")
+    if not isinstance(sites, list) or not all(isinstance(site, dict) for site in sites):
+        return None
+    return [site.get("data") for site in sites]

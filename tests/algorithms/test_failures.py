@@ -1,0 +1,132 @@
+"""Every method under failures: the others go on, nobody hangs, and each does what its policy says."""
+
+from collections import Counter
+
+import pytest
+
+from tests.support import run
+
+SERVERLESS = [
+    "{name: gcml, rounds: 6}",
+    "{name: gcml, rounds: 6, schedule: bernoulli}",
+    "{name: gcml, rounds: 6, schedule: async}",
+    "{name: gml, rounds: 6}",
+    "{name: gossip-averaging, rounds: 6}",
+    "{name: local, rounds: 6}",
+]
+SERVER_BASED = ["{name: fedavg, rounds: 6}", "{name: fedprox, rounds: 6}"]
+# site c computes until 30 s in every round, sends and waits later: 5 s is in training, 30.5 s in
+# an upload at the earliest
+INSTANTS = ["5 s", "30.5 s", "41 s", "75 s"]
+
+
+def rounds_of(result):
+    return Counter(seen.site for seen in result.world.trace.observations)
+
+
+@pytest.mark.parametrize("algorithm", SERVERLESS)
+@pytest.mark.parametrize("victim", ["a", "b", "c"])
+@pytest.mark.parametrize("at", INSTANTS)
+def test_serverless_methods_go_on_when_any_one_site_dies(tmp_path, algorithm, victim, at):
+    result = run(tmp_path, f"algorithm: {algorithm}\nfaults: [{{at: {at}, crash: {victim}}}]\n")
+    assert result.end_reason == "all protocols ended"
+    counts = rounds_of(result)
+    assert all(counts[name] == 6 for name in "abc" if name != victim)
+    assert counts[victim] < 6
+
+
+@pytest.mark.parametrize("algorithm", [*SERVERLESS, *SERVER_BASED])
+@pytest.mark.parametrize("fault", ["crash: c, for: 200 s", "disconnect: c, for: 400 s", "leave: b", "crash: a"])
+@pytest.mark.parametrize("at", INSTANTS)
+def test_every_method_ends_under_every_fault(tmp_path, algorithm, fault, at):
+    result = run(tmp_path, f"algorithm: {algorithm}\nfaults: [{{at: {at}, {fault}}}]\n")
+    assert result.end_reason == "all protocols ended"
+    assert {row[5] for row in result.world.trace.faults} == {"fired"}
+
+
+@pytest.mark.parametrize("algorithm", SERVER_BASED)
+def test_sites_notice_that_the_server_is_gone_and_keep_their_last_model(tmp_path, algorithm):
+    result = run(tmp_path, f"algorithm: {algorithm}\nfaults: [{{at: 150 s, crash: server}}]\n")
+    events = Counter((row[2], row[3]) for row in result.world.trace.events)
+    assert [events[name, "server_lost"] for name in "abc"] == [1, 1, 1]
+    assert result.end_reason == "all protocols ended"
+    # the timeout is that of the site: two hours after it last heard of the server
+    lost = [row[1] for row in result.world.trace.events if row[3] == "server_lost"]
+    assert all(7200 < time < 7200 + 200 for time in lost)
+    assert all(0 < count < 6 for count in rounds_of(result).values())
+
+
+def test_sites_may_train_on_alone_when_the_server_is_gone(tmp_path):
+    text = "algorithm: {name: fedavg, rounds: 6, when_server_lost: train_alone, server_patience: 10 min}\n"
+    result = run(tmp_path, text + "faults: [{at: 150 s, crash: server}]\n")
+    assert all(seen == 6 for seen in rounds_of(result).values())
+
+
+def test_a_restarted_server_resumes_at_its_last_durable_round(tmp_path):
+    text = "algorithm: {name: fedavg, rounds: 6}\nfaults: [{at: 150 s, crash: server, for: 30 min}]\n"
+    result = run(tmp_path, text)
+    assert all(count == 6 for count in rounds_of(result).values())
+    aggregated = [row[4] for row in result.world.trace.events if row[3] == "aggregated"]
+    assert aggregated == list(range(6))
+
+
+def test_the_server_waits_for_its_deadline_and_averages_the_rest(tmp_path):
+    text = "algorithm: {name: fedavg, rounds: 3, round_deadline: 200 s}\nfaults: [{at: 5 s, crash: c}]\n"
+    result = run(tmp_path, text)
+    aggregated = [(round(row[1]), row[6]) for row in result.world.trace.events if row[3] == "aggregated"]
+    assert [time for time, _ in aggregated] == [200, 400, 600]
+    assert all('"missing": 1' in detail and '"num_answers": 2' in detail for _, detail in aggregated)
+
+
+def test_a_grace_after_the_quorum_drops_the_slowest(tmp_path):
+    text = "algorithm: {name: fedavg, rounds: 2, min_answers: 2, grace: 1 s}\n"
+    result = run(tmp_path, text)
+    events = Counter(row[3] for row in result.world.trace.events)
+    details = [row[6] for row in result.world.trace.events if row[3] == "aggregated"]
+    assert all('"num_answers": 2' in detail for detail in details)
+    assert events["late_update"] >= 1
+
+
+def test_fewer_answers_than_the_quorum_leave_the_model_as_it_is(tmp_path):
+    text = "algorithm: {name: fedavg, rounds: 2, min_answers: 3, round_deadline: 100 s}\n"
+    result = run(tmp_path, text + "faults: [{at: 1 s, crash: c}]\n")
+    assert Counter(row[3] for row in result.world.trace.events)["empty_round"] == 2
+
+
+def test_a_recovered_site_jumps_to_the_round_of_its_peers(tmp_path):
+    text = "algorithm: {name: gcml, rounds: 20}\nfaults: [{at: 35 s, crash: a, for: 300 s}]\n"
+    result = run(tmp_path, text)
+    missed = [row for row in result.world.trace.events if row[3] == "missed_rounds"]
+    assert [row[2] for row in missed] == ["a"]
+    seen = [one.round for one in result.world.trace.observations if one.site == "a"]
+    assert seen == sorted(set(seen))
+    assert seen[-1] == 19
+    assert len(seen) < 20
+
+
+@pytest.mark.parametrize(("join", "first"), [("warmup", "init"), ("adopt", None)])
+def test_a_late_joiner_warms_up_or_adopts(tmp_path, join, first):
+    text = f"algorithm: {{name: gcml, rounds: 20, warmup_epochs: 2, join: {join}}}\n"
+    result = run(tmp_path, text + "faults: [{at: 200 s, join: a}]\n")
+    work = [row[1] for row in result.world.work if row[0] == "a"]
+    events = Counter(row[3] for row in result.world.trace.events if row[2] == "a")
+    assert (work[0] == "init") == (first == "init")
+    assert events["adopted"] == (join == "adopt")
+    assert rounds_of(result)["a"] > 0
+
+
+def test_a_model_that_comes_late_is_used_or_discarded_as_declared(tmp_path):
+    # c needs 2 s for an upload; receivers that wait 1 s give up
+    for late, event in [("next_round", "late_used"), ("discard", "late_discarded")]:
+        text = f"algorithm: {{name: gcml, rounds: 30, receive_timeout: 1 s, late: {late}}}\n"
+        result = run(tmp_path, text)
+        counts = Counter(row[3] for row in result.world.trace.events)
+        assert counts["nothing_received"] > 0
+        assert counts[event] > 0
+
+
+def test_the_same_scenario_gives_the_same_trace_and_another_seed_another(tmp_path):
+    text = "algorithm: {name: gcml, rounds: 10}\nfaults: [{every: exp(60 s), for: exp(20 s), crash: b}]\n"
+    first = run(tmp_path, text).world.trace.text()
+    assert first == run(tmp_path, text).world.trace.text()
+    assert first != run(tmp_path, text, "seed.network=2").world.trace.text()

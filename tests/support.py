@@ -1,0 +1,71 @@
+"""Tiny scenarios for tests: declared data, no training; and an algorithm built on the spot."""
+
+import textwrap
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import simulator.registry as registries
+from simulator.api import Algorithm, Settings
+from simulator.scenario import load_study
+from simulator.simulation import simulate
+from simulator.work.executors import PlanExecutor
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+HEADER = """
+name: tiny
+task:
+  dataset: {name: declared, channels: [t1], structures: [tumor], spatial_dims: 2, item_shape: [32, 32]}
+  network: {name: declared, num_parameters: 250000, forward_flop: 1.0e9}
+  optimizer: {lr: 1.0e-3}
+  batch_size: 4
+network: {transport: {preset: ideal}}
+"""
+
+SITES = """
+sites:
+  - {name: a, seconds_per_item: 1 s, link: {up: 8 Mbit/s, down: 8 Mbit/s, latency: 0 ms}, data: {train: 10, val: 2, test: 3}}
+  - {name: b, seconds_per_item: 2 s, link: {up: 8 Mbit/s, down: 8 Mbit/s, latency: 0 ms}, data: {train: 20, val: 2, test: 3}}
+  - {name: c, seconds_per_item: 1 s, link: {up: 4 Mbit/s, down: 8 Mbit/s, latency: 0 ms}, data: {train: 30, val: 2, test: 3}}
+server: {speed: 1 TFLOP/s, link: {up: 8 Mbit/s, down: 8 Mbit/s, latency: 0 ms}}
+"""
+
+
+def study(tmp_path, text, *overrides, sites=SITES):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(HEADER + sites + textwrap.dedent(text), encoding="utf-8")
+    return load_study(str(path), list(overrides))
+
+
+def run(tmp_path, text, *overrides, sites=SITES):
+    """Plan a scenario and return the finished simulation."""
+    point = study(tmp_path, text, *overrides, sites=sites).points[0]
+    return simulate(point.label, point.scenario, PlanExecutor(), "plan", lambda _: None)
+
+
+class Scripted(Settings):
+    """Settings of an algorithm that a test writes inline."""
+
+    name: Literal["scripted"] = "scripted"
+
+
+@contextmanager
+def scripted(monkeypatch, site, server=None):
+    """Register ``scripted`` as an algorithm for the time of a test."""
+    from simulator.scenario import schema
+
+    known = dict(registries.registry("algorithms"))
+    known["scripted"] = Algorithm(
+        settings=Scripted, site=site, server=server, summary="a test", source="this test"
+    )
+    real = registries.registry
+
+    def patched(group):
+        return known if group == "algorithms" else real(group)
+
+    for name in ("simulator.registry", "simulator.simulation", "simulator.scenario.schema"):
+        monkeypatch.setattr(f"{name}.registry", patched)
+    schema.scenario_model.cache_clear()
+    yield
+    schema.scenario_model.cache_clear()

@@ -1,0 +1,64 @@
+"""Golden traces: the events of tiny scenarios, one behavior each, reviewed as text.
+
+A change of any line is a change of behavior. After a deliberate one, write them anew with
+``MEDGOSSIP_WRITE_GOLDEN=1 pytest tests/test_golden.py`` and read the difference before committing.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.support import run
+
+FOLDER = Path(__file__).parent / "golden"
+
+SCENARIOS = {
+    "gcml-pairs": ("algorithm: {name: gcml, rounds: 4, warmup_epochs: 1}\n", ()),
+    "gcml-bernoulli": ("algorithm: {name: gcml, rounds: 3, schedule: bernoulli}\n", ()),
+    "gcml-async": ("algorithm: {name: gcml, rounds: 4, schedule: async}\n", ()),
+    "gcml-crash-and-recovery": (
+        "algorithm: {name: gcml, rounds: 6}\nfaults: [{at: 35 s, crash: a, for: 60 s}]\n",
+        (),
+    ),
+    "gcml-adopting-newcomer": (
+        "algorithm: {name: gcml, rounds: 6, join: adopt}\nfaults: [{at: 60 s, join: b}]\n",
+        (),
+    ),
+    "gossip-averaging-outage": (
+        "algorithm: {name: gossip-averaging, rounds: 3}\n"
+        "faults: [{from: 30.5 s, to: 33 s, disconnect: c}]\n",
+        ("network.transport.preset=tcp-cubic",),
+    ),
+    "fedavg": ("algorithm: {name: fedavg, rounds: 2}\n", ()),
+    "fedavg-server-crash": (
+        "algorithm: {name: fedavg, rounds: 3}\nfaults: [{at: 60 s, crash: server, for: 100 s}]\n",
+        (),
+    ),
+    "fedavg-server-death": (
+        "algorithm: {name: fedavg, rounds: 3, server_patience: 5 min}\nfaults: [{at: 60 s, crash: server}]\n",
+        (),
+    ),
+    "fedprox-quorum": ("algorithm: {name: fedprox, rounds: 2, min_answers: 2, grace: 1 s}\n", ()),
+    "local": ("algorithm: {name: local, rounds: 2}\n", ()),
+    "pooled": ("algorithm: {name: pooled, rounds: 2}\n", ()),
+}
+
+
+def story(result):
+    lines = ["# events", result.world.trace.text(), "# transfers"]
+    for row in result.ledger.rows("transfers"):
+        transfer, attempt, src, dst, kind, round_, _, nbytes, carried, start, end, status, reason, _ = row
+        what = f"{transfer}.{attempt} {src}->{dst} {kind} round {round_}"
+        lines.append(f"{start:12.3f} {end:12.3f} {what} {carried}/{nbytes} {status} {reason}".rstrip())
+    return "\n".join([*lines, f"# end: {result.end_reason} at {result.virtual_time_s:.3f} s", ""])
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_trace_is_the_golden_one(tmp_path, name):
+    text, overrides = SCENARIOS[name]
+    got = story(run(tmp_path, text, *overrides))
+    path = FOLDER / f"{name}.txt"
+    if os.environ.get("MEDGOSSIP_WRITE_GOLDEN"):
+        path.write_text(got, encoding="utf-8")
+    assert got == path.read_text(encoding="utf-8")
