@@ -117,10 +117,10 @@ def site(node: Node, cfg: FedAvg) -> Role:
             break
         message = [message, *node.drain("global")][-1]  # a slow site skips to the newest model
         model, round_ = message.model, message.header["round"]
+        if round_ > next_round:  # a restarted server sends its last round's model again
+            node.record("round", round=round_ - 1, model=model)
         next_round = round_
         node.durable["model"] = (model, next_round)
-        if round_ > 0:
-            node.record("round", round=round_ - 1, model=model)
         if round_ == cfg.num_rounds:
             return
         update = yield cfg.train(node, model, round_)

@@ -50,7 +50,11 @@ def gossip_site(node: Node, cfg: Any, absorb: Absorb) -> Role:
     round_ = {"now": 0}
     node.on("round?", lambda message: node.post(message.src, "round", round=round_["now"]))
     done, model = yield from begin(node, cfg)
-    yield from loop(node, cfg, model, done, absorb, round_)
+    if node.durable.get("over"):
+        yield from finish_alone(node, cfg, model, done)
+    else:
+        yield from loop(node, cfg, model, done, absorb, round_)
+    round_["now"] = cfg.num_rounds
 
 
 def begin(node: Node, cfg: Gossip) -> Steps:
@@ -71,10 +75,20 @@ def begin(node: Node, cfg: Gossip) -> Steps:
         node.durable["round"] = (0, model)
     if node.now > 0 and (newcomer or done) and cfg.schedule == "pairs":
         current = yield from ask_round(node, cfg)
-        if current > done:
+        if current == cfg.num_rounds:
+            node.durable["over"] = True
+            node.record("others_finished", round=done)
+        elif current > done:
             node.record("missed_rounds", round=done, until=current)
             done = current
     return done, model
+
+
+def finish_alone(node: Node, cfg: Gossip, model: Ref, done: int) -> Steps:
+    """Use up the budget of local epochs after the others have ended."""
+    for round_ in range(done, cfg.num_rounds):
+        model = yield from train_alone(node, cfg, model, round_)
+        finish_round(node, model, round_)
 
 
 def ask_round(node: Node, cfg: Gossip) -> Steps:
@@ -179,8 +193,12 @@ def pairs(node: Node, cfg: Any, model: Ref, done: int, absorb: Absorb, round_: d
 
 
 def await_model(node: Node, cfg: Gossip, waiting: list[Message], round_: int) -> Steps:
-    """The model of this round; None after ``receive_timeout``. Others are kept in ``waiting``."""
-    deadline = node.now + cfg.receive_timeout
+    """The model of this round; None after ``receive_timeout``. Others are kept in ``waiting``.
+
+    The wait outlives a crash, or a site that crashes often would wait for ever.
+    """
+    since = node.durable.setdefault("waiting_since", {}).setdefault(round_, node.now)
+    deadline = since + cfg.receive_timeout
     waiting += node.drain("model")
     while True:
         for message in waiting:

@@ -26,9 +26,7 @@ Rng = Callable[..., np.random.Generator]
 class Augmentation:
     """The draws of one epoch, for items in the order in which they are visited."""
 
-    def __init__(
-        self, kinds: Sequence[str], rng: Rng, epoch: int, num_items: int, spatial_dims: int
-    ) -> None:
+    def __init__(self, kinds: Sequence[str], rng: Rng, epoch: int, num_items: int, spatial_dims: int) -> None:
         self._kinds = frozenset(kinds)
         self._spatial_dims = spatial_dims
         flip, rotate, gamma = (rng(kind, epoch) for kind in ("flip", "rotate90", "gamma"))

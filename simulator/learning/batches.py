@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from simulator.errors import ScenarioError
 from simulator.learning.augmentation import Augmentation
@@ -30,7 +30,7 @@ class Batch:
 
 
 def training_items(ctx: "Context") -> list[tuple[Case, int]]:
-    """Every (case, item) that an epoch visits, in the order of the index, repeated for each patch.
+    """Every (case, item) that an epoch visits, in the order of the index; a volume once per patch.
 
     Raises:
         ScenarioError: no training case is left, or whole items differ in shape.
@@ -38,10 +38,8 @@ def training_items(ctx: "Context") -> list[tuple[Case, int]]:
     cases = ctx.cases("train")
     if not cases:
         raise ScenarioError(f"{ctx.site}: no training case is left; give it cases, or leave the site out")
-    items = [
-        (case, item) for case in cases for item in range(case.num_items)
-        for _ in range(ctx.recipe.patches_per_case)
-    ]  # fmt: skip
+    patches = ctx.recipe.patches_per_case if ctx.meta.spatial_dims == 3 else 1
+    items = [(case, item) for case in cases for item in range(case.num_items) for _ in range(patches)]
     shapes = {tuple(case.images.shape[2:]) for case in cases}
     if ctx.recipe.patch_size is None and len(shapes) > 1 and ctx.recipe.batch_size > 1:
         some = " and ".join("x".join(map(str, shape)) for shape in sorted(shapes)[:2])
@@ -113,4 +111,4 @@ def cut(tensor: Tensor, window: Sequence[tuple[int, int]]) -> Tensor:
     margins: list[int] = []
     for (low, high), edge in zip(reversed(window), reversed(shape), strict=True):
         margins += [max(-low, 0), max(high - edge, 0)]
-    return F.pad(patch, margins) if any(margins) else patch
+    return functional.pad(patch, margins) if any(margins) else patch

@@ -8,9 +8,10 @@ from torch import nn
 
 from simulator.api import Bundle
 from simulator.errors import ScenarioError
-from simulator.learning import evaluation, loop
+from simulator.learning import loop
 from simulator.learning.architectures import num_outputs
 from simulator.learning.cases import CACHE, Case
+from simulator.learning.evaluation import validate
 from simulator.learning.losses import make_loss
 from simulator.learning.models import resident
 from simulator.learning.networks import network_spec
@@ -123,4 +124,4 @@ class Context:
 
     def validate(self, model: Bundle) -> tuple[float, float]:
         """Validation loss and mean Dice on the validation cases, (nan, nan) if there is none."""
-        return evaluation.validate(self, model)
+        return validate(self, model)

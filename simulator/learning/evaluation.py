@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from monai.inferers import sliding_window_inference
+from monai.inferers.utils import sliding_window_inference
 from torch import Tensor, nn
 
 from simulator.api import Bundle
@@ -45,7 +45,9 @@ def predict(ctx: "Context", module: nn.Module, case: Case) -> Tensor:
     shape = case.images.shape[2:]
     voxels = math.prod(shape)
     if voxels <= limit:
-        return torch.cat([run(images) for images in case.images.split(max(limit // voxels, 1))])
+        step = max(limit // voxels, 1)
+        starts = range(0, case.num_items, step)
+        return torch.cat([run(case.images[start : start + step]) for start in starts])
     window = ctx.recipe.patch_size or (_DEFAULT_WINDOW,) * len(shape)
     whole = sliding_window_inference(
         case.images, window, sw_batch_size=1, predictor=run, overlap=_WINDOW_OVERLAP, mode="gaussian"
@@ -99,7 +101,7 @@ def evaluate(
         ``dice``, ``hd95_mm``, ``assd_mm`` float64 and ``status`` uint8, all (cases, structures);
         ``overlay.image.<i>`` float32 (H, W) of the first channel, ``overlay.truth.<i>`` and
         ``overlay.prediction.<i>`` uint8 (structures, H, W) of the slice with most truth. Meta:
-        ``cases``, ``structures``, ``loss`` (mean validation loss, None without cases),
+        ``cases``, ``structures``, ``loss`` (mean validation loss, NaN without cases),
         ``missed`` and ``false_alarms`` (counts), ``status_names``, ``overlay_slices``.
     """
     module = _evaluating(ctx, model)
@@ -126,7 +128,7 @@ def evaluate(
     meta: dict[str, Any] = {
         "cases": [case.name for case in cases],
         "structures": list(ctx.meta.structures),
-        "loss": math.fsum(losses) / len(losses) if losses else None,
+        "loss": math.fsum(losses) / len(losses) if losses else math.nan,
         "missed": int((status == MISSED).sum()),
         "false_alarms": int((status == FALSE_ALARM).sum()),
         "status_names": list(STATUS_NAMES),

@@ -5,14 +5,15 @@ scenario asks for it, and nothing that waits for the device within an epoch.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from simulator.api import Bundle
 from simulator.errors import Diverged
@@ -39,17 +40,24 @@ class Pupil:
 
 def forward(module: nn.Module, images: Tensor, divisor: int, precision: str) -> Output:
     """Return a network's output as float32 at the size of ``images``, which are padded with zeros
-    on the way in where the network needs it."""
+    on the way in where the network needs it.
+    """
     shape = images.shape[2:]
     missing = [-edge % divisor for edge in shape]
     if any(missing):
-        images = F.pad(images, [margin for edge in reversed(missing) for margin in (0, edge)])
+        images = functional.pad(images, [margin for edge in reversed(missing) for margin in (0, edge)])
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
         output: Output = module(images)
-    inside = (..., *(slice(edge) for edge in shape))
     if isinstance(output, Tensor):
-        return output[inside].float()
-    return [output[0][inside].float(), *(logits.float() for logits in output[1:])]
+        return _crop(output, shape).float()
+    return [_crop(output[0], shape).float(), *(logits.float() for logits in output[1:])]
+
+
+def _crop(logits: Tensor, shape: Sequence[int]) -> Tensor:
+    """The part of ``logits`` that lies over the image before padding."""
+    for axis, edge in enumerate(shape, start=2):
+        logits = logits.narrow(axis, 0, edge)
+    return logits
 
 
 def train_one(
@@ -80,10 +88,12 @@ def train_one(
 
     losses, steps = _epochs(ctx, step, epochs, first_epoch)
     arrays = weights_of(pupil.module)
+    if not (np.isfinite(losses).all() and is_finite(arrays)):
+        raise diverged(ctx)
     if keep_optimizer:
         steps_in_all = optimizers.num_steps(state) + steps
         arrays |= optimizers.dump_state(optimizer, ctx.recipe.optimizer, pupil.parameters, steps_in_all)
-    return _checked(ctx, Bundle(arrays=arrays, meta={"loss": losses, "steps": steps}))
+    return Bundle(arrays=arrays, meta={"loss": losses, "steps": steps})
 
 
 def train_two(
@@ -99,6 +109,7 @@ def train_two(
     """See :meth:`simulator.api.TaskContext.train_together`.
 
     The incoming model starts with a fresh optimizer and returns none; the local one keeps its own.
+    A value that is not finite may be the peer's fault: nothing is raised, ``meta["finite"]`` says so.
     """
     settings = ctx.recipe.optimizer
     own, other = _pupil(ctx, local, "local"), _pupil(ctx, incoming, "incoming")
@@ -109,11 +120,10 @@ def train_two(
     losses, steps = _epochs(ctx, step, epochs, first_epoch)
     steps_in_all = optimizers.num_steps(local.arrays) + steps
     state = optimizers.dump_state(optimizer, settings, own.parameters, steps_in_all)
-    meta = [{"loss": [pair[who] for pair in losses], "steps": steps} for who in range(2)]
-    return (
-        _checked(ctx, Bundle(arrays=weights_of(own.module) | state, meta=meta[0])),
-        _checked(ctx, Bundle(arrays=weights_of(other.module), meta=meta[1])),
-    )
+    arrays = [weights_of(own.module), weights_of(other.module)]
+    finite = bool(np.isfinite(losses).all()) and all(is_finite(model) for model in arrays)
+    meta = [{"loss": [pair[who] for pair in losses], "steps": steps, "finite": finite} for who in range(2)]
+    return Bundle(arrays=arrays[0] | state, meta=meta[0]), Bundle(arrays=arrays[1], meta=meta[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +189,10 @@ def _clip(ctx: "Context", pupil: Pupil) -> None:
 def _epochs(
     ctx: "Context", step: Callable[[Batch], Tensor], epochs: int, first_epoch: int
 ) -> tuple[list[Any], int]:
-    """Run epochs; return the mean loss (or losses) of each over its items, and the steps taken."""
+    """Run epochs; return the mean loss (or losses) of each over its items, and the steps taken.
+
+    An epoch whose loss is not finite is the last one.
+    """
     items = training_items(ctx)
     means: list[Any] = []
     steps = 0
@@ -191,9 +204,9 @@ def _epochs(
                 total = weighted if total is None else total + weighted
                 steps += 1
         assert total is not None  # training_items() is never empty
-        if not bool(torch.isfinite(total).all()):
-            raise diverged(ctx)
         means.append((total / len(items)).tolist())
+        if not np.isfinite(means[-1]).all():
+            break
     return means, steps
 
 
@@ -204,12 +217,6 @@ def _dropout_stream(ctx: "Context", epoch: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(draw_seed(ctx.seed, ctx.site, "dropout", epoch))
         yield
-
-
-def _checked(ctx: "Context", model: Bundle) -> Bundle:
-    if not is_finite(model):
-        raise diverged(ctx)
-    return model
 
 
 def diverged(ctx: "Context") -> Diverged:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 Output = Tensor | Sequence[Tensor]
 Weights = tuple[float, ...] | None
@@ -120,7 +120,7 @@ def dice(logits: Tensor, target: Tensor, class_weight: Weights = None) -> Tensor
 def dice_ce(logits: Tensor, target: Tensor, class_weight: Weights = None) -> Tensor:
     """Soft Dice plus mean binary cross-entropy; a substitute, not the GCML authors' loss."""
     logits, target = _wide(logits, target)
-    log_p = F.logsigmoid(logits)  # one logarithm serves both terms
+    log_p = functional.logsigmoid(logits)  # one logarithm serves both terms
     cross_entropy = (logits - log_p - target * logits).mean()
     return _soft_dice(log_p.exp(), target, class_weight) + cross_entropy
 
@@ -140,7 +140,7 @@ def focal(logits: Tensor, target: Tensor) -> Tensor:
     """Focal loss with γ = 2, mean over all elements (Lin et al., ICCV 2017)."""
     logits, target = _wide(logits, target)
     logits = logits.clamp(-_CLAMP_LOGIT, _CLAMP_LOGIT)
-    cross_entropy = F.softplus(logits) - target * logits
+    cross_entropy = functional.softplus(logits) - target * logits
     return (torch.expm1(-cross_entropy).square() * cross_entropy).mean()
 
 
@@ -170,7 +170,7 @@ def jaccard_ce(logits: Tensor, target: Tensor, class_weight: Weights = None) -> 
     voxels together, the background counts as a class.
     """
     logits, target = _wide(logits, target)
-    log_p, one_hot = F.log_softmax(logits, dim=1), _with_background(target)
+    log_p, one_hot = functional.log_softmax(logits, dim=1), _with_background(target)
     p, axes = log_p.exp(), (0, *_spatial(logits))
     overlap = (p * one_hot).sum(axes)
     union = p.sum(axes) + one_hot.sum(axes) - overlap
@@ -181,12 +181,13 @@ def jaccard_ce(logits: Tensor, target: Tensor, class_weight: Weights = None) -> 
 
 def panseg_heads(output: Output, target: Tensor, head: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Main head plus auxiliary heads at weights ½, ¼, …, on labels reduced to their size, over the
-    sum of all weights."""
+    sum of all weights.
+    """
     total, weights = head(main_head(output), target), 1.0
     auxiliary = [] if isinstance(output, Tensor) else list(output[1:])
     for level, logits in enumerate(auxiliary, start=1):
         size = list(logits.shape[2:])
-        reduced = F.interpolate(target.float(), size=size, mode="nearest-exact")
+        reduced = functional.interpolate(target.float(), size=size, mode="nearest-exact")
         total = total + 0.5**level * head(logits, reduced)
         weights += 0.5**level
     return total / weights

@@ -14,8 +14,7 @@ the surface voxels of both sides; surfaces are mask voxels with a face neighbor 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from monai.metrics.utils import get_edge_surface_distance
+from monai.metrics.utils import get_mask_edges, get_surface_distance
 
 STATUS_NAMES = ("ok", "both_empty", "missed", "false_alarm")
 """Meaning of the status codes 0, 1, 2, 3."""
@@ -44,13 +43,9 @@ def surface_distances_mm(prediction: Array, truth: Array, spacing_mm: Sequence[f
     """Return (HD95, ASSD) in mm of two masks, (nan, nan) unless both have a voxel."""
     if not (prediction.any() and truth.any()):
         return float("nan"), float("nan")
-    _, both, _ = get_edge_surface_distance(
-        torch.from_numpy(prediction),
-        torch.from_numpy(truth),
-        distance_metric="euclidean",
-        spacing=list(spacing_mm),
-        symmetric=True,
-    )
-    there, back = (np.asarray(distances, dtype=np.float64) for distances in both)
+    surfaces = get_mask_edges(prediction, truth, crop=True)
+    spacing = tuple(spacing_mm)
+    there = get_surface_distance(surfaces[0], surfaces[1], "euclidean", spacing)
+    back = get_surface_distance(surfaces[1], surfaces[0], "euclidean", spacing)
     hd95 = max(np.percentile(there, 95), np.percentile(back, 95))
     return float(hd95), float(np.concatenate([there, back]).mean())

@@ -5,7 +5,7 @@ its integer buffers, each flat. A process keeps one module per network and role 
 into it, whatever the number of sites.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -17,9 +17,6 @@ from simulator.learning.networks import NetworkSpec, build
 from simulator.rng import draw_seed
 
 Array = np.ndarray
-
-WEIGHTS = ("model", "buffers", "counters")
-"""The arrays that make a model; everything else in a bundle stays at the site."""
 
 
 @lru_cache(maxsize=8)
@@ -70,9 +67,11 @@ def unflatten(array: Array, tensors: Sequence[Tensor]) -> None:
     if not tensors:
         return
     flat = torch.tensor(array).to(tensors[0].device)
-    parts = flat.split([tensor.numel() for tensor in tensors])
-    for tensor, part in zip(tensors, parts, strict=True):
-        tensor.copy_(part.view(tensor.shape))
+    start = 0
+    for tensor in tensors:
+        stop = start + tensor.numel()
+        tensor.copy_(flat[start:stop].view(tensor.shape))
+        start = stop
 
 
 def _buffers(module: nn.Module, *, floating: bool) -> list[Tensor]:
@@ -99,6 +98,6 @@ def load_weights(module: nn.Module, model: Bundle) -> None:
     unflatten(model.arrays["counters"], _buffers(module, floating=False))
 
 
-def is_finite(model: Bundle) -> bool:
+def is_finite(arrays: Mapping[str, Array]) -> bool:
     """Whether all parameters and float buffers of a model are finite."""
-    return all(bool(np.isfinite(model.arrays[name]).all()) for name in ("model", "buffers"))
+    return all(bool(np.isfinite(arrays[name]).all()) for name in ("model", "buffers"))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from monai.networks.nets import UNet
+from monai.networks.nets.unet import UNet
 from torch import nn
 
 from simulator.errors import ScenarioError

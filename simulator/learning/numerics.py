@@ -12,19 +12,21 @@ from simulator.errors import SetupError
 
 NUM_THREADS = 1
 
-WORKER_ENVIRONMENT = MappingProxyType({
-    # one thread per process: spinning barriers of several waste more time than they save
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OMP_WAIT_POLICY": "passive",
-    # keep freed memory and back it by huge pages: no page faults in every step; changes no bit
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-    "MALLOC_TRIM_THRESHOLD_": "4294967296",
-    "MALLOC_MMAP_THRESHOLD_": "4294967296",
-    "MALLOC_TOP_PAD_": "268435456",
-    # cuBLAS is deterministic only with a fixed workspace
-    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-})
+WORKER_ENVIRONMENT = MappingProxyType(
+    {
+        # one thread per process: spinning barriers of several waste more time than they save
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "passive",
+        # keep freed memory and back it by huge pages: no page faults in every step; changes no bit
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+        "MALLOC_TRIM_THRESHOLD_": "4294967296",
+        "MALLOC_MMAP_THRESHOLD_": "4294967296",
+        "MALLOC_TOP_PAD_": "268435456",
+        # cuBLAS is deterministic only with a fixed workspace
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    }
+)
 """Environment of worker processes, read by their C libraries before Python starts."""
 
 
@@ -67,7 +69,8 @@ def setup_process() -> None:
     torch.set_num_threads(NUM_THREADS)
     torch.use_deterministic_algorithms(True)
     # it would write every new tensor twice; nothing here reads memory before writing it
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    # (torch makes it a property of the module, which its annotations do not show)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_flush_denormal(True)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False

@@ -20,11 +20,11 @@ _STATE_KEYS = {"momentum": "momentum_buffer"}  # our name -> torch's, where they
 
 def make_optimizer(settings: Optimizer, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
     """Return torch's fused optimizer over ``parameters``."""
-    common = {"lr": settings.lr, "weight_decay": settings.weight_decay, "fused": True}
+    lr, decay = settings.lr, settings.weight_decay
     if settings.name == "sgd":
-        return torch.optim.SGD(parameters, momentum=settings.momentum, **common)
+        return torch.optim.SGD(parameters, lr=lr, weight_decay=decay, momentum=settings.momentum, fused=True)
     kind = torch.optim.Adam if settings.name == "adam" else torch.optim.AdamW
-    return kind(parameters, amsgrad=settings.amsgrad, **common)
+    return kind(parameters, lr=lr, weight_decay=decay, amsgrad=settings.amsgrad, fused=True)
 
 
 def _entries(settings: Optimizer) -> tuple[str, ...]:

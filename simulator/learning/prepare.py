@@ -56,18 +56,22 @@ def prepare(
             continue
         arrays[f"image.{len(used)}"] = zscore(image) if ctx.recipe.normalize == "zscore" else image
         arrays[f"label.{len(used)}"] = label
-        used.append({
-            "case": case.case,
-            "patient": case.patient,
-            "split": case.split,
-            "num_items": case.num_items,
-            "spacing_mm": [float(edge) for edge in spacing_mm],
-            "shape": list(image.shape[1:]),
-        })
+        used.append(
+            {
+                "case": case.case,
+                "patient": case.patient,
+                "split": case.split,
+                "num_items": case.num_items,
+                "spacing_mm": [float(edge) for edge in spacing_mm],
+                "shape": list(image.shape[1:]),
+            }
+        )
     return Bundle(arrays=arrays, meta={"cases": used, "skipped": skipped})
 
 
-def check_case(meta: DataMeta, case: CaseInfo, image: Array, label: Array, spacing_mm: Sequence[float]) -> None:
+def check_case(
+    meta: DataMeta, case: CaseInfo, image: Array, label: Array, spacing_mm: Sequence[float]
+) -> None:
     """Check one case against what its data set promises.
 
     Raises:
@@ -78,7 +82,9 @@ def check_case(meta: DataMeta, case: CaseInfo, image: Array, label: Array, spaci
     if image.ndim != 4 or image.shape[0] != len(meta.channels):
         raise BadCase(f"image has shape {image.shape}, expected {len(meta.channels)} channels and 3 axes")
     if label.shape != (len(meta.structures), *image.shape[1:]):
-        raise BadCase(f"label has shape {label.shape}, image {image.shape}; {len(meta.structures)} structures")
+        raise BadCase(
+            f"label has shape {label.shape}, image {image.shape}; {len(meta.structures)} structures"
+        )
     if 0 in image.shape:
         raise BadCase(f"image has shape {image.shape}: nothing in it")
     if len(spacing_mm) != 3 or not all(np.isfinite(edge) and edge > 0 for edge in spacing_mm):

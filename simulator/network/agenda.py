@@ -44,6 +44,11 @@ class Agenda:
         self._armed_s = inf
         self._tidy_from = 1024
 
+    @property
+    def now(self) -> float:
+        """Virtual time."""
+        return float(self._env.now)
+
     def at(self, at_s: float, action: Callable[[Any], None], item: object) -> Timer:
         """Have ``action(item)`` called at ``at_s``, now at the earliest."""
         timer = Timer(at_s, action, item)

@@ -13,6 +13,8 @@ from simulator.record.ledger import Attempt
 
 MIN_RTT_S = 1e-6  # a TCP round trip takes time even where the scenario says none
 BINDS = 1 + 1e-9  # below this share of its capacity a link cannot hold anybody back
+FULL = 0.997  # of the capacity; above what is left open where acknowledgements are estimated
+FULL = 0.997  # of the capacity; above what is left open where acknowledgements are estimated
 DEFAULT_QUEUE_S, DEFAULT_QUEUE_FRAMES = 0.05, 64
 
 
@@ -32,10 +34,32 @@ class LinkState:
     users: "dict[int, Flow]" = field(default_factory=dict)  # all attempts that need it
     demand: float = 0.0  # what flows and acknowledgements could want at most, bytes per second
 
+    @classmethod
+    def of(cls, link: Link, *, ideal: bool) -> "LinkState":
+        """Return a link's state at the start."""
+        return cls(
+            link=link,
+            capacity=payload_capacity(link.bytes_per_s, ideal=ideal),
+            bytes_per_s=link.bytes_per_s,
+            latency_s=link.latency_s,
+            loss=link.loss,
+        )
+
     @property
     def can_bind(self) -> bool:
         """Whether its flows could want more than it has."""
         return self.demand > self.capacity * BINDS
+
+    def used(self) -> float:
+        """Payload bytes per second that flows and acknowledgements take now, summed in the order in
+        which they joined, the same in every run.
+        """
+        used = sum([flow.rate for flow in self.flows.values()])
+        return used + ACK_SHARE * sum([flow.rate for flow in self.acks.values()])
+
+    def is_full(self) -> bool:
+        """Whether it may hold somebody back now."""
+        return self.used() >= self.capacity * FULL
 
     @property
     def buffer_nbytes(self) -> float:
@@ -73,11 +97,11 @@ class Path:
 
 
 def measure(
-    there: Sequence[LinkState], back: Sequence[LinkState], *, window: float | None, fair_by_rtt: bool
+    there: Sequence[LinkState], back: Sequence[LinkState], *, window: float | None, rtt_bias: float
 ) -> Path:
     """Return the facts of a path; ``window`` in bytes, None for the ideal transport.
 
-    The weight is ``1 / (round trip + 0.7 · buffer delay)`` where shares follow round-trip times.
+    The weight is ``(round trip + 0.7 · buffer delay)^-rtt_bias``; 0 makes shares equal.
     """
     slowest = min(there, key=lambda state: (state.capacity, state.link.id))
     one_way_s = sum(state.latency_s for state in there)
@@ -100,8 +124,8 @@ def measure(
         capacity=slowest.capacity,
         buffer_nbytes=slowest.buffer_nbytes,
         queue_s=queue_s,
-        bound=bound,
-        weight=1 / (rtt_s + QUEUE_FILL * queue_s) if fair_by_rtt else 1.0,
+        bound=bound if bound < inf else 0.0,  # unlimited links hold nobody back
+        weight=(rtt_s + QUEUE_FILL * queue_s) ** -rtt_bias,
     )
 
 
@@ -113,7 +137,8 @@ def payload_capacity(bytes_per_s: float, *, ideal: bool) -> float:
 @dataclass(slots=True, kw_only=True, eq=False)
 class Transfer:
     """What :meth:`Network.transfer` hands out. ``event`` succeeds with None when the last byte is
-    there, or fails with :class:`~simulator.errors.TransferFailed`."""
+    there, or fails with :class:`~simulator.errors.TransferFailed`.
+    """
 
     id: int
     src: str
@@ -125,11 +150,10 @@ class Transfer:
     event: simpy.Event
     num_attempts: int = 0
     kept_nbytes: int = 0  # at the receiver, from attempts that a new one resumes
-    kept: list[Attempt] = field(default_factory=list)  # those attempts, booked when the outcome is known
+    kept: list[tuple[Attempt, float, str]] = field(default_factory=list)  # closed with the transfer
     flow: "Flow | None" = None
-    message: Attempt | None = None  # of a control message
+    message: Attempt | None = None  # of a control message, or one that is refused
     timer: Timer | None = None  # pause before the next attempt, or arrival of a control message
-    sent_s: float = 0.0
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -152,11 +176,13 @@ class Flow:
     rate: float = 0.0
     synced_s: float = 0.0
     cap: float = inf
+    tight: list[LinkState] = field(default_factory=list)  # links of the path that can be full
     window: Window = field(default_factory=Window)
     is_last_burst: bool = False
     is_capped: bool = True  # by its window rather than by a link, as of the last solution
     loss_at: float = 0.0  # a packet is lost when this much remains; 0: none before the end
     progress: Timer | None = None
+    due_s: float = inf  # when progress is really due; its timer may be early
     timer: Timer | None = None
     deadline: Timer | None = None
 
@@ -183,15 +209,26 @@ def join(flow: Flow) -> None:
 
 
 def leave(flow: Flow) -> list[LinkState]:
-    """Take a flow off its links; return those that held somebody back until now."""
-    freed = [state for state in (*flow.path.links, *flow.path.back) if state.can_bind]
+    """Take a flow off its links; return those that may have held somebody back until now."""
+    crossed = (*flow.path.links, *flow.path.back)
+    freed = [state for state in crossed if state.can_bind and state.flows and state.is_full()]
     for state in flow.path.links:
         del state.flows[flow.id]
         state.demand -= flow.path.bound
     for state in flow.path.back:
         del state.acks[flow.id]
         state.demand -= ACK_SHARE * flow.path.bound
-    for state in (*flow.path.links, *flow.path.back):
+    for state in crossed:
         if not state.flows and not state.acks:
             state.demand = 0.0  # no rounding error outlives the traffic
     return freed
+
+
+def repath(flow: Flow, path: Path, *, joined: bool) -> None:
+    """Give a flow new facts of the same route; ``joined`` if it takes part in the sharing."""
+    if joined:
+        for state in path.links:
+            state.demand += path.bound - flow.path.bound
+        for state in path.back:
+            state.demand += ACK_SHARE * (path.bound - flow.path.bound)
+    flow.path = path

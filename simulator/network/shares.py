@@ -2,32 +2,35 @@
 
 from collections.abc import Callable, Iterable
 from math import inf
+from typing import Protocol
 
-from simulator.network.flow import Flow, LinkState, join, leave
+from simulator.network.flow import BINDS, FULL, Flow, LinkState, join, leave
 from simulator.network.sharing import component, max_min
 from simulator.network.window import ACK_SHARE
 
 UNCHANGED = 1e-12  # relative; a flow whose rate is the same keeps its completion time
 ACK_PASSES = 8
-ACK_SETTLED = 1e-9  # of a link's capacity
+ACK_SETTLED = 1e-3  # of a link's capacity; finer than the model itself
 DATA_FLOOR = 0.5  # acknowledgements leave at least this share of a link to data
 
 
-class Shares:
-    """Rates of all flows that send.
-
-    ``before(flow)`` sets the flow's cap, ``changed(flow, rate)`` applies a new rate, and
-    ``after(flow)`` looks at the outcome; it may touch flows again.
+class Settler(Protocol):
+    """Whoever looks after flows while their shares are found: ``before`` sets a flow's cap,
+    ``set_rate`` lets it go on at another rate, ``after`` sees what the outcome means and may touch
+    flows again. All are told the time.
     """
 
-    def __init__(
-        self,
-        *,
-        before: Callable[[Flow], None],
-        changed: Callable[[Flow, float], None],
-        after: Callable[[Flow], None],
-    ) -> None:
-        self._before, self._changed, self._after = before, changed, after
+    before: Callable[[Flow, float], None]
+    after: Callable[[Flow, float], None]
+
+    def set_rate(self, flow: Flow, rate: float, now: float) -> None:
+        """Go on at another rate."""
+
+
+class Shares:
+    """Rates of all flows that send."""
+
+    def __init__(self) -> None:
         self._flows: dict[int, Flow] = {}
         self._links: dict[str, LinkState] = {}
 
@@ -38,9 +41,9 @@ class Shares:
 
     def leave(self, flow: Flow) -> None:
         """Take a flow out; its rate becomes zero."""
-        flow.rate = 0.0
         self._flows.pop(flow.id, None)
         self.touch_links(leave(flow))
+        flow.rate = 0.0
 
     def touch(self, flow: Flow) -> None:
         """Say that something about a flow has changed."""
@@ -51,7 +54,7 @@ class Shares:
         for state in links:
             self._links[state.link.id] = state
 
-    def settle(self) -> None:
+    def settle(self, settler: Settler, now: float) -> None:
         """Solve until nothing is touched any more."""
         while self._flows or self._links:
             seeds = set(self._flows.values())
@@ -59,62 +62,79 @@ class Shares:
                 seeds.update(state.flows.values())
             self._flows.clear()
             self._links.clear()
-            flows = sorted(component(seeds, _binding, _users), key=_id)
-            for flow in flows:
-                self._before(flow)
+            flows = list(seeds)
+            if not flows:
+                continue
+            if len(flows) > 1 or not _fits(flows[0], settler, now):
+                flows = sorted(component(seeds, _binding, _senders), key=_id)
+                for flow in flows:
+                    settler.before(flow, now)
             for flow, rate in zip(flows, _rates(flows), strict=True):
                 if abs(rate - flow.rate) > UNCHANGED * flow.rate or rate == inf:
-                    self._changed(flow, rate)
-            for flow in flows:
-                self._after(flow)
+                    settler.set_rate(flow, rate, now)
+                settler.after(flow, now)
 
 
 def _id(flow: Flow) -> int:
     return flow.id
 
 
-def _users(state: LinkState) -> Iterable[Flow]:
+def _fits(flow: Flow, settler: Settler, now: float) -> bool:
+    """Whether a flow that no link holds back can have its new cap without touching anybody: its
+    links have room before and after, and its acknowledgements cross none that can be full.
+    """
+    if flow.rate < min(flow.cap, flow.path.capacity) and flow.rate > 0:
+        return False
+    if len(_binding(flow)) > len(flow.tight):
+        return False
+    room = min([state.capacity * FULL - state.used() for state in flow.tight], default=inf)
+    if room <= 0:
+        return False
+    settler.before(flow, now)
+    if min(flow.cap, flow.path.capacity) - flow.rate > room:
+        return False
+    flow.tight = []
+    return True
+
+
+def _senders(state: LinkState) -> Iterable[Flow]:
     return state.flows.values()
 
 
 def _binding(flow: Flow) -> list[LinkState]:
     """Links by which a flow's rate can matter to others: those that can be full."""
-    path = flow.path
-    found = [state for state in path.links if state.can_bind]
-    found += [state for state in path.back if state.flows and state.can_bind]
-    return found
+    flow.tight = [state for state in flow.path.links if state.demand > state.capacity * BINDS]
+    also = [s for s in flow.path.back if s.flows and s.demand > s.capacity * BINDS]
+    return flow.tight + also if also else flow.tight
 
 
 def _rates(flows: list[Flow]) -> list[float]:
     """Fair shares of a whole component; links that cannot be full are left out."""
     number: dict[LinkState, int] = {}
-    routes = [
-        [number.setdefault(state, len(number)) for state in flow.path.links if state.can_bind]
-        for flow in flows
-    ]
+    routes = [[number.setdefault(state, len(number)) for state in flow.tight] for flow in flows]
     weight = [flow.path.weight for flow in flows]
-    cap = [min(flow.cap, flow.path.capacity) for flow in flows]
-    rates = [flow.rate if flow.rate < inf else 0.0 for flow in flows]
-    position = {flow: i for i, flow in enumerate(flows)}
-    loaded = [state for state in number if state.acks]
+    cap = [flow.cap if flow.cap < flow.path.capacity else flow.path.capacity for flow in flows]
+    if not number:
+        return cap
     capacity = [state.capacity for state in number]
-    for _ in range(ACK_PASSES if loaded else 1):
-        settled = True
-        for state in loaded:
-            index = number[state]
-            free = max(state.capacity - _ack_load(state, position, rates), DATA_FLOOR * state.capacity)
+    loaded = [(index, state) for state, index in number.items() if state.acks]
+    if not loaded:
+        return list(max_min(routes, capacity, weight, cap))
+    rate_of = {flow: flow.rate for flow in flows}
+    for turn in range(ACK_PASSES):
+        settled = turn > 0
+        for index, state in loaded:
+            free = max(state.capacity - _ack_load(state, rate_of), DATA_FLOOR * state.capacity)
             settled = settled and abs(free - capacity[index]) <= ACK_SETTLED * state.capacity
             capacity[index] = free
-        if loaded and settled:
+        if settled:
             break
-        rates = list(max_min(routes, capacity, weight, cap))
-    return rates
+        rate_of = dict(zip(flows, max_min(routes, capacity, weight, cap), strict=True))
+    return list(rate_of.values())
 
 
-def _ack_load(state: LinkState, position: dict[Flow, int], rates: list[float]) -> float:
-    """Bytes per second that acknowledgements take; flows outside the component keep their rates."""
-    load = 0.0
-    for _, flow in sorted(state.acks.items()):
-        index = position.get(flow)
-        load += flow.rate if index is None else rates[index]
-    return ACK_SHARE * load
+def _ack_load(state: LinkState, rate_of: dict[Flow, float]) -> float:
+    """Bytes per second that acknowledgements take; flows outside the component keep their rates.
+    Summed in the order in which they joined, the same in every run.
+    """
+    return ACK_SHARE * sum([rate_of.get(flow, flow.rate) for flow in state.acks.values()])

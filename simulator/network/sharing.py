@@ -96,7 +96,8 @@ def by_rounds(
     cap: Sequence[float],
 ) -> list[float]:
     """:func:`max_min` in NumPy, freezing all local bottlenecks of a round at once: a link whose
-    level is the lowest that any of its flows meets, and every flow whose cap is below all that."""
+    level is the lowest that any of its flows meets, and every flow whose cap is below all that.
+    """
     num_flows, num_links = len(routes), len(capacity)
     lengths = np.fromiter((len(route) for route in routes), dtype=np.intp, count=num_flows)
     flow_of = np.repeat(np.arange(num_flows), lengths)

@@ -4,6 +4,7 @@ Every link has one direction, so access lines are asymmetric. A site's line is t
 ``"<site>.up"`` and ``"<site>.down"``; links of an explicit graph are ``"<a>><b>"``.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -85,15 +86,25 @@ class Topology:
         for name in (src, dst):
             if name not in self._graph:
                 raise ScenarioError(f'network: unknown node "{name}"{suggest(name, list(self.nodes))}')
+        out, into = self._graph.out_edges(src, data="id"), self._graph.in_edges(dst, data="id")
+        if len(out) != 1 or len(into) != 1 or self._graph.has_edge(src, dst):
+            return self._shortest(src, dst, src, dst)
+        ((_, entry, first),), ((leave, _, last),) = out, into
+        if (entry, leave) not in self._routes:  # the same for all whose lines end there
+            self._routes[entry, leave] = self._shortest(entry, leave, src, dst)
+        return (first, *self._routes[entry, leave], last)
+
+    def _shortest(self, start: str, end: str, src: str, dst: str) -> tuple[str, ...]:
         try:
-            path = nx.dijkstra_path(self._graph, src, dst, weight="cost")
+            path = nx.dijkstra_path(self._graph, start, end, weight="cost")
         except nx.NetworkXNoPath:
             raise ScenarioError(f"network.links: no route from {src} to {dst}; add a link") from None
-        return tuple(self._graph.edges[hop]["id"] for hop in zip(path, path[1:], strict=False))
+        return tuple(self._graph.edges[hop]["id"] for hop in itertools.pairwise(path))
 
     def rtt_s(self, src: str, dst: str) -> float:
         """Round-trip time without queues, in seconds: latencies of both ways with their mean
-        jitter, and one segment's transmission on every hop of the way there."""
+        jitter, and one segment's transmission on every hop of the way there.
+        """
         there = [self.links[id] for id in self.route(src, dst)]
         back = [self.links[id] for id in self.route(dst, src)]
         delays = sum(link.latency_s + link.jitter_s for link in (*there, *back))

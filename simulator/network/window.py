@@ -4,10 +4,16 @@ Sources: CUBIC: S. Ha, I. Rhee, L. Xu, "CUBIC: a new TCP-friendly high-speed TCP
 Operating Systems Review 42(5), 2008, and RFC 9438, 2023. Reno: RFC 5681, 2009. BBR: N. Cardwell et
 al., "BBR: congestion-based congestion control", ACM Queue 14(5), 2016. HyStart: S. Ha, I. Rhee,
 "Taming the elephants: new TCP slow start", Computer Networks 55(9), 2011. Time-outs: RFC 6298, 2011.
+Shares of Reno at a drop-tail queue go as the inverse square of the round trip: T. V. Lakshman,
+U. Madhow, "The performance of TCP/IP for networks with high bandwidth-delay products and random
+loss", IEEE/ACM Transactions on Networking 5(3), 1997; CUBIC's growth in real time makes that the inverse.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
+
+import numpy as np
 
 from simulator.network.topology import FRAME_NBYTES, SEGMENT_NBYTES
 
@@ -23,6 +29,10 @@ QUEUE_FILL = 0.7
 MIN_RTO_S, MAX_RTO_S, CONNECT_RTO_S = 0.2, 120.0, 1.0
 
 
+Draw = Callable[[str, str, str], np.random.Generator]
+"""The stream of chance for a purpose, a sender and a receiver."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
     """A congestion control: what a loss leaves of the window, and what else sets it apart."""
@@ -31,12 +41,13 @@ class Control:
     cubic: bool
     loss_based: bool  # cuts on loss, fills buffers, and keeps its old window when its share rises
     hystart: bool
+    rtt_bias: float  # shares go as (round trip with queue)^-bias
 
 
 CONTROLS: dict[str, Control | None] = {
-    "tcp-cubic": Control(backoff=0.7, cubic=True, loss_based=True, hystart=True),
-    "tcp-reno": Control(backoff=0.5, cubic=False, loss_based=True, hystart=False),
-    "tcp-bbr": Control(backoff=1.0, cubic=False, loss_based=False, hystart=False),
+    "tcp-cubic": Control(backoff=0.7, cubic=True, loss_based=True, hystart=True, rtt_bias=1.0),
+    "tcp-reno": Control(backoff=0.5, cubic=False, loss_based=True, hystart=False, rtt_bias=2.0),
+    "tcp-bbr": Control(backoff=1.0, cubic=False, loss_based=False, hystart=False, rtt_bias=0.0),
     "ideal": None,
 }
 """By preset; None: no handshake, no window, no overhead."""
@@ -67,7 +78,7 @@ def grown(control: Control, window: Window, elapsed_s: float, rtt_s: float) -> f
     if not control.cubic:
         return window.nbytes + rounds * SEGMENT_NBYTES
     start, peak = window.nbytes / SEGMENT_NBYTES, max(window.peak, window.nbytes) / SEGMENT_NBYTES
-    shift = ((peak - start) / 0.4) ** (1 / 3)
+    shift = float(((peak - start) / 0.4) ** (1 / 3))
     curve = peak + 0.4 * (elapsed_s - shift) ** 3
     slope = 3 * (1 - control.backoff) / (1 + control.backoff)
     return SEGMENT_NBYTES * max(curve, start + slope * rounds)
@@ -75,7 +86,8 @@ def grown(control: Control, window: Window, elapsed_s: float, rtt_s: float) -> f
 
 def overflows(window_nbytes: float, pipe_nbytes: float, buffer_nbytes: float) -> bool:
     """Say whether slow start, ending at this window, overruns a buffer that is shallow for its
-    bandwidth-delay product ``pipe_nbytes``."""
+    bandwidth-delay product ``pipe_nbytes``.
+    """
     return window_nbytes / 2 > buffer_nbytes and 2 * buffer_nbytes < pipe_nbytes
 
 

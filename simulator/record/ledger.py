@@ -29,6 +29,7 @@ class Attempt:
     round: int | None
     control: bool
     nbytes: int
+    offered_nbytes: int  # of the whole transfer
     start_s: float
     route: tuple[str, ...]
     carried_nbytes: int = 0
@@ -99,13 +100,21 @@ class Ledger:
                 bytes are not the sum over the transfers that crossed it.
         """
         crossed = dict.fromkeys(self._carried, 0)
-        complete: dict[int, int] = {}  # transfer -> its attempt that arrived
+        arrived: set[int] = set()  # transfers
+        delivered: dict[int, int] = {}  # bytes by transfer
         for attempt in sorted(self._attempts, key=lambda a: (a.transfer, a.attempt)):
             _check_attempt(attempt)
-            if attempt.transfer in complete:
+            if attempt.transfer in arrived:
                 raise MedgossipError(f"{_name(attempt)} follows one that arrived; no byte is sent twice")
-            if attempt.status == "delivered" and not attempt.reason:
-                complete[attempt.transfer] = attempt.attempt
+            if attempt.status == "delivered":
+                delivered[attempt.transfer] = delivered.get(attempt.transfer, 0) + attempt.carried_nbytes
+                if not attempt.reason:  # else another attempt went on from there
+                    arrived.add(attempt.transfer)
+                    if delivered[attempt.transfer] != attempt.offered_nbytes:
+                        raise MedgossipError(
+                            f"{_name(attempt)} made {delivered[attempt.transfer]} of "
+                            f"{attempt.offered_nbytes} bytes arrive"
+                        )
             for link in attempt.route:
                 crossed[link] += attempt.carried_nbytes
         for link, nbytes in sorted(crossed.items()):

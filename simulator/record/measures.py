@@ -5,14 +5,16 @@ bytes sent (with the parts of broken transfers), bytes delivered, and, in
 :mod:`simulator.record.measures_curves`, bytes until a target is reached.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from simulator.record.measures_dice import selected_table
-from simulator.record.measures_run import Run
+from simulator.record.measures_run import Run, load_run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,7 @@ class Effort:
             had (the incoming model's part of mutual learning).
         lost_s: virtual seconds of work that crashes destroyed.
         events: number of events by name, as protocols recorded them.
-        accepted, rejected: exchanges by outcome; None where no event of either name was recorded.
+        accepted, rejected: exchanges by outcome; None where no task reported one.
 
     """
 
@@ -99,6 +101,20 @@ class Summary:
 def summarize(run: Run) -> Summary:
     """Measure one run."""
     return Summary(run=run, traffic=traffic(run), quality=quality(run), effort=effort(run))
+
+
+def summary(folder: Path) -> dict[str, object]:
+    """Return a run folder's line for a terminal; None where a number is missing."""
+    one = summarize(load_run(folder))
+    nbytes = one.traffic.carried_nbytes
+    return {
+        "label": str(one.run.manifest["label"]),
+        "status": str(one.run.manifest["status"]),
+        "virtual_time_s": one.effort.virtual_time_s,
+        "GB": None if nbytes is None else nbytes / 1e9,
+        "dice_mean": one.quality.dice_mean,
+        "dice_worst": one.quality.dice_worst,
+    }
 
 
 def traffic(run: Run) -> Traffic:
@@ -171,7 +187,7 @@ def weighted_mean(table: pl.DataFrame, column: str) -> float | None:
 def effort(run: Run) -> Effort:
     """Add up the work of a run and what its protocols recorded."""
     events = dict(run.tables["events"].group_by("event").len().sort("event").iter_rows())
-    judged = "accepted" in events or "rejected" in events
+    accepted, rejected = _exchanges(run)
     compute = extra = lost = lost_tasks = None
     if "work" not in run.missing:
         work = run.tables["work"].with_columns((pl.col("end_s") - pl.col("start_s")).alias("span_s"))
@@ -186,9 +202,17 @@ def effort(run: Run) -> Effort:
         lost_s=lost,
         lost_tasks=lost_tasks,
         events=events,
-        accepted=events.get("accepted", 0) if judged else None,
-        rejected=events.get("rejected", 0) if judged else None,
+        accepted=accepted,
+        rejected=rejected,
     )
+
+
+def _exchanges(run: Run) -> tuple[int | None, int | None]:
+    """Merged models that sites accepted and rejected, as their tasks reported."""
+    reported = run.tables["events"].filter(pl.col("event").str.ends_with("_outcome"))
+    outcomes = [json.loads(detail).get("accepted") for detail in reported["detail"] if detail]
+    known = [outcome for outcome in outcomes if isinstance(outcome, bool)]
+    return (sum(known), len(known) - sum(known)) if known else (None, None)
 
 
 def _float(value: object) -> float | None:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -97,7 +97,8 @@ def curve(run: Run, *, split: str = "test") -> pl.DataFrame:
     scores = site_scores(run, selection="round", split=split)
     if scores.is_empty():
         return pl.DataFrame(schema=_SCHEMA)
-    rows, state = [], {}
+    rows = []
+    state: dict[str, dict[str, Any]] = {}
     awaited = set(scores["site"]) - _late_joiners(run)
     for (time_s,), group in scores.group_by("time_s", maintain_order=True):
         state |= {row["site"]: row for row in group.iter_rows(named=True)}
@@ -113,7 +114,7 @@ def curve(run: Run, *, split: str = "test") -> pl.DataFrame:
 
 
 def spent(run: Run) -> pl.DataFrame:
-    """Return model bytes sent so far at each end of a transfer: ``time_s, carried_nbytes, busiest_nbytes``."""
+    """Return ``time_s, carried_nbytes, busiest_nbytes``: model bytes sent so far, at each end of a transfer."""
     link, _ = busiest_link(run)
     crosses = pl.col("route").str.split(" ").list.contains(link or "").fill_null(False)
     return (
@@ -138,8 +139,11 @@ def reach(run: Run, target: float, *, cost: Cost, score: Score = "dice_mean") ->
     if points.is_empty():
         return None
     hits = points.filter(pl.col(score) >= target)
-    until = run.virtual_time_s if cost == "time_s" and run.virtual_time_s is not None else points[cost][-1]
-    return Reach(at=None if hits.is_empty() else float(hits[cost][0]), until=float(until))
+    at = None if hits.is_empty() else float(hits[cost][0])
+    if cost == "time_s" and run.virtual_time_s is not None:
+        return Reach(at=at, until=run.virtual_time_s)
+    ends = points if cost in {"time_s", "round"} else spent(run)
+    return Reach(at=at, until=0.0 if ends.is_empty() else float(ends[cost][-1]))
 
 
 def summarize_reach(reaches: Sequence[Reach]) -> ReachSummary:
@@ -147,7 +151,9 @@ def summarize_reach(reaches: Sequence[Reach]) -> ReachSummary:
     reached = sorted(one.at for one in reaches if one.at is not None)
     middle = (len(reaches) + 1) // 2  # the lower median, a value that was observed
     if len(reached) >= middle:
-        return ReachSummary(reached=len(reached), count=len(reaches), median=reached[middle - 1], censored=False)
+        return ReachSummary(
+            reached=len(reached), count=len(reaches), median=reached[middle - 1], censored=False
+        )
     until = min(one.until for one in reaches if one.at is None)
     return ReachSummary(reached=len(reached), count=len(reaches), median=until, censored=True)
 

@@ -53,7 +53,12 @@ def write_table(folder: Path, name: str, rows: Sequence[tuple[Any, ...]]) -> Pat
 
 def _series(place: str, values: Sequence[Any], dtype: type[pl.DataType]) -> pl.Series:
     """One column; Polars alone would read 1.5 or True as the integer 1."""
-    kinds: dict[type[pl.DataType], Any] = {pl.Int64: Integral, pl.Float64: Real, pl.String: str, pl.Boolean: (bool, np.bool_)}
+    kinds: dict[type[pl.DataType], Any] = {
+        pl.Int64: Integral,
+        pl.Float64: Real,
+        pl.String: str,
+        pl.Boolean: (bool, np.bool_),
+    }
     for number, value in enumerate(values):
         wrong = value is not None and not isinstance(value, kinds[dtype])
         if wrong or (isinstance(value, bool) and dtype != pl.Boolean):

@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from simulator.registry import DataMeta, Dataset, Settings, registry, suggest
+from simulator import registry
+from simulator.registry import DataMeta, Dataset, Settings, suggest
 from simulator.scenario import messages
 from simulator.scenario.devices import DEVICES
 from simulator.scenario.faults import check_faults
@@ -73,7 +74,7 @@ def _names(scenario: ScenarioBase) -> Iterator[Finding]:
 
 def _server(scenario: ScenarioBase) -> Iterator[Finding]:
     name = scenario.algorithm.name
-    if registry("algorithms")[name].server is not None and scenario.server is None:
+    if registry.registry("algorithms")[name].server is not None and scenario.server is None:
         remedy = '"server: {device: …, link: {up: …, down: …, latency: …}}"'
         yield Finding(path=("algorithm", "name"), message=f"{name} has a server; add {remedy}")
 
@@ -122,7 +123,7 @@ def _availability(spec: NodeSpec, path: KeyPath) -> Iterator[Finding]:
 
 def _task(scenario: ScenarioBase) -> Iterator[Finding]:
     task = scenario.task
-    meta: DataMeta = registry("datasets")[task.dataset.name].describe(task.dataset)
+    meta: DataMeta = registry.registry("datasets")[task.dataset.name].describe(task.dataset)
     if task.patch_size is not None and len(task.patch_size) != meta.spatial_dims:
         message = f"{len(task.patch_size)} numbers for {meta.spatial_dims}-D data; write {meta.spatial_dims}"
         yield Finding(path=("task", "patch_size"), message=message)

@@ -28,12 +28,21 @@ def dump(scenario: ScenarioBase) -> str:
 
 def digest(scenario: ScenarioBase) -> str:
     """Return 32 hexadecimal digits that depend on every value of the scenario (BLAKE2b)."""
-    canonical = json.dumps(_json(scenario), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    canonical = json.dumps(_floats(_json(scenario)), sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
 
 
 def _json(scenario: ScenarioBase) -> dict[str, Any]:
     return scenario.model_dump(mode="json", by_alias=True)
+
+
+def _floats(value: Any) -> Any:
+    """Make every number a float: a default written as 1 is the value 1.0 that a file gives."""
+    if isinstance(value, dict):
+        return {key: _floats(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_floats(inner) for inner in value]
+    return float(value) if type(value) is int and abs(value) < 2**53 else value
 
 
 def _without_nulls(value: Any, written: Any) -> Any:

@@ -12,8 +12,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from simulator import registry
 from simulator.errors import ScenarioError
-from simulator.registry import Dataset, registry
+from simulator.registry import Dataset
 from simulator.scenario import checks, messages
 from simulator.scenario.files import find_file, read_scenario
 from simulator.scenario.generate import expand_sites
@@ -91,7 +92,8 @@ def load_study(name_or_path: str, overrides: Sequence[str] = ()) -> Study:
             raise ScenarioError(f"{option.value.place}: {option.path[0]} cannot be set; {remedy}")
     axes = [axis for axis in read_axes(root.keys.get("sweep")) if not _pinned(axis, options)]
     base = without_entry(root, "sweep") if "sweep" in root.keys else root
-    combinations = combine(axes, _default_label(base, options), shown)
+    place = root.keys["sweep"].place if "sweep" in root.keys else root.place
+    combinations = combine(axes, _default_label(base, options), place)
     points = _points(base, combinations, options)
     first = points[0].scenario
     return Study(
@@ -202,7 +204,7 @@ def _absolute_paths(tree: Located) -> Located:
     path: KeyPath = ("task", "dataset")
     node, found = find(tree, path)
     name = node.keys.get("name")
-    entry = registry("datasets").get(name.value) if name and isinstance(name.value, str) else None
+    entry = registry.registry("datasets").get(name.value) if name and isinstance(name.value, str) else None
     if not found or entry is None:
         return tree
     fields = {
@@ -240,12 +242,21 @@ def _typed(tree: Located) -> tuple[ScenarioBase | None, list[Line]]:
             scenario = scenario.model_copy(update={"sites": with_data})
     if scenario is not None:
         found += checks.check(scenario)
-    return (None if found else scenario), [show(tree, finding) for finding in found]
+    return (None if found else scenario), _lines(tree, found)
+
+
+def _lines(tree: Located, found: Sequence[Finding]) -> list[Line]:
+    """Show the findings; what generated or aliased values share is told once."""
+    lines: dict[tuple[object, ...], Line] = {}
+    for finding in found:
+        order, text = show(tree, finding)
+        lines.setdefault((order, finding.message, finding.path[-1:]), (order, text))
+    return list(lines.values())
 
 
 def _dataset_of(bare: Any) -> Dataset | None:
     try:
-        entry: Dataset | None = registry("datasets").get(bare["task"]["dataset"]["name"])
+        entry: Dataset | None = registry.registry("datasets").get(bare["task"]["dataset"]["name"])
     except (KeyError, TypeError):
         return None
     return entry

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ValidationError
 from simulator.registry import suggest
 from simulator.scenario.locate import Finding, KeyPath, describe
 
+_FILE_KEYS = ["include", "sweep"]
+"""What a file may say besides what the model knows."""
+
 M = TypeVar("M", bound=BaseModel)
 
 _TAGGED: dict[KeyPath, str] = {
@@ -61,7 +64,7 @@ def findings(
     branched: set[KeyPath] = set()
     for item in error.errors(include_url=False):
         details: dict[str, Any] = dict(item)
-        if _is_list_for_tuple(details):
+        if _is_artifact(details):
             continue
         path, branch = _strip(details["loc"], details["type"], data, prefix)
         by_path.setdefault(path, []).append(details)
@@ -109,11 +112,16 @@ def _finding(
     kind, full = telling[0]["type"], (*prefix, *path)
     if kind == "extra_forbidden":
         known = _keys_at(model, path[:-1], data)
+        known += _FILE_KEYS if len(full) == 1 else []
         return Finding(path=full, message=f"unknown key{suggest(str(path[-1]), known)}", of_key=True)
     if kind == "missing":
         return Finding(path=full, message="missing; add it")
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         return _unknown_name(full, telling[0])
+    expected = [_TYPES.get(one["type"].removesuffix("_type"), "") for one in telling]
+    if len(telling) > 1 and all(expected):
+        found = describe(telling[0]["input"])
+        return Finding(path=full, message=f"expected {' or '.join(expected)}, found {found}")
     texts = list(dict.fromkeys(_words(one) for one in telling))
     return Finding(path=full, message="; or ".join(texts))
 
@@ -168,7 +176,7 @@ def _quoted_number(error: dict[str, Any]) -> str:
 def _not_one_of(value: Any, expected: str) -> str:
     known = [part.strip("'") for part in expected.replace(" or ", ", ").split(", ")]
     if isinstance(value, str) and len(known) > 1:
-        return f'no "{value}" here{suggest(value, known)}'
+        return f'"{value}" is unknown{suggest(value, known)}'
     choices = known[0] if len(known) == 1 else f"one of {', '.join(known)}"
     return f"expected {choices}, found {describe(value)}"
 
@@ -219,13 +227,16 @@ def validate(model: type[M], data: Any) -> M:
     try:
         return model.model_validate_json(text, strict=True)
     except ValidationError as error:
-        if not all(_is_list_for_tuple(one) for one in error.errors(include_url=False)):
+        if not all(_is_artifact(one) for one in error.errors(include_url=False)):
             raise
     return model.model_validate_json(text)
 
 
-def _is_list_for_tuple(error: Mapping[str, Any]) -> bool:
-    """Whether strictness is all that is wrong: a validator that runs before the fields hands Python
-    lists to them, where JSON arrays would have been tuples.
+def _is_artifact(error: Mapping[str, Any]) -> bool:
+    """Whether an error is none of the scenario's: a validator that runs before the fields hands Python
+    lists to them, where JSON arrays would have been tuples; and entries that are wrong themselves are
+    not counted by the check of a list's length.
     """
+    if error["type"] == "too_short":
+        return isinstance(error["input"], list) and len(error["input"]) >= error["ctx"]["min_length"]
     return error["type"] == "tuple_type" and isinstance(error["input"], list)

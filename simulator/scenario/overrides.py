@@ -7,7 +7,7 @@ from pathlib import Path
 from simulator.errors import ScenarioError
 from simulator.registry import suggest
 from simulator.scenario.locate import Located, Place, container, describe, keyed, plain, with_entry
-from simulator.scenario.reading import read_value
+from simulator.scenario.reading import read_value, resolve
 
 _GENERATED = ("generate", "name", "device", "speed", "seconds_per_item", "link", "availability", "data", "*")
 
@@ -26,7 +26,7 @@ class Change:
 
 
 def parse_option(text: str) -> Change:
-    """Read ``dotted.key=value``; the value is YAML (a scalar, ``[…]`` or ``{…}``).
+    """Read ``dotted.key=value``; the value is a plain scalar, or YAML in brackets, braces or quotes.
 
     Raises:
         ScenarioError: no ``=``, an empty key, or a value that is not YAML.
@@ -36,7 +36,10 @@ def parse_option(text: str) -> Change:
     if not equals:
         raise ScenarioError(f"{place}: no value; write --set {key or 'key'}=value")
     path = split_key(key.strip(), place)
-    return Change(path=path, value=keyed(read_value(value.strip(), place), place))
+    bare = value.strip()
+    is_plain = bare[:1] not in set("[{'\"")
+    node = Located(value=resolve(bare), place=place) if is_plain else read_value(bare, place)
+    return Change(path=path, value=keyed(node, place))
 
 
 def split_key(key: str, place: Place) -> tuple[str, ...]:

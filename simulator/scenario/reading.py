@@ -38,6 +38,7 @@ _WORDS: dict[str, Any] = {
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _OTHER_BASE = re.compile(r"0o[0-7]{1,20}|0x[0-9a-fA-F]{1,15}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_CUT_CALL = re.compile(r"[a-z]+\([^)]*")  # of "uniform(1 s, 2 s)" in a flow mapping
 _SPECIAL = re.compile(r"([-+]?)\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
@@ -143,6 +144,9 @@ class _Composer:
         if not is_text:
             raise self._error(event, "half of a surrogate pair; write the character itself")
         is_plain = event.implicit[0]
+        if is_plain and _CUT_CALL.fullmatch(event.value):
+            remedy = f'inside {{ }} and [ ] a comma ends it, so quote all of it: "{event.value}, …)"'
+            raise self._error(event, f"{event.value} has no closing parenthesis; {remedy}")
         return resolve(event.value) if is_plain else event.value
 
     def _alias(self, event: AliasEvent, depth: int) -> Located:

@@ -125,7 +125,7 @@ class TransportSpec(Settings):
     """How bytes move: protocol, patience and what happens after a failure in mid-transfer."""
 
     preset: Literal["tcp-cubic", "tcp-reno", "tcp-bbr", "ideal"] = "tcp-cubic"
-    window: Bytes = 4 * 2**20
+    window: Bytes = 4.0 * 2**20
     fairness: Literal["rtt", "equal"] = "rtt"
     stall_timeout: Seconds = 60.0
     retries: Annotated[int, Field(ge=0)] = 2
@@ -197,9 +197,11 @@ class Fault(Settings):
 
 
 class Stop(Settings):
-    """When a run ends besides the end of all protocols."""
+    """When a run ends besides the end of all protocols: drawn faults can keep a site from ever
+    finishing, so there is always a limit.
+    """
 
-    virtual_time: Seconds | None = None
+    virtual_time: Seconds = 365 * 86400.0
 
 
 class ScenarioBase(Settings):

@@ -16,8 +16,8 @@ MAX_POINTS = 1_000
 MAX_LABEL = 80
 _SEEDS = re.compile(r"(\d+) seeds?")
 _UNSAFE = re.compile(r"[^A-Za-z0-9.]+")
-_NAMES = ("name", "kind")
-_SELF_NAMED = (*_NAMES, "algorithm")
+_NAMES = {"name", "kind"}
+_SELF_NAMED = {*_NAMES, "algorithm"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ def _short_names(axes: Sequence[Axis]) -> list[str]:
         last = axis.path[-1]
         if axis.path == ("seed", "network"):
             names.append("seed")
-        elif last in _SELF_NAMED:
+        elif last in _SELF_NAMED or all(_NAMES & value.keys.keys() for value in axis.values):
             names.append("")
         else:
             alike = [other for other in axes if other.path[-1] == last]
@@ -157,7 +157,7 @@ def _text(value: Any, others: Sequence[Any]) -> str:
         return "-".join(_whole(item) if isinstance(item, dict) else _text(item, ()) for item in value)
     if not isinstance(value, dict):
         return str(value)
-    name = next((str(value[key]) for key in _NAMES if key in value), "")
+    name = str(value.get("name", value.get("kind", "")))
     alike = [other for other in others if isinstance(other, dict) and _same_name(value, other)]
     keys = sorted({key for other in alike for key in other if key not in _NAMES})
     telling = [key for key in keys if any(other.get(key) != value.get(key) for other in alike)]

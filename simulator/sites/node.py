@@ -212,10 +212,10 @@ class NodeRuntime:
 
     def deliver(self, message: Message) -> None:
         """Put a message into the mailbox, or hand it to the protocol that waits for it."""
-        if self.state != "up":
-            return
-        if message.kind in self._handlers:
+        if message.kind in self._handlers:  # a site whose protocol has ended still answers
             self._handlers[message.kind](message)
+        elif self.state != "up":
+            return
         elif self._waiting is not None and self._waiting[0] == message.kind:
             event = self._waiting[1]
             self._waiting, self.waits_forever = None, False

@@ -161,7 +161,7 @@ class World:
             else:
                 self.nodes[name].start()
 
-    def run(self, until_s: float | None, progress: Callable[[float], None]) -> str:
+    def run(self, until_s: float, progress: Callable[[float], None]) -> str:
         """Run to the end and say why it is one.
 
         The run ends when no protocol is left and none will start again, at ``until_s``, or when all
@@ -174,7 +174,7 @@ class World:
                 reason = self._end_reason()
                 if reason:
                     return reason
-            if until_s is not None and self.env.peek() > until_s:
+            if self.env.peek() > until_s:
                 self.env.run(until=until_s)
                 return "virtual time of stop reached"
             self.env.step()

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from simulator import registry
-from simulator.registry import Algorithm, Dataset, DataMeta, ModelSize, Network, Settings
-from simulator.scenario.schema import scenario_model
+from simulator.registry import Algorithm, DataMeta, Dataset, ModelSize, Network, Settings
+from simulator.scenario import schema
 from simulator.units import Millimeters, Seconds
 
 
@@ -95,9 +95,7 @@ REGISTRIES = {
 
 
 def register(monkeypatch):
-    """Put the toy entries into every module that looks registries up."""
-    from simulator.scenario import checks, load, schema
-
-    for module in (registry, checks, load, schema):
-        monkeypatch.setattr(module, "registry", REGISTRIES.__getitem__)
-    scenario_model.cache_clear()
+    """Put the toy entries in place; the caller clears the model's cache afterwards."""
+    monkeypatch.setattr(registry, "registry", REGISTRIES.__getitem__)
+    monkeypatch.setattr(schema, "registry", REGISTRIES.__getitem__)
+    schema.scenario_model.cache_clear()

@@ -8,6 +8,21 @@ from simulator.work.pools import InlinePool, ProcessPool
 from simulator.work.store import Store
 
 
+# no task here trains, but every task gets a context, and that wants a recipe
+RECIPE = {
+    "dataset": {
+        "name": "declared",
+        "channels": ["t1"],
+        "structures": ["tumor"],
+        "spatial_dims": 2,
+        "item_shape": [8, 8],
+    },
+    "network": {"name": "unet", "channels": [4, 8]},
+    "optimizer": {"lr": 0.1},
+    "batch_size": 1,
+}
+
+
 def job(name, *inputs, function="add", flop=1.0, **params):
     return Job(
         key=name,
@@ -18,7 +33,7 @@ def job(name, *inputs, function="add", flop=1.0, **params):
         params=params or {"value": 1},
         site=name[0],
         seed=1,
-        recipe={},
+        recipe=RECIPE,
         flop=flop,
     )
 

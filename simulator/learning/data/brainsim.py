@@ -174,7 +174,7 @@ def _section(
 
     def mean(values: Array) -> Array:
         planes = values.reshape(*values.shape[:-3], len(heights_mm), num_planes, *values.shape[-2:])
-        return planes.mean(axis=-3)
+        return np.asarray(planes.mean(axis=-3))
 
     return (
         mean(points),

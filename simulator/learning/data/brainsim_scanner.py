@@ -103,7 +103,8 @@ def texture(points: Array, depths: Depths, rng: np.random.Generator) -> Array:
     """Return the factor by which tissue is not uniform: 3 % in the brain, 10 % in the core."""
     grain, patches = waves(rng, 9.0, num=14), waves(rng, 22.0)
     uneven = grain.at(points) + patches.at(points)
-    return 1 + uneven * np.float32(0.7) * (np.float32(0.03) + np.float32(0.07) * soft(depths.core, 3.0))
+    strength = np.float32(0.7) * (np.float32(0.03) + np.float32(0.07) * soft(depths.core, 3.0))
+    return np.asarray(1 + uneven * strength)
 
 
 def acquire(

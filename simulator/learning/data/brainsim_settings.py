@@ -70,11 +70,11 @@ PROFILES: dict[str, dict[str, Any]] = {
         "tumor_diameter": ["22 mm", "46 mm"], "hyperintensities": 3.0,
     },
     "c": {
-        "gamma": 1.25, "bias_field": 0.45, "gain": 3.0, "noise": 0.03, "annotator": "1.5 mm",
+        "gamma": 1.25, "bias_field": 0.3, "gain": 3.0, "noise": 0.03, "annotator": "1.5 mm",
         "tumor_diameter": ["32 mm", "72 mm"],
     },
     "d": {
-        "contrast": 0.8, "noise": 0.1, "blur": "1.2 mm", "bias_field": 0.2, "slice_thickness": "6 mm",
+        "contrast": 0.8, "noise": 0.09, "blur": "1.2 mm", "bias_field": 0.15, "slice_thickness": "6 mm",
         "tumor_diameter": ["30 mm", "70 mm"], "annotator": "-1 mm", "hyperintensities": 1.0,
     },
 }  # fmt: skip

@@ -59,18 +59,14 @@ def _index_site(
     where: str,
 ) -> SiteIndex:
     skipped: list[tuple[str, str]] = []
-    pairs = _complete(settings, folder, where, skipped)
-    if rows is not None:
-        skipped += [(case, "in the manifest but not on disk") for case in sorted(set(rows) - set(pairs))]
-        skipped += [(case, "on disk but not in the manifest") for case in sorted(set(pairs) - set(rows))]
-        pairs = {case: files for case, files in pairs.items() if case in rows}
+    pairs = _listed(_complete(settings, folder, where, skipped), rows, skipped)
     counts = _count(settings, pairs, folder, skipped)
     if not counts:
         first = f"; the first of {len(skipped)} skipped: {': '.join(skipped[0])}" if skipped else ""
         raise ScenarioError(f"{where}: no case with image and mask in {folder}{first}")
     patients = {case: case if rows is None else rows[case].patient for case in counts}
-    given = {} if rows is None else _given_splits(rows, patients, where)
-    if given and not site.test_only:
+    given = {} if rows is None or site.test_only else _given_splits(rows, patients, where)
+    if given:
         parts = ready_made(given, site=name, settings=settings.split, where=where)
     else:
         parts = split_patients(
@@ -91,6 +87,21 @@ def _index_site(
     return SiteIndex(
         cases=cases, fingerprint=fingerprint(settings.root, files, settings, site), skipped=tuple(skipped)
     )
+
+
+def _listed(
+    pairs: dict[str, dict[str, Path]],
+    rows: Mapping[str, manifest.Row] | None,
+    skipped: list[tuple[str, str]],
+) -> dict[str, dict[str, Path]]:
+    """Return the cases that the manifest lists too, all of them without a manifest."""
+    if rows is None:
+        return pairs
+    incomplete = {case for case, _ in skipped}
+    gone = sorted(set(rows) - set(pairs) - incomplete)
+    skipped += [(case, "in the manifest but not on disk") for case in gone]
+    skipped += [(case, "on disk but not in the manifest") for case in sorted(set(pairs) - set(rows))]
+    return {case: files for case, files in pairs.items() if case in rows}
 
 
 def _given_splits(
@@ -135,7 +146,8 @@ def _complete(
     for stem, path in shown.items():
         case, role = _role(settings, stem)
         cases.setdefault(case, {})[role] = path
-    for case in sorted(set(masks) - set(cases)):
+    ambiguous = {name for name, _ in skipped}
+    for case in sorted(set(masks) - set(cases) - ambiguous):
         skipped.append((case, "mask without image"))
     complete = {}
     for case, files in sorted(cases.items()):

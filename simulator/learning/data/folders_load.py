@@ -66,7 +66,7 @@ def _labels(settings: FolderPerSite, values: Array) -> Array:
     """Return the label of every voxel, ``(slices, rows, columns)``."""
     if not (values == values[:1]).all():
         raise BadCase("the mask is in color; expected one gray channel of labels")
-    labels = values[0]
+    labels: Array = values[0]
     if settings.mask_threshold is not None:
         labels = (labels > settings.mask_threshold).astype(np.uint8)
     allowed = {0, *settings.other_labels, *(v for values in settings.structures.values() for v in values)}

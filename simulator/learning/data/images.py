@@ -112,15 +112,20 @@ def _resize_plane(plane: Array, rows: int, columns: int) -> Array:
 def _read_pillow(path: Path, mask: bool) -> Picture:
     from PIL import Image, ImageSequence
 
+    # the suffix says which decoder may run, not the content
+    formats = ("TIFF",) if split_suffix(path.name)[1].startswith(".tif") else ("PNG", "JPEG")
     frames = []
-    with Image.open(path) as image:
-        for frame in ImageSequence.Iterator(image):
-            shown = frame
-            if frame.mode == "P":
-                shown = frame if mask else frame.convert("RGB")
-            elif frame.mode not in _PILLOW_MODES:
-                raise ValueError(f"color mode {frame.mode} is not supported")
-            frames.append(np.asarray(shown))
+    try:
+        with Image.open(path, formats=formats) as image:
+            for frame in ImageSequence.Iterator(image):
+                shown = frame
+                if frame.mode == "P":
+                    shown = frame if mask else frame.convert("RGB")
+                elif frame.mode not in _PILLOW_MODES:
+                    raise ValueError(f"color mode {frame.mode} is not supported")
+                frames.append(np.asarray(shown))
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from error
     stacked = np.stack(frames)  # (slices, rows, columns[, channels])
     return Picture(values=stacked[None] if stacked.ndim == 3 else np.moveaxis(stacked, -1, 0))
 

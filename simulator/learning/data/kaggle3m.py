@@ -84,12 +84,17 @@ def index(settings: Kaggle3M, sites: Mapping[str, Kaggle3MSite], seed: int) -> d
         match = _FOLDER.fullmatch(folder.name)
         if match is not None and folder.is_dir():
             folders.setdefault(match["hospital"], []).append(folder)
+    if not folders:
+        raise ScenarioError(
+            f'task.dataset.root: no folder TCGA_<hospital>_<patient>_<date> in "{root}"; '
+            "set it with --set task.dataset.root=PATH"
+        )
     hospitals = {name: site.hospital or name for name, site in sites.items()}
     each_once(hospitals, "hospital")
     found = {}
     for place, (name, hospital) in enumerate(hospitals.items()):
         if hospital not in folders:
-            known = ", ".join(sorted(folders)) or "no folder TCGA_<hospital>_<patient>_<date>"
+            known = ", ".join(sorted(folders))
             raise ScenarioError(
                 f'sites.{place}: kaggle-3m has no hospital "{hospital}" under {root}; found {known}'
             )

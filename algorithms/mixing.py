@@ -1,0 +1,62 @@
+"""Means of models: what servers and gossiping sites do to what they receive.
+
+Every float entry is averaged, parameters and float buffers alike, in float64 and in the order of
+the inputs (by site name, never by arrival), then cast back. Integer buffers come from the first.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from simulator.api import Bundle, TaskContext
+
+
+def weighted_mean(arrays: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
+    """Return Σ weight·array, summed in float64 in the order given, in the type of the first array.
+
+    An array of weight 0 plays no part, so a value in it that is not finite does no harm; a single
+    weight of 1 returns that array bit for bit.
+
+    Raises:
+        ValueError: shapes differ, or there are not as many weights as arrays.
+    """
+    for array in arrays:
+        if array.shape != arrays[0].shape:
+            raise ValueError(f"models of {array.size} and {arrays[0].size} values have no mean")
+    used = [(array, weight) for array, weight in zip(arrays, weights, strict=True) if weight != 0]
+    if len(used) == 1 and used[0][1] == 1:  # no arithmetic: it would lose the sign of -0.0
+        return used[0][0].copy()
+    total = np.zeros(arrays[0].shape)
+    for array, weight in used:
+        total += weight * array.astype(np.float64)
+    return total.astype(arrays[0].dtype)
+
+
+def merge(models: Sequence[Bundle], weights: Sequence[float]) -> dict[str, np.ndarray]:
+    """Return the arrays of the weighted mean model.
+
+    Raises:
+        ValueError: weights are negative or do not sum to 1, or the models are of different networks.
+    """
+    if min(weights) < 0 or abs(sum(weights) - 1) > 1e-9:
+        raise ValueError(f"weights of a mean are shares that sum to 1, not {list(weights)}")
+    return {
+        "model": weighted_mean([model.arrays["model"] for model in models], weights),
+        "buffers": weighted_mean([model.arrays["buffers"] for model in models], weights),
+        "counters": models[0].arrays["counters"].copy(),
+    }
+
+
+def mean(ctx: TaskContext, *models: Bundle, weights: Sequence[float]) -> Bundle:
+    """Weighted mean of models, without any optimizer's state (a task function).
+
+    B. McMahan et al., "Communication-efficient learning of deep networks from decentralized data",
+    AISTATS 2017.
+    """
+    return Bundle(arrays=merge(models, weights), meta={"weights": list(weights)})
+
+
+def mix(ctx: TaskContext, local: Bundle, incoming: Bundle, *, weights: Sequence[float]) -> Bundle:
+    """Weighted mean of a local and an incoming model; the local optimizer's state stays with it."""
+    state = {name: array for name, array in local.arrays.items() if name.startswith("optimizer.")}
+    return Bundle(arrays=merge([local, incoming], weights) | state, meta={"weights": list(weights)})

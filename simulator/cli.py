@@ -1,0 +1,277 @@
+"""The command line.
+
+Results go to standard output, progress and errors to standard error. Modules that are slow to
+import are imported by the commands that need them.
+"""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simulator.commands.listing import Kind, print_list
+from simulator.commands.results import print_plan, print_result
+from simulator.commands.tables import print_table
+from simulator.errors import ExitCode, MedgossipError, ScenarioError
+from simulator.progress import make_progress
+from simulator.scenario.load import Study, load_study, reload_study
+
+app = typer.Typer(
+    name="medgossip",
+    help="Simulate federated and gossip learning of medical image segmentation under a real network.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Device(StrEnum):
+    """Where training runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+Scenario = Annotated[str, typer.Argument(help="a scenario file, or the name of a bundled scenario")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a dotted key; repeatable")
+]
+Out = Annotated[Path, typer.Option(help="folder that the results go to")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="worker processes; default: one per core")]
+DeviceOption = Annotated[Device, typer.Option(help="where training runs")]
+StoreOption = Annotated[
+    Path | None, typer.Option(help="folder of trained models; default: your cache folder")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", help="show the traceback of an error")]
+
+
+def main() -> None:
+    """Run the command line; the console entry point."""
+    app()
+
+
+@contextmanager
+def errors_shown(verbose: bool, study: Study | None = None) -> Iterator[None]:
+    """End the command with a message and its exit code where medgossip raises on purpose.
+
+    With the study, a message that begins with a dotted key gets its place in the file.
+    """
+    try:
+        yield
+    except MedgossipError as error:
+        _tell(study.locate(str(error)) if study and isinstance(error, ScenarioError) else str(error), verbose)
+        raise typer.Exit(int(error.exit_code)) from None
+    except BrokenPipeError:
+        raise  # the reader of our output went away; typer ends quietly
+    except OSError as error:
+        _tell(str(error), verbose)
+        raise typer.Exit(int(ExitCode.ENVIRONMENT)) from None
+    except KeyboardInterrupt:
+        _tell("interrupted; finished work is kept, the same command goes on from there", verbose)
+        raise typer.Exit(int(ExitCode.INTERRUPTED)) from None
+
+
+def _tell(message: str, verbose: bool) -> None:
+    if verbose:
+        traceback.print_exc()
+    print(message, file=sys.stderr)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"medgossip {version('medgossip')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="show the version")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    scenario: Scenario,
+    overrides: Overrides = None,
+    out: Out = Path("runs"),
+    jobs: Jobs = None,
+    device: DeviceOption = Device.AUTO,
+    store: StoreOption = None,
+    verbose: Verbose = False,
+) -> None:
+    """Train and simulate; write a report.
+
+    The folder of the results holds tables, figures and report.html.
+    """
+    with errors_shown(verbose):
+        study = load_study(scenario, overrides or ())
+    _execute(study, out, jobs, device, store, verbose)
+
+
+@app.command()
+def sweep(
+    scenario: Scenario,
+    overrides: Overrides = None,
+    out: Out = Path("runs"),
+    jobs: Jobs = None,
+    device: DeviceOption = Device.AUTO,
+    store: StoreOption = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run a scenario with a sweep section.
+
+    What its points have in common is trained once.
+    """
+    with errors_shown(verbose):
+        study = load_study(scenario, overrides or ())
+        if not study.points[0].swept:
+            raise ScenarioError(f"{scenario}: sweep: missing; add a grid, or use medgossip run")
+    _execute(study, out, jobs, device, store, verbose)
+
+
+@app.command()
+def resume(
+    folder: Annotated[Path, typer.Argument(help="a folder that medgossip run has written")],
+    out: Annotated[Path | None, typer.Option(help="default: where the folder lies")] = None,
+    jobs: Jobs = None,
+    device: DeviceOption = Device.AUTO,
+    store: StoreOption = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run again what a folder holds.
+
+    Finished work comes from the store.
+    """
+    with errors_shown(verbose):
+        study = reload_study(folder)
+    _execute(study, out or folder.resolve().parent, jobs, device, store, verbose)
+
+
+@app.command()
+def plan(
+    scenario: Scenario,
+    overrides: Overrides = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Tell time and traffic without training."""
+    with errors_shown(verbose):
+        study = load_study(scenario, overrides or ())
+    with errors_shown(verbose, study):
+        from simulator.run import plan as plan_study
+
+        print_plan(plan_study(study), as_json)
+
+
+@app.command()
+def validate(
+    scenarios: Annotated[list[str], typer.Argument(help="scenario files or bundled names")],
+    overrides: Overrides = None,
+    verbose: Verbose = False,
+) -> None:
+    """Check scenarios.
+
+    Every error is told with its place and remedy.
+    """
+    bad = False
+    for scenario in scenarios:
+        try:
+            with errors_shown(verbose):
+                study = load_study(scenario, overrides or ())
+                labels = ", ".join(point.label for point in study.points)
+                print(f"{scenario}: valid, {len(study.points)} run(s): {labels}")
+        except typer.Exit as end:
+            if end.exit_code != ExitCode.BAD_INPUT:
+                raise
+            bad = True
+    if bad:
+        raise typer.Exit(int(ExitCode.BAD_INPUT))
+
+
+@app.command()
+def schema(verbose: Verbose = False) -> None:
+    """Print the JSON Schema of scenario files."""
+    with errors_shown(verbose):
+        from simulator.scenario.json_schema import json_schema
+
+        print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+@app.command("list")
+def list_(kind: Kind, verbose: Verbose = False) -> None:
+    """List what scenarios can name."""
+    with errors_shown(verbose):
+        print_list(kind)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="folders that medgossip run has written")],
+    out: Annotated[
+        Path | None, typer.Option(help="default: the folder itself, or ./report for several")
+    ] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Draw runs together in one report."""
+    with errors_shown(verbose):
+        for folder in runs:
+            if not folder.is_dir():
+                raise ScenarioError(f"{folder}: no such folder; name one that medgossip run has written")
+        from simulator.report import build
+
+        print(build(runs, out or (runs[0] if len(runs) == 1 else Path("report"))))
+
+
+@app.command()
+def doctor(store: StoreOption = None, out: Out = Path("runs"), verbose: Verbose = False) -> None:
+    """Check this machine."""
+    with errors_shown(verbose):
+        from simulator.doctor import checks
+        from simulator.work.store import default_root
+
+        found = checks(store or default_root(), out)
+    rows = [{"ok": "ok" if one.ok else "MISSING", "name": one.name, "found": one.found} for one in found]
+    print_table(rows, {"ok": "", "name": "what", "found": "found"})
+    if not all(one.ok for one in found):
+        raise typer.Exit(int(ExitCode.ENVIRONMENT))
+
+
+def _execute(
+    study: Study, out: Path, jobs: int | None, device: Device, store: Path | None, verbose: bool
+) -> None:
+    with errors_shown(verbose, study):
+        from simulator.run import execute
+
+        progress = make_progress()
+        try:
+            result = execute(
+                study,
+                out=out,
+                jobs=jobs or num_cores(),
+                device=device.value,
+                store=store,
+                progress=progress,
+            )
+        finally:
+            progress.close()
+        print_result(result)
+    if result.exit_code != ExitCode.OK:
+        raise typer.Exit(int(result.exit_code))
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

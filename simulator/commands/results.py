@@ -1,0 +1,54 @@
+"""What ``run`` and ``plan`` print when they are done."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from simulator.commands.tables import print_table
+
+if TYPE_CHECKING:  # importing them takes longer than the commands that print nothing of them
+    from simulator.run import PlanRow, StudyResult
+
+RESULT_COLUMNS = {
+    "label": "run",
+    "status": "status",
+    "virtual_time_s": "virtual time",
+    "carried_nbytes": "traffic",
+    "busiest_nbytes": "busiest link",
+    "dice_mean": "Dice mean",
+    "dice_worst": "worst site",
+    "worst_site": "which",
+}
+PLAN_COLUMNS = {
+    "label": "run",
+    "virtual_time_s": "virtual time",
+    "transmissions": "models sent",
+    "carried_nbytes": "traffic",
+    "busiest_nbytes": "busiest link",
+    "busiest_link": "which",
+    "wasted_nbytes": "wasted",
+    "end_reason": "ended by",
+}
+
+
+def print_result(result: StudyResult) -> None:
+    """Print one row per run, and where the results lie."""
+    print_table(result.lines, RESULT_COLUMNS)
+    print(f"results: {result.folder}")
+    if result.report is not None:
+        print(f"report: {result.report}")
+
+
+def print_plan(rows: Sequence[PlanRow], as_json: bool) -> None:
+    """Print one row per run, warnings on standard error; or all of it as JSON."""
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows], indent=2))
+        return
+    print_table([asdict(row) for row in rows], PLAN_COLUMNS)
+    for row in rows:
+        for warning in row.warnings:
+            print(f"warning: {row.label}: {warning}", file=sys.stderr)

@@ -1,0 +1,233 @@
+"""The life of one attempt of a bulk transfer: connecting, sending, draining, stalled in between.
+
+A connection that is cut wakes only at its own next time-out after the cut has ended (see
+:func:`~simulator.network.window.wake_s`); the ideal transport wakes at once.
+"""
+
+from collections.abc import Callable, Iterable
+
+from simulator.network.agenda import SAME_INSTANT, Agenda
+from simulator.network.congestion import Congestion
+from simulator.network.flow import Flow, LinkState, Path, Transfer, repath
+from simulator.network.shares import Shares
+from simulator.network.window import CONNECT_RTO_S, CONTROLS, Draw, Window, wake_s
+from simulator.record.ledger import Attempt
+from simulator.scenario.schema import TransportSpec
+
+DOWN, TIMED_OUT = "link down", "timed out"
+Look = Callable[[Flow, float], None]
+
+
+class Carrier:
+    """Carries attempts; ``ended(flow, reason)`` tells how, with an empty reason for success."""
+
+    def __init__(
+        self,
+        *,
+        agenda: Agenda,
+        shares: Shares,
+        spec: TransportSpec,
+        draw: Draw,
+        ended: Callable[[Flow, str], None],
+    ) -> None:
+        self._agenda, self._shares, self._ended = agenda, shares, ended
+        self._patience_s = spec.stall_timeout
+        self._num_flows = 0
+        control = CONTROLS[spec.preset]
+        self._congestion = None
+        if control is not None:
+            self._congestion = Congestion(
+                agenda=agenda,
+                control=control,
+                max_window=spec.window,
+                touch=shares.touch,
+                pause=self._pause,
+                draw=draw,
+            )
+        # what Shares asks for, without a call in between
+        self.before: Look = self._congestion.before if self._congestion else _nothing
+        self.after: Look = self._congestion.after if self._congestion else _nothing
+
+    # -- attempts -------------------------------------------------------------------------------------
+
+    def start(self, transfer: Transfer, entry: Attempt, path: Path) -> Flow:
+        """Begin an attempt now."""
+        self._num_flows += 1
+        flow = Flow(
+            id=self._num_flows,
+            transfer=transfer,
+            entry=entry,
+            path=path,
+            remaining=float(entry.nbytes),
+            synced_s=self._agenda.now,
+        )
+        for state in (*path.links, *path.back):
+            state.users[flow.id] = flow
+        if not path.is_up:
+            self._stall(flow, CONNECT_RTO_S)
+        elif self._congestion is None:
+            self._begin(flow)
+        else:
+            self._connect(flow)
+        return flow
+
+    def stop(self, flow: Flow) -> None:
+        """Take an attempt off the network, wherever it is; ``sent_nbytes`` is then up to date."""
+        if flow.state == "sending":
+            flow.sync(self._agenda.now)
+            if flow.stalled_s is None:
+                self._shares.leave(flow)
+        for timer in (flow.progress, flow.timer, flow.deadline):
+            if timer is not None:
+                timer.cancel()
+        for state in (*flow.path.links, *flow.path.back):
+            del state.users[flow.id]
+        self._agenda.touch()
+
+    def _connect(self, flow: Flow) -> None:
+        flow.timer = self._agenda.at(self._agenda.now + flow.path.rtt_s, self._begin, flow)
+
+    def _begin(self, flow: Flow) -> None:
+        flow.state, now = "sending", self._agenda.now
+        flow.synced_s = now
+        self._shares.join(flow)
+        if self._congestion is not None:
+            self._congestion.start(flow, now, Window())
+        self._agenda.touch()
+
+    def _progressed(self, flow: Flow) -> None:
+        """The last byte has left, or the packet that will be lost."""
+        now = self._agenda.now
+        if flow.due_s > now * SAME_INSTANT:
+            flow.progress = self._agenda.at(flow.due_s, self._progressed, flow)
+            return
+        flow.remaining, flow.synced_s = flow.loss_at, now
+        if flow.loss_at > 0 and self._congestion is not None:
+            self._congestion.lose(flow, now)
+            if flow.stalled_s is None:
+                self._expect_progress(flow, now)
+            return
+        self._shares.leave(flow)
+        flow.state = "draining"
+        if flow.timer is not None:
+            flow.timer.cancel()
+        self._drain(flow)
+
+    def _drain(self, flow: Flow) -> None:
+        flow.timer = self._agenda.at(self._agenda.now + flow.path.one_way_s, self._arrived, flow)
+
+    def _arrived(self, flow: Flow) -> None:
+        self._end(flow, "")
+
+    def _end(self, flow: Flow, reason: str) -> None:
+        self.stop(flow)
+        self._ended(flow, reason)
+
+    # -- shares -----------------------------------------------------------------------------------------
+
+    def set_rate(self, flow: Flow, rate: float, now: float) -> None:
+        """Go on at another rate."""
+        flow.sync(now)
+        flow.rate = rate
+        self._expect_progress(flow, now)
+
+    def _expect_progress(self, flow: Flow, now: float) -> None:
+        """A timer that is early is left alone: moving it when it fires is cheaper than moving it
+        with every change of rate.
+        """
+        due_s = flow.due_s = now + (flow.remaining - flow.loss_at) / flow.rate
+        timer = flow.progress
+        if timer is not None and timer.live:
+            if timer.at_s <= due_s:
+                return
+            timer.live = False
+        flow.progress = self._agenda.at(due_s, self._progressed, flow)
+
+    # -- outages and changes ------------------------------------------------------------------------------
+
+    def cut(self, links: Iterable[LinkState]) -> None:
+        """Links went down: stall what needs them."""
+        for flow in _users(links):
+            if flow.timer is not None:
+                flow.timer.cancel()
+            if flow.stalled_s is None:
+                connecting = flow.state == "connecting" or self._congestion is None
+                rto_s = CONNECT_RTO_S if connecting or not self._congestion else self._congestion.rto_s(flow)
+                self._stall(flow, rto_s)
+
+    def reopen(self, links: Iterable[LinkState]) -> None:
+        """Links came up: have those that were cut by them wake in their time."""
+        now = self._agenda.now
+        for flow in _users(links):
+            if flow.stalled_s is not None and flow.path.is_up:
+                if self._congestion is None:
+                    self._wake(flow)
+                else:
+                    at_s = wake_s(flow.stalled_s, now, flow.rto_s)
+                    flow.timer = self._agenda.at(at_s, self._wake, flow)
+
+    def change(self, links: Iterable[LinkState], measured: Callable[[Flow], Path]) -> None:
+        """Links have another capacity, latency or loss."""
+        now = self._agenda.now
+        for flow in _users(links):
+            was = flow.path
+            sends = flow.state == "sending" and flow.stalled_s is None
+            if sends and self._congestion is not None:
+                self._congestion.keep(flow, now)
+            repath(flow, measured(flow), joined=sends)
+            if sends:
+                self._shares.touch(flow)
+                if flow.path.loss != was.loss and self._congestion is not None:
+                    flow.sync(now)
+                    self._congestion.expect_loss(flow)
+                    self._expect_progress(flow, now)
+        self._shares.touch_links(links)
+        self._agenda.touch()
+
+    def _pause(self, flow: Flow, rto_s: float) -> None:
+        """A retransmission was lost: nothing moves until the time-out."""
+        self._stall(flow, rto_s)
+        flow.timer = self._agenda.at(self._agenda.now + rto_s, self._wake, flow)
+
+    def _stall(self, flow: Flow, rto_s: float) -> None:
+        now = self._agenda.now
+        if flow.state == "sending":
+            flow.sync(now)
+            if self._congestion is not None:
+                flow.window.peak = self._congestion.current(flow, now)
+            self._shares.leave(flow)
+        for timer in (flow.progress, flow.timer):
+            if timer is not None:
+                timer.cancel()
+        flow.stalled_s, flow.rto_s = now, rto_s
+        flow.deadline = self._agenda.at(now + self._patience_s, self._expired, flow)
+        self._agenda.touch()
+
+    def _expired(self, flow: Flow) -> None:
+        self._end(flow, TIMED_OUT if flow.path.is_up else DOWN)
+
+    def _wake(self, flow: Flow) -> None:
+        flow.stalled_s = None
+        if flow.deadline is not None:
+            flow.deadline.cancel()
+        if flow.state == "draining":
+            self._drain(flow)
+        elif self._congestion is None:
+            self._begin(flow)
+        elif flow.state == "connecting":
+            self._connect(flow)
+        else:
+            flow.synced_s = self._agenda.now
+            self._shares.join(flow)
+            self._congestion.restart(flow, self._agenda.now)
+            self._agenda.touch()
+
+
+def _nothing(flow: Flow, now: float) -> None:
+    """The ideal transport has no window to look at."""
+
+
+def _users(links: Iterable[LinkState]) -> list[Flow]:
+    """All attempts that need one of the links, oldest first."""
+    found = {flow.id: flow for state in links for flow in state.users.values()}
+    return [flow for _, flow in sorted(found.items())]

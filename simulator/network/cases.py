@@ -1,0 +1,174 @@
+"""Reference cases: completion times of the same transfers in other systems, and our own of them.
+
+The format is JSON: ``cases[]`` with a topology of two-way links, flows with explicit routes
+(``"id~"`` is a link against its direction), events and, per system, ``reference`` seconds per flow.
+Rates there are bits per second. A UDP flow is background: its rate is taken off its links and it is
+not scored. Flows of the same size, start and path shape are interchangeable: both sides are sorted
+within such a class before they are compared.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import simpy
+
+from simulator.errors import ScenarioError
+from simulator.network.topology import Link, Topology
+from simulator.network.transport import Network
+from simulator.record.ledger import Ledger
+from simulator.rng import stream
+from simulator.scenario.schema import TransportSpec
+
+Case = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errors:
+    """Relative errors of one case against a reference: of each flow, their mean, the makespan."""
+
+    flows: tuple[float, ...]
+    mean: float
+    makespan: float
+
+
+def read(path: Path) -> list[Case]:
+    """Return the cases of a file.
+
+    Raises:
+        ScenarioError: not such a file.
+    """
+    try:
+        cases = json.loads(path.read_text(encoding="utf-8"))["cases"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ScenarioError(f"{path}: not a file of network cases ({error})") from error
+    for case in cases:
+        missing = {"id", "group", "topology", "flows", "events", "tcp", "reference"} - set(case)
+        if missing:
+            raise ScenarioError(f"{path}: case {case.get('id')}: without {', '.join(sorted(missing))}")
+    return list(cases)
+
+
+def scored(case: Case) -> list[int]:
+    """Return the indices of the flows that are compared."""
+    return [i for i, flow in enumerate(case["flows"]) if flow["kind"] == "tcp"]
+
+
+def predict(case: Case, *, seed: int = 1) -> list[float]:
+    """Return our completion times in seconds of the flows scored, each from its own start."""
+    env, tcp = simpy.Environment(), case["tcp"]
+    spec = TransportSpec(preset=f"tcp-{tcp['cc']}", window=f"{tcp['wmax']} B", stall_timeout="1 d")
+    network = Network(
+        env, _topology(case), spec, stream=lambda name: stream(seed, "network", name), ledger=Ledger()
+    )
+    ends: dict[int, float] = {}
+    for i in scored(case):
+        env.process(_send(env, network, i, case["flows"][i]["start"], case["flows"][i]["bytes"], ends))
+    env.process(_apply(env, network, case["events"], _background(case)))
+    env.run()
+    network.close()
+    return [ends[i] - case["flows"][i]["start"] for i in scored(case)]
+
+
+def _send(
+    env: simpy.Environment, network: Network, i: int, start_s: float, nbytes: int, ends: dict[int, float]
+) -> Iterator[simpy.Event]:
+    yield env.timeout(start_s)
+    yield network.transfer(f"s{i}", f"d{i}", nbytes, kind="case", round=None, control=False).event
+    ends[i] = env.now
+
+
+def _apply(
+    env: simpy.Environment, network: Network, events: list[Case], background: Mapping[str, float]
+) -> Iterator[simpy.Event]:
+    for event in events:
+        yield env.timeout(event["t"] - env.now)
+        for id, suffix in ((event["link"], ""), (f"{event['link']}~", "_rev")):
+            match event["kind"]:
+                case "down" | "up":
+                    network.set_link(id, up=event["kind"] == "up")
+                case "bw":
+                    rate = event[f"bandwidth{suffix}"] - background.get(id, 0.0)
+                    network.set_link(id, bytes_per_s=rate / 8)
+                case "delay":
+                    network.set_link(id, latency_s=event["latency"])
+                case other:
+                    raise ScenarioError(f"event at {event['t']} s: unknown kind {other!r}")
+
+
+def _background(case: Case) -> dict[str, float]:
+    """Bits per second that UDP flows take off links."""
+    taken: dict[str, float] = {}
+    for flow in case["flows"]:
+        if flow["kind"] == "udp":
+            for id in flow["route"]:
+                taken[id] = taken.get(id, 0.0) + flow["rate"]
+    return taken
+
+
+def _topology(case: Case) -> Topology:
+    """Both directions of every link; each flow has ends of its own, so that its route is its own."""
+    background, links = _background(case), []
+    for spec in case["topology"]["links"]:
+        ways = (
+            (spec["id"], spec["src"], spec["dst"], spec["bandwidth"], spec["queue"]),
+            (f"{spec['id']}~", spec["dst"], spec["src"], spec["bandwidth_rev"], spec["queue_rev"]),
+        )
+        for id, src, dst, rate, queue in ways:
+            links.append(
+                Link(
+                    id=id,
+                    src=src,
+                    dst=dst,
+                    bytes_per_s=(rate - background.get(id, 0.0)) / 8,
+                    latency_s=spec["latency"],
+                    loss=spec["loss"],
+                    buffer_nbytes=queue,
+                )
+            )
+    routes, ends = {}, []
+    for i in scored(case):
+        there = tuple(case["flows"][i]["route"])
+        routes[f"s{i}", f"d{i}"] = there
+        routes[f"d{i}", f"s{i}"] = tuple(_against(id) for id in reversed(there))
+        ends += [f"s{i}", f"d{i}"]
+    return Topology(nodes=[*case["topology"]["nodes"], *ends], links=links, routes=routes)
+
+
+def _against(id: str) -> str:
+    return id[:-1] if id.endswith("~") else f"{id}~"
+
+
+def compare(case: Case, predicted: list[float], system: str) -> Errors:
+    """Return the errors of ``predicted`` against ``case["reference"][system]``."""
+    reference = [case["reference"][system][i] for i in scored(case)]
+    classes: dict[tuple[Any, ...], list[int]] = {}
+    for place, i in enumerate(scored(case)):
+        classes.setdefault(_shape(case, case["flows"][i]), []).append(place)
+    flows = []
+    for places in classes.values():
+        ours, theirs = sorted(predicted[p] for p in places), sorted(reference[p] for p in places)
+        flows += [abs(a / b - 1) for a, b in zip(ours, theirs, strict=True)]
+    return Errors(
+        flows=tuple(flows),
+        mean=abs(sum(predicted) / sum(reference) - 1),
+        makespan=abs(_makespan(case, predicted) / _makespan(case, reference) - 1),
+    )
+
+
+def _shape(case: Case, flow: Case) -> tuple[Any, ...]:
+    links = {link["id"]: link for link in case["topology"]["links"]}
+    hops = []
+    for id in flow["route"]:
+        link = links[id.rstrip("~")]
+        rates = (link["bandwidth"], link["bandwidth_rev"])
+        hops.append((*(rates[::-1] if id.endswith("~") else rates), link["latency"], link["loss"]))
+    return flow["bytes"], flow["start"], tuple(hops)
+
+
+def _makespan(case: Case, seconds: list[float]) -> float:
+    """From the first start to the last end."""
+    starts = [case["flows"][i]["start"] for i in scored(case)]
+    return max(start + span for start, span in zip(starts, seconds, strict=True)) - min(starts)

@@ -1,0 +1,185 @@
+"""Congestion control of flows in virtual time: which cap a flow's window puts on its rate.
+
+Slow start doubles the cap every round trip until the flow gets less than that; then it holds as
+much as its share and the queue behind it, keeps this when its share rises, and grows from there.
+Losses cut it.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from simulator.network.agenda import Agenda
+from simulator.network.flow import Flow
+from simulator.network.topology import SEGMENT_NBYTES
+from simulator.network.window import (
+    JITTER_SEGMENTS,
+    MIN_RTO_S,
+    QUEUE_FILL,
+    Control,
+    Draw,
+    Window,
+    grown,
+    hystart_limit_s,
+    overflows,
+)
+
+GROWTH_STEP_S = 0.1  # a growing window is followed in steps of this or a round trip
+TIMEOUT_LOSS = 0.01  # from this loss on, retransmissions are lost so often that time-outs matter
+SHALLOW_WINDOW = 4  # times the buffer: the window that slow start overran it with
+CAPPED = 1 - 1e-9
+
+
+class Congestion:
+    """Moves the windows of flows; ``touch`` has a flow's share found anew, ``pause(flow, s)`` takes
+    it off the network for a time-out, ``draw`` is named chance.
+    """
+
+    def __init__(
+        self,
+        *,
+        agenda: Agenda,
+        control: Control,
+        max_window: float,
+        touch: Callable[[Flow], None],
+        pause: Callable[[Flow, float], None],
+        draw: Draw,
+    ) -> None:
+        self._agenda, self._control, self._max = agenda, control, max_window
+        self._touch, self._pause, self._draw = touch, pause, draw
+
+    def start(self, flow: Flow, now: float, window: Window) -> None:
+        """Begin to send with a new window, in slow start."""
+        flow.window, flow.is_last_burst, flow.is_capped = window, False, True
+        if self._control.hystart and flow.path.jitter_s > hystart_limit_s(flow.path.rtt_s):
+            window.threshold = min(window.threshold, JITTER_SEGMENTS * SEGMENT_NBYTES)
+        self.expect_loss(flow)
+        self._open_round(flow, now)
+
+    def expect_loss(self, flow: Flow) -> None:
+        """Draw after how many packets the next one is lost."""
+        flow.loss_at = 0.0
+        if flow.path.loss > 0 and self._control.loss_based:
+            packets = int(self._chance(flow).geometric(flow.path.loss))
+            flow.loss_at = max(flow.remaining - packets * SEGMENT_NBYTES, 0.0)
+
+    def _chance(self, flow: Flow) -> np.random.Generator:
+        return self._draw("loss", flow.transfer.src, flow.transfer.dst)
+
+    def _open_round(self, flow: Flow, now: float) -> None:
+        """A round of slow start; one that can hold all the rest leaves at link speed."""
+        flow.sync(now)
+        window = flow.window
+        flow.is_last_burst = flow.remaining <= min(window.nbytes, self._max)
+        if not flow.is_last_burst:
+            flow.timer = self._agenda.at(now + flow.path.rtt_s, self._next_round, flow)
+
+    def _next_round(self, flow: Flow) -> None:
+        window, now = flow.window, self._agenda.now
+        window.nbytes = min(2 * window.nbytes, window.threshold)
+        if window.nbytes >= window.threshold:
+            window.hold(window.nbytes, now, peak=max(window.peak, window.nbytes))
+        else:
+            self._open_round(flow, now)
+        self._touch(flow)
+
+    def before(self, flow: Flow, now: float) -> None:
+        """Set the cap under which the flow takes part in a solution at ``now``."""
+        path, window = flow.path, flow.window
+        limit = self._max
+        if window.slow:
+            if not flow.is_last_burst:
+                limit = min(limit, window.nbytes)
+        elif self._control.loss_based:
+            limit = min(limit, self._held(flow, now))
+        flow.cap = limit / path.rtt_s
+
+    def _held(self, flow: Flow, now: float) -> float:
+        """The window after slow start. Where a link is the limit it cannot exceed what the flow's
+        rate and the queue hold; where it is the limit itself, take the middle of a step.
+        """
+        path, window = flow.path, flow.window
+        if flow.is_capped or not flow.rate > 0:
+            ahead_s = max(path.rtt_s, GROWTH_STEP_S) / 2
+            return grown(self._control, window, now + ahead_s - window.epoch_s, path.rtt_s)
+        full = flow.rate * (path.rtt_s + QUEUE_FILL * path.queue_s)
+        if window.nbytes < full:
+            nbytes = grown(self._control, window, now - window.epoch_s, path.rtt_s)
+            if nbytes < full:
+                return nbytes
+        window.hold(full, now, peak=full)
+        return full
+
+    def keep(self, flow: Flow, now: float) -> None:
+        """The path is about to change: what is in flight under its present facts stays in flight."""
+        if not flow.window.slow:
+            self.before(flow, now)
+            flow.is_capped = True
+
+    def _full(self, flow: Flow) -> float:
+        """Bytes in flight with a queue as full as it is on average."""
+        return flow.rate * (flow.path.rtt_s + QUEUE_FILL * flow.path.queue_s)
+
+    def _step_s(self, flow: Flow) -> float:
+        return max(flow.path.rtt_s, GROWTH_STEP_S)
+
+    def after(self, flow: Flow, now: float) -> None:
+        """See what a solution at ``now`` means for the window."""
+        flow.is_capped = flow.rate >= flow.cap * CAPPED
+        window = flow.window
+        if window.slow:
+            if not flow.is_capped and not flow.is_last_burst:
+                self._leave_slow_start(flow, now)
+            return
+        waiting = flow.timer is not None and flow.timer.live
+        grows = flow.is_capped and self._control.loss_based and window.nbytes < self._max
+        if grows and not waiting:
+            flow.timer = self._agenda.at(now + self._step_s(flow), self._touch, flow)
+        elif waiting and not grows and flow.timer is not None:
+            flow.timer.cancel()
+
+    def _leave_slow_start(self, flow: Flow, now: float) -> None:
+        if flow.timer is not None:
+            flow.timer.cancel()
+        path, window = flow.path, flow.window
+        pipe = flow.rate * path.rtt_s
+        if self._control.loss_based and overflows(window.nbytes, pipe, path.buffer_nbytes):
+            overrun = SHALLOW_WINDOW * path.buffer_nbytes
+            window.hold(self._control.backoff * overrun, now, peak=overrun)
+            self._touch(flow)
+        else:
+            window.hold(self._full(flow), now, peak=self._full(flow))
+
+    def current(self, flow: Flow, now: float) -> float:
+        """The window in bytes."""
+        if flow.window.slow:
+            return min(flow.window.nbytes, self._max)
+        if not flow.is_capped or not self._control.loss_based:
+            return min(self._full(flow), self._max)
+        return min(grown(self._control, flow.window, now - flow.window.epoch_s, flow.path.rtt_s), self._max)
+
+    def lose(self, flow: Flow, now: float) -> None:
+        """A packet was lost: cut the window; with heavy loss now and then wait for a time-out."""
+        nbytes = self.current(flow, now)
+        kept = max(self._control.backoff * nbytes, 2 * SEGMENT_NBYTES)
+        loss = flow.path.loss
+        if loss >= TIMEOUT_LOSS and self._chance(flow).random() < loss:
+            self._pause(flow, self.rto_s(flow))
+            return
+        if flow.timer is not None:
+            flow.timer.cancel()
+        flow.is_capped = True
+        flow.window.hold(kept, now, peak=nbytes)
+        self.expect_loss(flow)
+        self._touch(flow)
+
+    def rto_s(self, flow: Flow) -> float:
+        """Retransmission time-out, with the queue that the flow stands in."""
+        queue_s = flow.path.queue_s if self._control.loss_based and not flow.is_capped else 0.0
+        return flow.path.rtt_s + queue_s + MIN_RTO_S
+
+    def restart(self, flow: Flow, now: float) -> None:
+        """Begin again after a time-out, with one segment and slow start up to the cut window."""
+        threshold = max(self._control.backoff * flow.window.peak, 2 * SEGMENT_NBYTES)
+        window = Window(nbytes=SEGMENT_NBYTES, threshold=threshold, peak=flow.window.peak)
+        self.start(flow, now, window)

@@ -1,0 +1,323 @@
+"""Transfers in virtual time: bulk transfers with their retries, control messages, changing links.
+
+A bulk transfer opens a new connection (one round trip), sends at its fair share under its window,
+and is there one path delay after its last byte left. No process per flow: everything is a timer of
+one agenda. Times are seconds, sizes bytes of payload, rates payload bytes per second.
+"""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import simpy
+
+from simulator.errors import TransferFailed
+from simulator.network.agenda import Agenda
+from simulator.network.carrier import DOWN, Carrier
+from simulator.network.flow import Flow, LinkState, Path, Transfer, measure, payload_capacity
+from simulator.network.shares import Shares
+from simulator.network.topology import Topology
+from simulator.network.window import CONTROLS, MIN_RTO_S
+from simulator.record.ledger import Attempt, Ledger
+from simulator.scenario.schema import TransportSpec
+
+CRASHED, LOST = "peer crashed", "message lost"
+RESUMED = "resumed after: "
+
+
+class Network:
+    """Moves bytes between the nodes of a topology.
+
+    Args:
+        stream: returns the network seed's stream for a purpose, from its beginning.
+        ledger: gets every attempt and the bytes of every link.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        topology: Topology,
+        spec: TransportSpec,
+        *,
+        stream: Callable[[str], np.random.Generator],
+        ledger: Ledger,
+    ) -> None:
+        self._env, self._topology, self._spec, self._ledger = env, topology, spec, ledger
+        self._stream = stream
+        self._streams: dict[str, np.random.Generator] = {}
+        self._paths: dict[tuple[str, str], Path] = {}
+        self._transfers: dict[int, Transfer] = {}  # those that have no end yet
+        self._at: dict[str, dict[int, Transfer]] = {name: {} for name in topology.nodes}
+        self._crashed: set[str] = set()
+        self._num_transfers = 0
+        control = CONTROLS[spec.preset]
+        self._ideal = control is None
+        self._rtt_bias = control.rtt_bias if control and spec.fairness == "rtt" else 0.0
+        self._shares = Shares()
+        self._agenda = Agenda(env, self._settle)
+        self._carrier = Carrier(
+            agenda=self._agenda, shares=self._shares, spec=spec, draw=self._draw, ended=self._ended
+        )
+        self._links = {link.id: LinkState.of(link, ideal=self._ideal) for link in topology.links.values()}
+        for link in topology.links.values():
+            ledger.add_link(link.id, link.src, link.dst, link.bytes_per_s, link.latency_s)
+
+    def _settle(self) -> None:
+        self._shares.settle(self._carrier, self._env.now)
+
+    # -- what callers use -------------------------------------------------------------------------------
+
+    def transfer(
+        self, src: str, dst: str, nbytes: int, *, kind: str, round: int | None, control: bool
+    ) -> Transfer:
+        """Send ``nbytes`` and return at once; the transfer's event tells how that ended.
+
+        A control message needs no connection and takes no share of links. To or from a crashed node
+        the transfer fails after one round trip.
+
+        Raises:
+            ScenarioError: an unknown node, or no route.
+            ValueError: a negative size, or a node that sends to itself.
+        """
+        if nbytes < 0 or src == dst:
+            raise ValueError(f"{nbytes} bytes from {src} to {dst}: need a size from 0 on and two nodes")
+        self._path(src, dst)  # what cannot be routed shows here, before anything is booked
+        self._num_transfers += 1
+        transfer = Transfer(
+            id=self._num_transfers,
+            src=src,
+            dst=dst,
+            nbytes=nbytes,
+            kind=kind,
+            round=round,
+            control=control,
+            event=simpy.Event(self._env),
+        )
+        self._transfers[transfer.id] = transfer
+        self._at[src][transfer.id] = self._at[dst][transfer.id] = transfer
+        if src in self._crashed or dst in self._crashed:
+            self._refuse(transfer)
+        elif control:
+            self._message(transfer)
+        else:
+            self._attempt(transfer)
+        return transfer
+
+    def set_node(self, name: str, connected: bool) -> None:
+        """Disconnect a node from its lines, or connect it again."""
+        states = [self._links[id] for id in self._topology.access_links(name)]
+        self._set_down(states, name, not connected)
+
+    def drop_node(self, name: str) -> None:
+        """A crash: whatever the node sends or is sent fails at once, and so does all that starts
+        before :meth:`revive_node`.
+        """
+        self._crashed.add(name)
+        for _, transfer in sorted(self._at[name].items()):
+            self._give_up(transfer, CRASHED)
+
+    def revive_node(self, name: str) -> None:
+        """The node is back."""
+        self._crashed.discard(name)
+
+    def set_link(
+        self,
+        link_id: str,
+        *,
+        up: bool | None = None,
+        bytes_per_s: float | None = None,
+        latency_s: float | None = None,
+        loss: float | None = None,
+    ) -> None:
+        """Change a link now.
+
+        Raises:
+            ValueError: no capacity (write ``up=False``), a negative latency, a loss outside [0, 1).
+        """
+        state = self._links[link_id]
+        if bytes_per_s is not None:
+            if not bytes_per_s > 0:
+                raise ValueError(f"{link_id}: {bytes_per_s} bytes/s; write up=False for an outage")
+            state.bytes_per_s = bytes_per_s
+            state.capacity = payload_capacity(bytes_per_s, ideal=self._ideal)
+        if latency_s is not None:
+            if not latency_s >= 0:
+                raise ValueError(f"{link_id}: a latency of {latency_s} s")
+            state.latency_s = latency_s
+        if loss is not None:
+            if not 0 <= loss < 1:
+                raise ValueError(f"{link_id}: loss {loss} is outside [0, 1); write up=False for an outage")
+            state.loss = loss
+        if (bytes_per_s, latency_s, loss) != (None, None, None):
+            self._paths.clear()
+            self._carrier.change([state], lambda flow: self._path(flow.transfer.src, flow.transfer.dst))
+        if up is not None:
+            self._set_down([state], "", not up)
+
+    def close(self) -> None:
+        """End of the run: book what is on its way as in flight, and check the ledger.
+
+        Raises:
+            MedgossipError: bytes are not conserved.
+        """
+        for transfer in self._transfers.values():
+            entry = self._halt(transfer)
+            if entry is not None:
+                self._ledger.close(entry, self._env.now, "in_flight")
+            self._book_kept(transfer, "in_flight")
+        self._transfers.clear()
+        self._agenda.close()
+        self._ledger.check()
+
+    # -- bulk transfers ---------------------------------------------------------------------------------
+
+    def _path(self, src: str, dst: str) -> Path:
+        path = self._paths.get((src, dst))
+        if path is None:
+            there, back = self._topology.route(src, dst), self._topology.route(dst, src)
+            path = self._paths[src, dst] = measure(
+                [self._links[id] for id in there],
+                [self._links[id] for id in back],
+                window=None if self._ideal else self._spec.window,
+                rtt_bias=self._rtt_bias,
+            )
+        return path
+
+    def _draw(self, purpose: str, src: str, dst: str) -> np.random.Generator:
+        name = f"{purpose} {src}>{dst}"
+        if name not in self._streams:
+            self._streams[name] = self._stream(name)
+        return self._streams[name]
+
+    def _open(self, transfer: Transfer, nbytes: int) -> Attempt:
+        transfer.num_attempts += 1
+        entry = Attempt(
+            transfer=transfer.id,
+            attempt=transfer.num_attempts,
+            src=transfer.src,
+            dst=transfer.dst,
+            kind=transfer.kind,
+            round=transfer.round,
+            control=transfer.control,
+            nbytes=nbytes,
+            offered_nbytes=transfer.nbytes,
+            start_s=self._env.now,
+            route=self._topology.route(transfer.src, transfer.dst),
+        )
+        return self._ledger.open(entry)
+
+    def _attempt(self, transfer: Transfer) -> None:
+        entry = self._open(transfer, transfer.nbytes - transfer.kept_nbytes)
+        transfer.flow = self._carrier.start(transfer, entry, self._path(transfer.src, transfer.dst))
+
+    def _ended(self, flow: Flow, reason: str) -> None:
+        transfer, entry = flow.transfer, flow.entry
+        transfer.flow = None
+        self._ledger.carry(entry, flow.sent_nbytes())
+        if not reason:
+            self._ledger.close(entry, self._env.now, "delivered")
+            self._finish(transfer, "")
+            return
+        retries_left = self._spec.retries + 1 - transfer.num_attempts
+        if self._spec.restart == "offset" and retries_left > 0:
+            entry.nbytes = entry.carried_nbytes  # the rest is another attempt's
+            transfer.kept_nbytes += entry.carried_nbytes
+            transfer.kept.append((entry, self._env.now, RESUMED + reason))
+        else:
+            self._ledger.close(entry, self._env.now, "failed", reason)
+        if retries_left > 0:
+            pause_s = self._spec.backoff * 2 ** (transfer.num_attempts - 1)
+            transfer.timer = self._agenda.at(self._env.now + pause_s, self._attempt, transfer)
+        else:
+            self._finish(transfer, reason)
+
+    def _finish(self, transfer: Transfer, reason: str) -> None:
+        self._book_kept(transfer, "failed" if reason else "delivered")
+        for index in (self._transfers, self._at[transfer.src], self._at[transfer.dst]):
+            del index[transfer.id]
+        if reason:
+            transfer.event.fail(TransferFailed(reason))
+            transfer.event.defused = True  # nobody need listen
+        else:
+            transfer.event.succeed()
+
+    def _book_kept(self, transfer: Transfer, status: str) -> None:
+        for entry, end_s, reason in transfer.kept:
+            self._ledger.close(entry, end_s, status, reason)
+        transfer.kept.clear()
+
+    def _halt(self, transfer: Transfer) -> Attempt | None:
+        """Stop what a transfer does; return its open attempt, carried bytes booked."""
+        if transfer.timer is not None:
+            transfer.timer.cancel()
+        flow, transfer.flow = transfer.flow, None
+        if flow is None:
+            return transfer.message
+        self._carrier.stop(flow)
+        self._ledger.carry(flow.entry, flow.sent_nbytes())
+        return flow.entry
+
+    def _give_up(self, transfer: Transfer, reason: str) -> None:
+        entry = self._halt(transfer)
+        if entry is not None:
+            self._ledger.close(entry, self._env.now, "failed", reason)
+        self._finish(transfer, reason)
+
+    # -- control messages -------------------------------------------------------------------------------
+
+    def _refuse(self, transfer: Transfer) -> None:
+        transfer.message = self._open(transfer, transfer.nbytes)
+        self._fail_in(transfer, self._path(transfer.src, transfer.dst).rtt_s, CRASHED)
+
+    def _message(self, transfer: Transfer) -> None:
+        """The draws are made whatever comes of the message, so that faults move no other's."""
+        src, dst = transfer.src, transfer.dst
+        path = self._path(src, dst)
+        entry = transfer.message = self._open(transfer, transfer.nbytes)
+        delay_s = transfer.nbytes / path.capacity
+        for state in path.links:
+            delay_s += state.latency_s
+            if state.link.jitter_s > 0:
+                delay_s += self._draw("jitter", src, dst).exponential(state.link.jitter_s)
+        chance = self._spec.message_loss
+        lost = chance > 0 and self._draw("message loss", src, dst).random() < chance
+        if any(state.down for state in path.links):
+            self._fail_in(transfer, path.rtt_s + MIN_RTO_S, DOWN)
+            return
+        self._ledger.carry(entry, transfer.nbytes)
+        if lost:
+            self._fail_in(transfer, path.rtt_s + MIN_RTO_S, LOST)
+        else:
+            transfer.timer = self._agenda.at(self._env.now + delay_s, self._message_arrived, transfer)
+
+    def _fail_in(self, transfer: Transfer, seconds: float, reason: str) -> None:
+        def fail(late: Transfer) -> None:
+            self._give_up(late, reason)
+
+        transfer.timer = self._agenda.at(self._env.now + seconds, fail, transfer)
+
+    def _message_arrived(self, transfer: Transfer) -> None:
+        entry, path = transfer.message, self._path(transfer.src, transfer.dst)
+        if entry is None:
+            return
+        if any(state.cut_s >= entry.start_s for state in path.links):
+            due_s = entry.start_s + path.rtt_s + MIN_RTO_S
+            self._fail_in(transfer, max(due_s - self._env.now, 0.0), DOWN)
+            return
+        self._ledger.close(entry, self._env.now, "delivered")
+        self._finish(transfer, "")
+
+    # -- links --------------------------------------------------------------------------------------------
+
+    def _set_down(self, states: Iterable[LinkState], cause: str, down: bool) -> None:
+        changed = []
+        for state in states:
+            was_down = bool(state.down)
+            (state.down.add if down else state.down.discard)(cause)
+            if was_down != bool(state.down):
+                changed.append(state)
+        if down:
+            for state in changed:
+                state.cut_s = self._env.now
+            self._carrier.cut(changed)
+        else:
+            self._carrier.reopen(changed)

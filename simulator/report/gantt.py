@@ -1,0 +1,210 @@
+"""Figure: the timeline of one run, what every node did and how full its busiest link was."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.patches import Patch
+
+from simulator.record.measures import busiest_link
+from simulator.record.measures_run import Run
+from simulator.report.progress_over_time import Mark, mark_faults, marks
+from simulator.report.style import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PAGE_IN,
+    PURPLE,
+    SKY,
+    VERMILION,
+    Picture,
+    file_name,
+    new_figure,
+    save,
+    size_unit,
+    styled,
+    time_unit,
+)
+
+_COMPUTE = {"train": BLUE, "mutual": ORANGE, "other": GREEN}
+_NAMES = {"train": "training", "mutual": "mutual learning", "other": "other work"}
+_FLOWS = {"out": SKY, "in": PURPLE}
+_OUT = "#b9b9b9"
+ZOOM_SHARE = 0.25
+"""The enlarged part is this share of the run at most; no part is enlarged above 12 nodes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A span of virtual time in seconds."""
+
+    begin: float
+    end: float
+
+
+def draw(run: Run, folder: Path) -> Picture | None:
+    """Draw a run's timeline; None if it has neither work nor transfers."""
+    nodes = _nodes(run)
+    horizon = run.virtual_time_s
+    if not nodes or not horizon:
+        return None
+    whole = Window(begin=0.0, end=horizon)
+    zoom = _zoom(run, horizon) if len(nodes) <= 12 else None
+    windows = [whole] if zoom is None else [whole, zoom]
+    row_in = 0.27 if len(nodes) <= 12 else 0.15
+    heights = [value for _ in windows for value in (row_in * len(nodes), 0.5)]
+    struck = marks([run])
+    with styled():
+        figure = new_figure(PAGE_IN, sum(heights) + 0.75 * len(windows) + 0.3)
+        panels = figure.subplots(len(heights), 1, height_ratios=heights)
+        for place, window in enumerate(windows):
+            rows, strip = panels[2 * place], panels[2 * place + 1]
+            divisor, unit = time_unit(window.end)
+            used = _rows(rows, run, nodes, window, divisor)
+            _strip(strip, run, window, divisor)
+            for axes in (rows, strip):
+                axes.set_xlim(window.begin / divisor, window.end / divisor)
+            rows.tick_params(labelbottom=False)
+            strip.set_xlabel(f"Virtual time ({unit})" + (", enlarged" if place else ""))
+            if place == 0:
+                legend = used
+                if zoom is not None:
+                    rows.axvspan(zoom.begin / divisor, zoom.end / divisor, color="#f4f1d0", zorder=0, linewidth=0)
+        figure.legend(handles=legend, loc="outside upper center", ncols=min(7, len(legend)))
+        for place, window in enumerate(windows):
+            inside = [mark for mark in struck if window.begin <= mark.time_s <= window.end]
+            _mark(figure, panels[2 * place], inside, time_unit(window.end)[0])
+        name = f"timeline-{file_name(run.folder.name)}"
+        save(figure, folder, name)
+    return Picture(name=name, title=f"Timeline: {run.label}", caption=_caption(run, zoom is not None))
+
+
+def _mark(figure, axes: Axes, inside: Sequence[Mark], divisor: float) -> None:  # type: ignore[no-untyped-def]
+    if inside:
+        mark_faults(figure, [axes], inside, divisor)
+
+
+def _caption(run: Run, enlarged: bool) -> str:
+    link, _ = busiest_link(run)
+    text = "Upper half of a row: computing, hatched where a crash destroyed it. Lower half: models sent and received. "
+    text += "Gray: the node was down or cut off. White: idle. "
+    text += f"Strip: load of the busiest link, {link}. " if link else "No model crossed a link. "
+    return text + ("The part on yellow ground is enlarged below." if enlarged else "")
+
+
+def _nodes(run: Run) -> list[str]:
+    """Nodes that did anything, sites in order of name, then the server."""
+    transfers, sites = run.tables["transfers"], run.tables["sites"]
+    seen = set(run.tables["work"]["node"]) | set(transfers["src"]) | set(transfers["dst"]) | set(sites["site"])
+    servers = set(sites.filter(pl.col("role") == "server")["site"]) | ({"server"} & seen)
+    return [*sorted(seen - servers), *sorted(servers)]
+
+
+def _zoom(run: Run, horizon: float) -> Window | None:
+    """A few rounds around the first fault that struck, or else from the first model sent."""
+    models = run.tables["transfers"].filter(~pl.col("control"))
+    if models.is_empty() or models["round"].n_unique() < 8:
+        return None
+    width = min(ZOOM_SHARE * horizon, 5 * horizon / models["round"].n_unique())
+    hits = [mark.time_s for mark in marks([run]) if mark.important and 0 < mark.time_s < horizon]
+    middle = hits[0] if hits else float(models["start_s"].min()) + width / 2  # type: ignore[arg-type]
+    begin = min(max(0.0, middle - width / 2), horizon - width)
+    return Window(begin=begin, end=begin + width)
+
+
+def _rows(axes: Axes, run: Run, nodes: Sequence[str], window: Window, divisor: float) -> list[Patch]:
+    """Draw compute, transfers and outages; return what the legend has to say."""
+    place = {node: row for row, node in enumerate(nodes)}
+    legend = []
+    outages = _within(run.tables["outages"], window)
+    if _bars(axes, outages, "node", place, divisor, window, (-0.48, 0.48), facecolor=_OUT, zorder=1):
+        legend.append(Patch(facecolor=_OUT, label="down or cut off"))
+    work = _within(run.tables["work"], window)
+    kinds = work.with_columns(
+        pl.when(pl.col("extra_flop") > 0)
+        .then(pl.lit("mutual"))
+        .when(pl.col("task").str.starts_with("train"))
+        .then(pl.lit("train"))
+        .otherwise(pl.lit("other"))
+        .alias("what")
+    )
+    for what, color in _COMPUTE.items():
+        done = kinds.filter((pl.col("what") == what) & (pl.col("status") != "lost"))
+        if _bars(axes, done, "node", place, divisor, window, (-0.42, 0.02), facecolor=color, zorder=2):
+            legend.append(Patch(facecolor=color, label=_NAMES[what]))
+    lost = kinds.filter(pl.col("status") == "lost")
+    style = {"facecolor": "white", "edgecolor": VERMILION, "hatch": "////////", "linewidth": 0.6}
+    if _bars(axes, lost, "node", place, divisor, window, (-0.42, 0.02), zorder=3, **style):
+        legend.append(Patch(label="work lost", **style))
+    models = _within(run.tables["transfers"].filter(~pl.col("control")), window)
+    for column, what, span in (("src", "out", (0.06, 0.23)), ("dst", "in", (0.25, 0.42))):
+        if _bars(axes, models, column, place, divisor, window, span, facecolor=_FLOWS[what], zorder=2):
+            legend.append(Patch(facecolor=_FLOWS[what], label={"out": "sending", "in": "receiving"}[what]))
+    axes.set_yticks(range(len(nodes)), nodes)
+    axes.set_ylim(len(nodes) - 0.45, -0.55)
+    axes.tick_params(axis="y", length=0)
+    axes.hlines(np.arange(len(nodes) - 1) + 0.5, 0, 1, transform=axes.get_yaxis_transform(), color="#e4e4e4", lw=0.4)
+    return legend
+
+
+def _within(rows: pl.DataFrame, window: Window) -> pl.DataFrame:
+    return rows.filter((pl.col("end_s") >= window.begin) & (pl.col("start_s") <= window.end))
+
+
+def _bars(
+    axes: Axes,
+    rows: pl.DataFrame,
+    column: str,
+    place: dict[str, int],
+    divisor: float,
+    window: Window,
+    span: tuple[float, float],
+    **style: object,
+) -> bool:
+    """Draw one bar per row; return whether there is any. Thousands of bars become pixels."""
+    if rows.is_empty():
+        return False
+    y = rows[column].replace_strict(place, return_dtype=pl.Float64).to_numpy()
+    # nothing is drawn far outside the axes: vector formats would keep it
+    x0 = rows["start_s"].clip(window.begin, window.end).to_numpy() / divisor
+    x1 = rows["end_s"].clip(window.begin, window.end).to_numpy() / divisor
+    low, high = y + span[0], y + span[1]
+    corners = np.stack([np.stack([x0, x1, x1, x0], 1), np.stack([low, low, high, high], 1)], axis=2)
+    style = {"linewidth": 0.0, "rasterized": len(y) > 2000, **style}
+    axes.add_collection(PolyCollection(list(corners), **style), autolim=False)  # type: ignore[arg-type]
+    return True
+
+
+def _strip(axes: Axes, run: Run, window: Window, divisor: float) -> None:
+    """Draw the busiest link's load over the window, as a share of its capacity where it has one."""
+    link, _ = busiest_link(run)
+    edges = np.linspace(window.begin, window.end, 401)
+    rates = _rates(run, link, edges)
+    capacity = run.tables["links"].filter(pl.col("link") == (link or ""))["bytes_per_s"].to_list()
+    if capacity and capacity[0]:
+        values, top, label = 100 * rates / capacity[0], 108.0, "load (%)"
+    else:
+        scale, unit = size_unit(float(rates.max()) if rates.size else 1.0)
+        values, label = rates / scale, f"{unit}/s"
+        top = 1.1 * float(values.max()) or 1.0
+    axes.stairs(values, edges / divisor, fill=True, color="#8a8a8a", linewidth=0)
+    axes.set_ylim(0, top)
+    axes.set_ylabel(f"{link or 'link'}\n{label}", fontsize=7)
+
+
+def _rates(run: Run, link: str | None, edges: np.ndarray) -> np.ndarray:
+    """Mean rate on a link in each bin, in bytes per second, each transfer spread evenly over its time."""
+    rows = run.tables["transfers"].filter(pl.col("route").str.split(" ").list.contains(link or ""))
+    rows = rows.filter(pl.col("end_s") > pl.col("start_s"))
+    rates = np.zeros(len(edges) - 1)
+    for start, end, nbytes in rows.select("start_s", "end_s", "carried_nbytes").iter_rows():
+        first, last = np.searchsorted(edges, [start, end], side="right") - 1
+        inside = slice(max(first, 0), min(last + 1, len(rates)))
+        overlap = np.minimum(edges[1:][inside], end) - np.maximum(edges[:-1][inside], start)
+        rates[inside] += np.clip(overlap, 0, None) * nbytes / (end - start)
+    widths: np.ndarray = np.diff(edges)
+    return rates / widths

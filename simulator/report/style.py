@@ -1,0 +1,144 @@
+"""How figures look: one color and marker per algorithm everywhere, sizes of a journal column.
+
+Colors are those of Okabe and Ito ("Color universal design", 2008), told apart by color-blind
+readers; variants of one algorithm differ by line style, so that no figure depends on color alone.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from simulator.record.measures_run import Run
+
+COLUMN_IN = 3.4
+PAGE_IN = 7.0
+FONT_PT = 7.5
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
+GRAY = "#6b6b6b"
+
+_KNOWN = {
+    "gcml": (VERMILION, "o"),
+    "gossip-averaging": (GREEN, "s"),
+    "fedavg": (BLUE, "^"),
+    "fedprox": (SKY, "v"),
+    "gml": (ORANGE, "D"),
+    "pooled": (PURPLE, "P"),
+    "local": (GRAY, "X"),
+}
+_SPARE = [(BLACK, "*"), ("#8c6d1f", "h"), ("#4b3a8f", "<"), ("#7a1f3d", ">"), ("#2f6f4f", "p")]
+_DASHES: list[Any] = ["-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.2, 1.2, 1.2)), (0, (8, 2, 2, 2, 2, 2))]
+_RC = {
+    "font.family": "DejaVu Sans",
+    "font.size": FONT_PT,
+    "axes.labelsize": FONT_PT,
+    "axes.titlesize": FONT_PT,
+    "xtick.labelsize": FONT_PT - 0.5,
+    "ytick.labelsize": FONT_PT - 0.5,
+    "legend.fontsize": FONT_PT - 0.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "grid.linewidth": 0.4,
+    "grid.color": "#dddddd",
+    "axes.axisbelow": True,
+    "hatch.linewidth": 0.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.2,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "medgossip",
+    "figure.constrained_layout.use": True,
+    "figure.max_open_warning": 0,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Color, marker and line style of a label."""
+
+    color: str
+    marker: str
+    line: Any
+
+    def curve(self) -> dict[str, Any]:
+        """Keyword arguments for a line without markers."""
+        return {"color": self.color, "linestyle": self.line}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A figure that was written: name of its files without ending, what it shows, what to know of it."""
+
+    name: str
+    title: str
+    caption: str
+
+
+def looks(groups: Mapping[str, Sequence[Run]]) -> dict[str, Look]:
+    """Give every label a look: color and marker from its algorithm, line style by variant."""
+    unknown = sorted({runs[0].algorithm for runs in groups.values()} - _KNOWN.keys())
+    table = _KNOWN | {name: _SPARE[i % len(_SPARE)] for i, name in enumerate(unknown)}
+    variants: dict[str, int] = {}
+    chosen = {}
+    for label, runs in groups.items():
+        algorithm = runs[0].algorithm
+        variant = variants[algorithm] = variants.get(algorithm, -1) + 1
+        color, marker = table[algorithm]
+        chosen[label] = Look(color=color, marker=marker, line=_DASHES[variant % len(_DASHES)])
+    return chosen
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw with this module's settings and leave the user's alone."""
+    with mpl.rc_context(_RC):
+        yield
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """Return an empty figure with a tight layout; it needs no display."""
+    return Figure(figsize=(width_in, height_in), layout="constrained")
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Write ``name`` as PNG (200 dots per inch), PDF and SVG, the same bytes for the same figure."""
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / f"{name}.png", dpi=200, metadata={"Software": None})
+    figure.savefig(folder / f"{name}.pdf", dpi=200, metadata={"CreationDate": None})
+    figure.savefig(folder / f"{name}.svg", dpi=200, metadata={"Date": None})
+
+
+def tidy(axes: Axes) -> None:
+    """Put a light grid behind the data."""
+    axes.grid(visible=True)
+
+
+def time_unit(seconds: float) -> tuple[float, str]:
+    """Return divisor and name of the unit in which a span of virtual time is best read."""
+    for divisor, name in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= 3 * divisor:
+            return divisor, name
+    return 1.0, "s"
+
+
+def size_unit(nbytes: float) -> tuple[float, str]:
+    """Return divisor and name of the unit for a number of bytes."""
+    for divisor, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if nbytes >= divisor:
+            return divisor, name
+    return 1.0, "B"
+
+
+def file_name(text: str) -> str:
+    """Return ``text`` as a safe part of a file's name."""
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in text).strip("-.") or "run"

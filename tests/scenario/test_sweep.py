@@ -1,0 +1,93 @@
+import pytest
+
+from simulator.scenario.sweep import MAX_LABEL, slug, unique
+from tests.scenario.conftest import BASE
+
+SERVER = "server: {device: t4, link: {up: 1 Gbit/s, down: 1 Gbit/s, latency: 1 ms}}\n"
+
+
+def labels(study):
+    return [point.label for point in study.points]
+
+
+def test_a_grid_in_order_with_short_labels(load):
+    study = load(
+        BASE.replace("rounds: 2", "rounds: 2") + SERVER + "sweep:\n  algorithm.name: [gossip, star]\n"
+        "  sites.*.link.up: [4 Mbit/s, 1 Gbit/s]\n  seed.network: 2 seeds\n"
+    )
+    assert labels(study) == [
+        "gossip-up4Mbit-s-seed1", "gossip-up4Mbit-s-seed2",
+        "gossip-up1Gbit-s-seed1", "gossip-up1Gbit-s-seed2",
+        "star-up4Mbit-s-seed1", "star-up4Mbit-s-seed2",
+        "star-up1Gbit-s-seed1", "star-up1Gbit-s-seed2",
+    ]  # fmt: skip
+    point = study.points[5]
+    assert point.swept == {"algorithm.name": "star", "sites.*.link.up": "4 Mbit/s", "seed.network": 2}
+    assert [site.link.up for site in point.scenario.sites] == [5e5, 5e5]
+    assert (point.scenario.algorithm.name, point.scenario.seed.network) == ("star", 2)
+
+
+def test_a_mapping_replaces_the_whole_key(load):
+    study = load(
+        BASE
+        + SERVER
+        + """\
+sweep:
+  algorithm:
+    - {name: gossip, epochs: 5}
+    - {name: gossip, epochs: 5, merge: keep_local}
+    - {name: gossip, epochs: 7}
+    - {name: star}
+"""
+    )
+    assert labels(study) == ["gossip-epochs5", "gossip-epochs5-keep-local", "gossip-epochs7", "star"]
+    assert study.points[0].scenario.algorithm.rounds is None, "rounds: 2 of the file is gone"
+
+
+@pytest.mark.parametrize(
+    ("sweep", "expected"),
+    [
+        ("{faults: [[], [{at: 2 h, crash: north}]]}", ["faults-none", "faults-at2h-crash-north"]),
+        ("{algorithm.share: [null, 0.25, 1]}", ["share-none", "share0.25", "share1"]),
+        ("{network.overlay: [complete, ring]}", ["overlay-complete", "overlay-ring"]),
+        ("{network.codec: [{kind: fp16}, {kind: int8, zstd: 3}]}", ["fp16", "int8"]),
+        ("{network.codec.kind: fp16}", ["fp16"]),
+        ("{seed.learning: [3, 4], seed.network: 1 seed}", ["learning3-seed1", "learning4-seed1"]),
+        ("{sites.0.link.up: [1 B/s], sites.1.link.up: [2 B/s]}", ["link-up1B-s-link-up2B-s"]),
+        ("{task.patch_size: [[8, 8], [16, 16]]}", ["patch-size8-8", "patch-size16-16"]),
+        ("{task.strict: [true, false]}", ["strict-true", "strict-false"]),
+        ("{algorithm.rounds: [1, 1]}", ["rounds1", "rounds1-2"]),
+    ],
+)
+def test_labels(load, sweep, expected):
+    assert labels(load(f"{BASE}sweep: {sweep}\n")) == expected
+
+
+def test_labels_are_safe_short_and_differ_without_case():
+    assert slug("  a/b: ü c..") == "a-b-c"
+    long = unique(["x" * 200, "x" * 199 + "y", "A", "a", ""])
+    assert all(len(label) <= MAX_LABEL for label in long)
+    assert len({label.casefold() for label in long}) == 5
+    assert long == unique(["x" * 200, "x" * 199 + "y", "A", "a", ""]), "deterministic"
+    assert long[2:] == ["A", "a-2", "point"]
+
+
+def test_many_equal_long_labels_stay_short_and_apart():
+    made = unique(["y" * 300] * 30)
+    assert len(set(made)) == 30
+    assert max(map(len, made)) <= MAX_LABEL
+
+
+def test_an_option_wins_over_the_sweep(load):
+    swept = (
+        BASE
+        + SERVER
+        + "sweep: {algorithm: [{name: gossip, rounds: 3}, {name: star}], seed.network: 3 seeds}\n"
+    )
+    assert labels(load(swept, "seed.network=7")) == ["gossip", "star"], "pinned: no longer swept"
+    pinned = load(swept, "seed={network: 7}", "algorithm={name: star}")
+    assert labels(pinned) == ["star"]
+    assert pinned.points[0].scenario.seed.network == 7
+    deeper = load(swept, "algorithm.rounds=9")
+    assert {point.scenario.algorithm.rounds for point in deeper.points} == {9}
+    assert len(deeper.points) == 6

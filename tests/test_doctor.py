@@ -1,0 +1,42 @@
+import pytest
+
+from simulator import doctor
+
+
+def found(tmp_path):
+    return {check.name: check for check in doctor.checks(tmp_path / "store", tmp_path / "out")}
+
+
+def test_a_complete_machine(tmp_path):
+    checks = found(tmp_path)
+    assert all(check.ok for check in checks.values()), checks
+    assert {"Python", "torch", "monai", "ruamel.yaml", "CPU", "CUDA", "store", "results"} <= checks.keys()
+    assert "pytest" not in checks, "extras are not needed"
+    assert not (tmp_path / "store").exists(), "looking makes nothing"
+
+
+def test_a_missing_and_an_old_package(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        doctor, "requires", lambda _: ["nowhere>=1.0", "numpy>=99.1", 'pytest>=1; extra == "dev"']
+    )
+    checks = found(tmp_path)
+    assert checks["nowhere"] == doctor.Check(
+        name="nowhere", ok=False, found='missing; pip install "nowhere>=1.0"'
+    )
+    assert not checks["numpy"].ok
+    assert checks["numpy"].found.endswith('; too old, pip install "numpy>=99.1"')
+    assert "pytest" not in checks
+
+
+@pytest.mark.parametrize(("text", "numbers"), [("2.13.0+cpu", (2, 13, 0)), ("1.0rc1", (1, 0)), ("x", ())])
+def test_versions_are_compared_as_numbers(text, numbers):
+    assert doctor._numbers(text) == numbers
+
+
+def test_a_full_or_closed_disk(tmp_path, monkeypatch):
+    usage = type("Usage", (), {"free": 5e8})
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    store = found(tmp_path)["store"]
+    assert not store.ok
+    assert store.found.endswith("0.5 GB free; not writable, less than 1 GB free, choose another folder")

@@ -1,0 +1,43 @@
+import io
+
+from simulator.progress import PlainProgress, RichProgress, make_progress
+
+
+def test_lines_are_few(monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr("simulator.progress.time.monotonic", lambda: clock[0])
+    stream = io.StringIO()
+    progress = PlainProgress(stream, quiet_s=5.0)
+    progress.stage("training")
+    progress.total(100)
+    for number in range(100):
+        clock[0] += 0.2
+        progress.advance(f"task {number + 1}")
+    progress.line("a remark")
+    progress.stage("testing")
+    progress.close()
+    assert stream.getvalue().splitlines() == [
+        "training",
+        "25/100 task 25, about 15 s left",
+        "50/100 task 50, about 10 s left",
+        "75/100 task 75, about 5 s left",
+        "100/100 task 100",
+        "a remark",
+        "testing",
+    ]
+
+
+def test_a_bar_can_be_driven_and_closed_twice(capsys):
+    progress = RichProgress()
+    progress.stage("training [x]")
+    progress.total(2)
+    progress.advance("one")
+    progress.line("a [remark]")
+    progress.advance("two")
+    progress.close()
+    progress.close()
+    assert "a [remark]" in capsys.readouterr().err
+
+
+def test_logs_get_lines():
+    assert isinstance(make_progress(), PlainProgress)
