@@ -4,6 +4,7 @@ Every node of every fault draws from a stream of its own, named by the fault's p
 the node, so another fault or site changes nobody's draws.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -65,39 +66,44 @@ class Injector:
             self._repeat(index, verb, node, fault, rng)
         elif fault.from_ is not None:
             start, end = _draw(fault.from_, rng), _draw(fault.to, rng)
-            self._at(start, lambda: self._fire(index, verb, node), start=verb in _STARTS)
-            self._at(end, lambda: self._fire(index, UNDO[verb], node), start=UNDO[verb] in _STARTS)
+            self._at(start, index, verb, node)
+            self._at(end, index, UNDO[verb], node)
         else:
             instant = _draw(fault.at, rng)
-            self._at(instant, lambda: self._fire(index, verb, node), start=verb in _STARTS)
+            self._at(instant, index, verb, node)
             if fault.for_ is not None:
-                end = instant + _draw(fault.for_, rng)
-                self._at(end, lambda: self._fire(index, UNDO[verb], node), start=UNDO[verb] in _STARTS)
+                self._at(instant + _draw(fault.for_, rng), index, UNDO[verb], node)
 
     def _repeat(self, index: int, verb: str, node: str, fault: Fault, rng: np.random.Generator) -> None:
         """Draw the pause, fire, draw the length, undo, and so on for ever."""
 
-        def begin() -> None:
-            self._fire(index, verb, node)
-            length = _draw(fault.for_, rng)
-            self._at(self._world.env.now + length, end, start=UNDO[verb] in _STARTS)
+        now = self._world.env.now
 
-        def end() -> None:
-            self._fire(index, UNDO[verb], node)
-            self._at(self._world.env.now + _draw(fault.every, rng), begin, start=False)
+        def undo() -> None:
+            self._at(self._world.env.now + _draw(fault.for_, rng), index, UNDO[verb], node, then=again)
 
-        self._at(self._world.env.now + _draw(fault.every, rng), begin, start=False)
+        def again() -> None:
+            self._repeat(index, verb, node, fault, rng)
 
-    def _at(self, time_s: float, action: Callable[[], None], *, start: bool) -> None:
-        """Do ``action`` at an instant; one that brings a node up keeps the run alive until then."""
-        self._world.pending_starts += start
+        self._at(now + _draw(fault.every, rng), index, verb, node, then=undo)
+
+    def _at(
+        self, time_s: float, index: int, verb: str, node: str, then: Callable[[], None] | None = None
+    ) -> None:
+        """Fire at an instant; what brings a node up keeps the run alive until then."""
+        world = self._world
+        if verb in _STARTS:
+            world.pending_starts[node] += 1
 
         def happen(_: object) -> None:
-            self._world.pending_starts -= start
-            self._world.changed = True
-            action()
+            if verb in _STARTS:
+                world.pending_starts -= Counter([node])
+            world.changed = True
+            self._fire(index, verb, node)
+            if then is not None:
+                then()
 
-        event = self._world.env.timeout(max(0.0, time_s - self._world.env.now))
+        event = world.env.timeout(max(0.0, time_s - world.env.now))
         event.callbacks.append(happen)
 
     def _fire(self, index: int, verb: str, node: str) -> None:

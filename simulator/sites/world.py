@@ -1,5 +1,6 @@
 """The world of one run: nodes, network and work joined in virtual time, and how a run ends."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -57,7 +58,7 @@ class World:
         self.work: list[list[Any]] = []
         self.reported: set[str] = set()  # keys of tasks whose meta data belong into the trace
         self.keys: set[str] = set()
-        self.pending_starts = 0  # joins and recoveries that are still to come
+        self.pending_starts: Counter[str] = Counter()  # joins and recoveries still to come, by node
         self.changed = True  # whether the run may have come to its end
         self._namer = namer
         self._executor = executor
@@ -183,7 +184,7 @@ class World:
                 progress(float(self.env.now))
 
     def _end_reason(self) -> str:
-        if self.pending_starts:
+        if any(self.nodes[name].state in {"down", "absent"} for name in self.pending_starts):
             return ""
         up = [node for node in self.nodes.values() if node.state == "up"]
         if not up:
