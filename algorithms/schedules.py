@@ -148,22 +148,23 @@ def draw_pairs(
     """Receiver by sender: ⌊N/2⌋ disjoint pairs.
 
     Senders are drawn one after another in proportion to ``weights`` without replacement, then
-    receivers uniformly from the rest, in the order of the senders. On an overlay that is not
-    complete a sender whose neighbors are all taken sends to nobody.
+    receivers uniformly from the rest, matched in the order drawn. On an overlay that is not
+    complete a sender takes the first free one that is its neighbor, if there is any.
     """
-    left = {name: weights[name] for name in sorted(weights)}
-    senders: list[str] = []
-    for _ in range(len(weights) // 2):
-        shares = np.array(list(left.values()), dtype=float)
-        chosen = list(left)[int(rng.choice(len(left), p=shares / shares.sum()))]
-        senders.append(chosen)
-        del left[chosen]
+    names = sorted(weights)
+    # arrival times of Poisson processes with these rates: their order is that of successive draws
+    # in proportion to the weights (P. Efraimidis, P. Spirakis, Inf. Process. Lett. 97, 2006)
+    arrivals = rng.standard_exponential(len(names)) / np.array([weights[name] for name in names])
+    ranked = [names[i] for i in np.argsort(arrivals, kind="stable")]
+    senders, rest = ranked[: len(names) // 2], sorted(ranked[len(names) // 2 :])
+    free = dict.fromkeys(rest[i] for i in rng.permutation(len(rest)))
     receiver_of: dict[str, str] = {}
     for sender in senders:
-        free = [name for name in left if name in neighbors[sender]]
-        if free:
-            receiver_of[sender] = free[int(rng.integers(len(free)))]
-            del left[receiver_of[sender]]
+        known = set(neighbors[sender]) if len(neighbors[sender]) < len(names) - 1 else free
+        receiver = next((name for name in free if name in known), None)
+        if receiver is not None:
+            receiver_of[sender] = receiver
+            del free[receiver]
     return receiver_of
 
 

@@ -25,7 +25,6 @@ def plan(algorithm: str, num_sites: int, rounds: int) -> tuple[float, int]:
     overrides = [
         f"algorithm={{name: {algorithm}, rounds: {rounds}}}",
         f"sites=[{site}]",
-        "sweep={}",
     ]
     point = load_study(SCENARIO, overrides).points[0]
     start = perf_counter()

@@ -154,9 +154,7 @@ class Arms:
 
     def mutual(self) -> None:
         """Two models learning from each other, optimizer and clipping included."""
-        self.context.train_together(
-            self.model, self.model, epochs=1, first_epoch=0, coupling=Contrast()
-        )
+        self.context.train_together(self.model, self.model, epochs=1, first_epoch=0, coupling=Contrast())
 
     def two_bare(self) -> None:
         """Forward and backward of two models on the same batches, nothing else."""
@@ -209,9 +207,7 @@ def main() -> None:
         for precision in ("fp32", "bf16"):
             arms = Arms(dims, precision)
             names = {"ours": arms.ours, "bare": arms.bare, "monai": arms.usual_monai}
-            times = measure(
-                names | {"mutual": arms.mutual, "two": arms.two_bare}, STEPS[dims], repeats
-            )
+            times = measure(names | {"mutual": arms.mutual, "two": arms.two_bare}, STEPS[dims], repeats)
             middle = {name: statistics.median(values) for name, values in times.items()}
             print(
                 f"{dims}-D {precision} ms {middle['ours']:7.1f} {middle['bare']:5.1f} {middle['monai']:6.1f} "

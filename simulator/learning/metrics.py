@@ -45,7 +45,9 @@ def surface_distances_mm(prediction: Array, truth: Array, spacing_mm: Sequence[f
         return float("nan"), float("nan")
     surfaces = get_mask_edges(prediction, truth, crop=True)
     spacing = tuple(spacing_mm)
-    there = get_surface_distance(surfaces[0], surfaces[1], "euclidean", spacing)
-    back = get_surface_distance(surfaces[1], surfaces[0], "euclidean", spacing)
+    there, back = (
+        np.asarray(get_surface_distance(one, other, "euclidean", spacing), dtype=np.float64)
+        for one, other in (surfaces, surfaces[::-1])
+    )
     hd95 = max(np.percentile(there, 95), np.percentile(back, 95))
     return float(hd95), float(np.concatenate([there, back]).mean())

@@ -8,7 +8,7 @@ within such a class before they are compared.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,8 @@ def scored(case: Case) -> list[int]:
 def predict(case: Case, *, seed: int = 1) -> list[float]:
     """Return our completion times in seconds of the flows scored, each from its own start."""
     env, tcp = simpy.Environment(), case["tcp"]
-    spec = TransportSpec(preset=f"tcp-{tcp['cc']}", window=f"{tcp['wmax']} B", stall_timeout="1 d")
+    settings = {"preset": f"tcp-{tcp['cc']}", "window": f"{tcp['wmax']} B", "stall_timeout": "1 d"}
+    spec = TransportSpec.model_validate(settings)
     network = Network(
         env, _topology(case), spec, stream=lambda name: stream(seed, "network", name), ledger=Ledger()
     )
@@ -74,7 +75,7 @@ def predict(case: Case, *, seed: int = 1) -> list[float]:
 
 def _send(
     env: simpy.Environment, network: Network, i: int, start_s: float, nbytes: int, ends: dict[int, float]
-) -> Iterator[simpy.Event]:
+) -> Generator[simpy.Event, Any, None]:
     yield env.timeout(start_s)
     yield network.transfer(f"s{i}", f"d{i}", nbytes, kind="case", round=None, control=False).event
     ends[i] = env.now
@@ -82,7 +83,7 @@ def _send(
 
 def _apply(
     env: simpy.Environment, network: Network, events: list[Case], background: Mapping[str, float]
-) -> Iterator[simpy.Event]:
+) -> Generator[simpy.Event, Any, None]:
     for event in events:
         yield env.timeout(event["t"] - env.now)
         for id, suffix in ((event["link"], ""), (f"{event['link']}~", "_rev")):
@@ -171,4 +172,4 @@ def _shape(case: Case, flow: Case) -> tuple[Any, ...]:
 def _makespan(case: Case, seconds: list[float]) -> float:
     """From the first start to the last end."""
     starts = [case["flows"][i]["start"] for i in scored(case)]
-    return max(start + span for start, span in zip(starts, seconds, strict=True)) - min(starts)
+    return float(max(start + span for start, span in zip(starts, seconds, strict=True)) - min(starts))

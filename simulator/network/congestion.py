@@ -6,6 +6,7 @@ Losses cut it.
 """
 
 from collections.abc import Callable
+from math import inf
 
 import numpy as np
 
@@ -88,8 +89,7 @@ class Congestion:
         path, window = flow.path, flow.window
         limit = self._max
         if window.slow:
-            if not flow.is_last_burst:
-                limit = min(limit, window.nbytes)
+            limit = inf if flow.is_last_burst else min(limit, window.nbytes)
         elif self._control.loss_based:
             limit = min(limit, self._held(flow, now))
         flow.cap = limit / path.rtt_s

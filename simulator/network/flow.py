@@ -73,9 +73,8 @@ class LinkState:
 class Path:
     """A pair's route with what a flow needs to know of it, under present conditions.
 
-    ``capacity`` is that of its slowest link, payload bytes per second; ``bound`` the most that a
-    flow can have: that, or a full window each round trip. ``queue_s`` is the delay of a full buffer
-    there.
+    ``capacity`` is that of its slowest link, payload bytes per second, and ``queue_s`` the delay of a
+    full buffer there; ``bound`` is the most by which a flow can load any link of its path.
     """
 
     links: tuple[LinkState, ...]
@@ -96,10 +95,8 @@ class Path:
         return not any(link.down for link in self.links) and not any(link.down for link in self.back)
 
 
-def measure(
-    there: Sequence[LinkState], back: Sequence[LinkState], *, window: float | None, rtt_bias: float
-) -> Path:
-    """Return the facts of a path; ``window`` in bytes, None for the ideal transport.
+def measure(there: Sequence[LinkState], back: Sequence[LinkState], *, ideal: bool, rtt_bias: float) -> Path:
+    """Return the facts of a path.
 
     The weight is ``(round trip + 0.7 · buffer delay)^-rtt_bias``; 0 makes shares equal.
     """
@@ -108,15 +105,12 @@ def measure(
     back_s = sum(state.latency_s for state in back)
     jitter_s = sum(state.link.jitter_s for state in (*there, *back))
     queue_s = 0.0 if slowest.bytes_per_s == inf else slowest.buffer_nbytes / slowest.bytes_per_s
-    bound = slowest.capacity
-    if window is not None:
+    if not ideal:
         one_way_s += sum(FRAME_NBYTES / state.bytes_per_s for state in there)
     rtt_s = max(one_way_s + back_s + jitter_s, MIN_RTT_S)
-    if window is not None:
-        bound = min(bound, window / rtt_s)
     return Path(
         links=tuple(there),
-        back=tuple(back) if window is not None else (),
+        back=() if ideal else tuple(back),
         one_way_s=one_way_s,
         rtt_s=rtt_s,
         jitter_s=jitter_s,
@@ -124,7 +118,7 @@ def measure(
         capacity=slowest.capacity,
         buffer_nbytes=slowest.buffer_nbytes,
         queue_s=queue_s,
-        bound=bound if bound < inf else 0.0,  # unlimited links hold nobody back
+        bound=slowest.capacity if slowest.capacity < inf else 0.0,  # unlimited links hold nobody back
         weight=(rtt_s + QUEUE_FILL * queue_s) ** -rtt_bias,
     )
 

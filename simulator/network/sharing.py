@@ -48,40 +48,36 @@ def by_loop(
     cap: Sequence[float],
 ) -> list[float]:
     """:func:`max_min` one bottleneck at a time: the next one is the lowest link or cap."""
-    left = list(capacity)
-    pull = [0.0] * len(left)  # sum of the weights of flows not frozen yet
+    left, pull = list(capacity), [0.0] * len(capacity)  # pull: weights of flows not frozen yet
     crossing: list[list[int]] = [[] for _ in left]
     for flow, route in enumerate(routes):
         for link in route:
             pull[link] += weight[flow]
             crossing[link].append(flow)
     waiting = [len(flows) for flows in crossing]
-    rate = [-1.0] * len(routes)
-    links = [(left[i] / pull[i], i) for i in range(len(left)) if waiting[i]]
-    heapq.heapify(links)
-    capped = sorted((cap[i] / weight[i], i) for i in range(len(routes)))
-    capped.append((inf, -1))
+    rate = [-1.0] * len(routes)  # below zero: not frozen
+    heap = [(left[link] / pull[link], link) for link in range(len(left)) if waiting[link]]
+    heapq.heapify(heap)
+    capped = sorted((cap[flow] / weight[flow], flow) for flow in range(len(routes)))
     next_cap = 0
-    while next_cap < len(routes):
-        while links and (not waiting[links[0][1]]):
-            heapq.heappop(links)
-        level = links[0][0] if links else inf
-        if capped[next_cap][0] <= level:
+    while next_cap < len(capped):
+        level, link = heap[0] if heap else (inf, -1)
+        by_cap = capped[next_cap][0] <= level  # levels only rise, so an old one will do here
+        if by_cap:
             flow = capped[next_cap][1]
             next_cap += 1
             frozen = [flow] if rate[flow] < 0 else []
-            for flow in frozen:
-                rate[flow] = cap[flow]
+        elif not waiting[link]:
+            heapq.heappop(heap)
+            continue
         else:
-            link = links[0][1]
             now = max(left[link], 0.0) / pull[link]
             if now > level * (1 + 1e-15):
-                heapq.heapreplace(links, (now, link))
+                heapq.heapreplace(heap, (now, link))
                 continue
             frozen = [flow for flow in crossing[link] if rate[flow] < 0]
-            for flow in frozen:
-                rate[flow] = level * weight[flow]
         for flow in frozen:
+            rate[flow] = cap[flow] if by_cap else level * weight[flow]
             for link in routes[flow]:
                 left[link] -= rate[flow]
                 pull[link] -= weight[flow]

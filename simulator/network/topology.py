@@ -127,6 +127,7 @@ def build(network: NetworkSpec, nodes: Mapping[str, AccessLink]) -> Topology:
     for name, line in nodes.items():
         for direction in ("up", "down"):
             _require_capacity(f"link of {name}: {direction}", getattr(line, direction))
+        _require_passage(f"link of {name}: loss", line.loss)
     if network.topology == "star-of-access-links":
         return _star(network, nodes)
     return _graph(network, nodes)
@@ -185,6 +186,7 @@ def _both_ways(where: str, spec: LinkSpec, taken: set[str]) -> list[Link]:
     back = spec.bandwidth if spec.bandwidth_back is None else spec.bandwidth_back
     _require_capacity(f"{where}.bandwidth", spec.bandwidth)
     _require_capacity(f"{where}.bandwidth_back", back)
+    _require_passage(f"{where}.loss", spec.loss)
     return [
         Link(
             id=f"{src}>{dst}",
@@ -225,6 +227,11 @@ def _require_capacity(where: str, bytes_per_s: float) -> None:
     if not bytes_per_s > 0:
         found = show(bytes_per_s, "rate")
         raise ScenarioError(f"{where}: {found} carries nothing; write a rate above zero or a fault")
+
+
+def _require_passage(where: str, loss: float) -> None:
+    if not loss < 1:
+        raise ScenarioError(f"{where}: a loss of 1 lets nothing pass; write a loss below 1 or a fault")
 
 
 def overlay(network: NetworkSpec, sites: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -177,7 +177,7 @@ class Network:
             path = self._paths[src, dst] = measure(
                 [self._links[id] for id in there],
                 [self._links[id] for id in back],
-                window=None if self._ideal else self._spec.window,
+                ideal=self._ideal,
                 rtt_bias=self._rtt_bias,
             )
         return path

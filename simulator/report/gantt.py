@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,7 @@ from matplotlib.patches import Patch
 
 from simulator.record.measures import busiest_link
 from simulator.record.measures_run import Run
-from simulator.report.progress_over_time import Mark, mark_faults, marks
+from simulator.report.progress_over_time import mark_faults, marks
 from simulator.report.style import (
     BLUE,
     GREEN,
@@ -23,6 +24,7 @@ from simulator.report.style import (
     VERMILION,
     Picture,
     file_name,
+    natural,
     new_figure,
     save,
     size_unit,
@@ -73,24 +75,22 @@ def draw(run: Run, folder: Path) -> Picture | None:
             if place == 0:
                 legend = used
                 if zoom is not None:
-                    rows.axvspan(zoom.begin / divisor, zoom.end / divisor, color="#f4f1d0", zorder=0, linewidth=0)
+                    rows.axvspan(
+                        zoom.begin / divisor, zoom.end / divisor, color="#fbf9e6", zorder=0, linewidth=0
+                    )
         figure.legend(handles=legend, loc="outside upper center", ncols=min(7, len(legend)))
         for place, window in enumerate(windows):
             inside = [mark for mark in struck if window.begin <= mark.time_s <= window.end]
-            _mark(figure, panels[2 * place], inside, time_unit(window.end)[0])
+            mark_faults(figure, [panels[2 * place]], inside, time_unit(window.end)[0])
         name = f"timeline-{file_name(run.folder.name)}"
         save(figure, folder, name)
     return Picture(name=name, title=f"Timeline: {run.label}", caption=_caption(run, zoom is not None))
 
 
-def _mark(figure, axes: Axes, inside: Sequence[Mark], divisor: float) -> None:  # type: ignore[no-untyped-def]
-    if inside:
-        mark_faults(figure, [axes], inside, divisor)
-
-
 def _caption(run: Run, enlarged: bool) -> str:
     link, _ = busiest_link(run)
-    text = "Upper half of a row: computing, hatched where a crash destroyed it. Lower half: models sent and received. "
+    text = "Upper half of a row: computing, hatched where a crash destroyed it. "
+    text += "Lower half: models sent and received. "
     text += "Gray: the node was down or cut off. White: idle. "
     text += f"Strip: load of the busiest link, {link}. " if link else "No model crossed a link. "
     return text + ("The part on yellow ground is enlarged below." if enlarged else "")
@@ -99,9 +99,11 @@ def _caption(run: Run, enlarged: bool) -> str:
 def _nodes(run: Run) -> list[str]:
     """Nodes that did anything, sites in order of name, then the server."""
     transfers, sites = run.tables["transfers"], run.tables["sites"]
-    seen = set(run.tables["work"]["node"]) | set(transfers["src"]) | set(transfers["dst"]) | set(sites["site"])
+    seen = (
+        set(run.tables["work"]["node"]) | set(transfers["src"]) | set(transfers["dst"]) | set(sites["site"])
+    )
     servers = set(sites.filter(pl.col("role") == "server")["site"]) | ({"server"} & seen)
-    return [*sorted(seen - servers), *sorted(servers)]
+    return [*sorted(seen - servers, key=natural), *sorted(servers)]
 
 
 def _zoom(run: Run, horizon: float) -> Window | None:
@@ -137,7 +139,12 @@ def _rows(axes: Axes, run: Run, nodes: Sequence[str], window: Window, divisor: f
         if _bars(axes, done, "node", place, divisor, window, (-0.42, 0.02), facecolor=color, zorder=2):
             legend.append(Patch(facecolor=color, label=_NAMES[what]))
     lost = kinds.filter(pl.col("status") == "lost")
-    style = {"facecolor": "white", "edgecolor": VERMILION, "hatch": "////////", "linewidth": 0.6}
+    style: dict[str, Any] = {
+        "facecolor": "white",
+        "edgecolor": VERMILION,
+        "hatch": "////////",
+        "linewidth": 0.6,
+    }
     if _bars(axes, lost, "node", place, divisor, window, (-0.42, 0.02), zorder=3, **style):
         legend.append(Patch(label="work lost", **style))
     models = _within(run.tables["transfers"].filter(~pl.col("control")), window)
@@ -147,7 +154,9 @@ def _rows(axes: Axes, run: Run, nodes: Sequence[str], window: Window, divisor: f
     axes.set_yticks(range(len(nodes)), nodes)
     axes.set_ylim(len(nodes) - 0.45, -0.55)
     axes.tick_params(axis="y", length=0)
-    axes.hlines(np.arange(len(nodes) - 1) + 0.5, 0, 1, transform=axes.get_yaxis_transform(), color="#e4e4e4", lw=0.4)
+    axes.hlines(
+        np.arange(len(nodes) - 1) + 0.5, 0, 1, transform=axes.get_yaxis_transform(), color="#e4e4e4", lw=0.4
+    )
     return legend
 
 
@@ -174,7 +183,9 @@ def _bars(
     x1 = rows["end_s"].clip(window.begin, window.end).to_numpy() / divisor
     low, high = y + span[0], y + span[1]
     corners = np.stack([np.stack([x0, x1, x1, x0], 1), np.stack([low, low, high, high], 1)], axis=2)
-    style = {"linewidth": 0.0, "rasterized": len(y) > 2000, **style}
+    # a hairline of its own color keeps short bars visible and parts those that touch
+    edge = "white" if span[0] < 0 and len(y) < 600 else style.get("facecolor")
+    style = {"linewidth": 0.3, "edgecolor": edge, "rasterized": len(y) > 2000, **style}
     axes.add_collection(PolyCollection(list(corners), **style), autolim=False)  # type: ignore[arg-type]
     return True
 
@@ -206,5 +217,5 @@ def _rates(run: Run, link: str | None, edges: np.ndarray) -> np.ndarray:
         inside = slice(max(first, 0), min(last + 1, len(rates)))
         overlap = np.minimum(edges[1:][inside], end) - np.maximum(edges[:-1][inside], start)
         rates[inside] += np.clip(overlap, 0, None) * nbytes / (end - start)
-    widths: np.ndarray = np.diff(edges)
-    return rates / widths
+    mean: np.ndarray = rates / np.diff(edges)
+    return mean

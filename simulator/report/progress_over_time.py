@@ -51,7 +51,9 @@ def marks(runs: Sequence[Run]) -> list[Mark]:
 def draw(groups: Mapping[str, Sequence[Run]], looks: Mapping[str, Look], folder: Path) -> Picture | None:
     """Draw all labels that have test scores; None if none has."""
     curves = {label: [curve(run) for run in runs] for label, runs in groups.items()}
-    curves = {label: kept for label, found in curves.items() if (kept := [c for c in found if not c.is_empty()])}
+    curves = {
+        label: kept for label, found in curves.items() if (kept := [c for c in found if not c.is_empty()])
+    }
     if not curves:
         return None
     runs = [run for label in curves for run in groups[label]]
@@ -74,9 +76,9 @@ def draw(groups: Mapping[str, Sequence[Run]], looks: Mapping[str, Look], folder:
     return Picture(
         name="time-dice",
         title="Dice against virtual time",
-        caption="Test Dice of the models that sites had at each instant; a site that has stopped keeps its last "
-        "model, and a thin line carries a run that ended earlier on to the end of the longest. Vertical lines: faults "
-        "of any of the runs. "
+        caption="Test Dice of the models that sites had at each instant; a site that has stopped keeps its "
+        "last model, and a thin line carries a run that ended earlier on to the end of the longest. "
+        "Vertical lines: faults of any of the runs. "
         + (f"{rest} further faults are ticks at the foot. " if rest else "")
         + band_note(groups),
     )
@@ -98,7 +100,13 @@ def _panel(
         x = one.x / divisor
         every = max(1, len(x) // 6)
         axes.plot(
-            x, one.mean, **look.curve(), drawstyle="steps-post", marker=look.marker, markevery=every, label=label
+            x,
+            one.mean,
+            **look.curve(),
+            drawstyle="steps-post",
+            marker=look.marker,
+            markevery=every,
+            label=label,
         )
         axes.fill_between(x, one.low, one.high, step="post", color=look.color, alpha=0.15, linewidth=0)
         axes.plot([x[-1], horizon], [one.mean[-1]] * 2, color=look.color, linewidth=0.6, alpha=0.7)
@@ -112,7 +120,9 @@ def mark_faults(figure: Figure, all_axes: Sequence[Axes], struck: Sequence[Mark]
     for axes in all_axes:
         for mark in struck:
             if mark in named:
-                axes.axvline(mark.time_s / divisor, color=GRAY, linewidth=0.7, linestyle=(0, (2, 1.5)), zorder=1)
+                axes.axvline(
+                    mark.time_s / divisor, color=GRAY, linewidth=0.7, linestyle=(0, (2, 1.5)), zorder=1
+                )
             else:
                 axes.axvline(mark.time_s / divisor, ymax=0.03, color=GRAY, linewidth=0.7)
     figure.draw_without_rendering()  # fixes the layout, so that widths of texts are known

@@ -4,6 +4,7 @@ Colors are those of Okabe and Ito ("Color universal design", 2008), told apart b
 readers; variants of one algorithm differ by line style, so that no figure depends on color alone.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ _KNOWN = {
 }
 _SPARE = [(BLACK, "*"), ("#8c6d1f", "h"), ("#4b3a8f", "<"), ("#7a1f3d", ">"), ("#2f6f4f", "p")]
 _DASHES: list[Any] = ["-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.2, 1.2, 1.2)), (0, (8, 2, 2, 2, 2, 2))]
-_RC = {
+_RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": FONT_PT,
     "axes.labelsize": FONT_PT,
@@ -137,6 +138,11 @@ def size_unit(nbytes: float) -> tuple[float, str]:
         if nbytes >= divisor:
             return divisor, name
     return 1.0, "B"
+
+
+def natural(name: str) -> list[tuple[int, int | str]]:
+    """Return a sorting key by which site2 comes before site10."""
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def file_name(text: str) -> str:

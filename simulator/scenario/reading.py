@@ -23,12 +23,12 @@ from ruamel.yaml.events import (
 )
 
 from simulator.errors import ScenarioError
-from simulator.scenario.locate import Located, Place, container, keyed
+from simulator.scenario.locate import Located, Place, container, describe, keyed
 
 MAX_NBYTES = 1_000_000
 MAX_DEPTH = 30
 MAX_ALIASES = 1_000
-MAX_VALUES = 200_000
+MAX_VALUES = 100_000
 
 _WORDS: dict[str, Any] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -93,7 +93,7 @@ class _Composer:
         self._source = source
         self._at = at
         self._anchors: dict[str, Located | None] = {}  # None: begun, not ended
-        self._num_aliases = 0
+        self._num_aliases = self._num_values = 0
         self._events: Iterator[Any] = iter(YAML(typ="safe", pure=True).parse(text))
 
     def document(self) -> Located:
@@ -123,10 +123,13 @@ class _Composer:
     def _value(self, event: Any, depth: int) -> Located:
         if isinstance(event, AliasEvent):
             return self._alias(event, depth)
+        self._num_values += 1
+        if self._num_values > MAX_VALUES:
+            raise self._error(event, f"more than {MAX_VALUES:,} values; write fewer")
         if depth > MAX_DEPTH:
             raise self._error(event, f"nested deeper than {MAX_DEPTH} levels; flatten it")
         if event.ctag is not None:
-            raise self._error(event, f'tag "{event.tag}"; scenarios use no tags, remove it')
+            raise self._error(event, f"tag {describe(event.tag)}; scenarios use no tags, remove it")
         if event.anchor is not None:
             self._anchors[event.anchor] = None
         if isinstance(event, ScalarEvent):

@@ -75,7 +75,9 @@ def test_gamma_keeps_the_range_and_noise_is_small():
     torch.testing.assert_close(changed.amax((2, 3)), images.amax((2, 3)))
     count = int((changed != images).flatten(1).any(1).sum())
     assert 3 <= count <= 18
-    noisy = Augmentation(["noise"], lambda *n: stream(1, *n), 0, 30, 2).intensity(slice(0, 30), images.clone())
+    noisy = Augmentation(["noise"], lambda *n: stream(1, *n), 0, 30, 2).intensity(
+        slice(0, 30), images.clone()
+    )
     assert 0 < (noisy - images).abs().max() < 0.6
 
 

@@ -72,7 +72,10 @@ def test_losses_and_gradients_are_finite_for_extreme_logits_and_empty_labels(nam
     channels = 3 if name == "jaccard_ce" else 2
     logits = (torch.linspace(-1, 1, 2 * channels * 16).reshape(2, channels, 4, 4) * scale).bfloat16()
     logits.requires_grad_()
-    for target in (torch.zeros(2, 2, 4, 4), torch.eye(4).expand(2, 2, 4, 4) * torch.tensor([1, 0]).view(1, 2, 1, 1)):
+    for target in (
+        torch.zeros(2, 2, 4, 4),
+        torch.eye(4).expand(2, 2, 4, 4) * torch.tensor([1, 0]).view(1, 2, 1, 1),
+    ):
         loss = make_loss(name).train(logits, target)
         loss.backward()
         assert loss.dtype == torch.float32

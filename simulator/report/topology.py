@@ -1,0 +1,101 @@
+"""Figure: the network of a run as a map, links as wide as what they carried."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.patches import FancyArrowPatch
+
+from simulator.record.measures_run import Run
+from simulator.report.style import (
+    BLUE,
+    COLUMN_IN,
+    GRAY,
+    VERMILION,
+    Picture,
+    file_name,
+    natural,
+    new_figure,
+    save,
+    size_unit,
+    styled,
+)
+
+MAX_NODES = 24
+
+
+def draw(run: Run, folder: Path) -> Picture | None:
+    """Draw sites and server on a circle, routers inside; None without links or with too many nodes."""
+    links = run.tables["links"]
+    nodes = sorted(set(links["src"]) | set(links["dst"]), key=natural)
+    if links.is_empty() or len(nodes) > MAX_NODES:
+        return None
+    place = _places(run, nodes)
+    most = max(1, *links["carried_nbytes"].fill_null(0).to_list())
+    busiest = links.sort(["carried_nbytes", "link"], descending=[True, False])["link"][0]
+    with styled():
+        figure = new_figure(COLUMN_IN, COLUMN_IN)
+        axes = figure.subplots()
+        for link, src, dst, nbytes in links.select("link", "src", "dst", "carried_nbytes").iter_rows():
+            color = VERMILION if link == busiest and nbytes else BLUE if nbytes else "#cccccc"
+            axes.add_patch(
+                FancyArrowPatch(
+                    place[src],
+                    place[dst],
+                    connectionstyle="arc3,rad=0.12",
+                    arrowstyle="-|>",
+                    mutation_scale=5,
+                    linewidth=0.4 + 3.0 * (nbytes or 0) / most,
+                    color=color,
+                    shrinkA=5,
+                    shrinkB=5,
+                )
+            )
+        machines = _machines(run)
+        for name in nodes:
+            x, y = place[name]
+            known = name in machines
+            axes.plot(x, y, "o" if known else "s", color="black" if known else GRAY, markersize=4, zorder=5)
+            inside = float(np.hypot(x, y)) < 0.9
+            offset = (0, -10) if inside else (7 * x, 7 * y)
+            axes.annotate(
+                name,
+                (x, y),
+                xytext=offset,
+                textcoords="offset points",
+                fontsize=7,
+                ha="center" if inside or abs(x) < 0.3 else "left" if x > 0 else "right",
+                va="center",
+                bbox={"facecolor": "white", "alpha": 0.8, "pad": 0.8, "linewidth": 0} if inside else None,
+                zorder=6,
+            )
+        axes.set_xlim(-1.45, 1.45)
+        axes.set_ylim(-1.25, 1.25)
+        axes.set_aspect("equal")
+        axes.set_axis_off()
+        name = f"topology-{file_name(run.folder.name)}"
+        save(figure, folder, name)
+    divisor, unit = size_unit(most)
+    return Picture(
+        name=name,
+        title=f"Links: {run.label}",
+        caption=f"Width: bytes carried, at most {most / divisor:.3g} {unit} on {busiest} (red). Circles are "
+        "sites and the server, squares routers; gray links carried nothing. Positions are not geographic.",
+    )
+
+
+def _machines(run: Run) -> set[str]:
+    """Nodes that compute; the others are routers. A method without a server leaves its line idle."""
+    return set(run.tables["sites"]["site"]) | {"server"}
+
+
+def _places(run: Run, nodes: list[str]) -> dict[str, tuple[float, float]]:
+    """Sites on the unit circle, routers on a small one (or in the middle if there is only one)."""
+    known = _machines(run)
+    outer = [name for name in nodes if name in known]
+    inner = [name for name in nodes if name not in known]
+    places: dict[str, tuple[float, float]] = {}
+    for ring, radius in ((outer, 1.0), (inner, 0.0 if len(inner) == 1 else 0.45)):
+        for index, name in enumerate(ring):
+            angle = 2 * np.pi * index / len(ring) + np.pi / 2
+            places[name] = (radius * float(np.cos(angle)), radius * float(np.sin(angle)))
+    return places
