@@ -72,7 +72,7 @@ class Gml(Gcml):
     """GML: mutual learning without contrast, on the label's region."""
 
     name: Literal["gml"] = "gml"  # type: ignore[assignment]
-    contrast: Literal["off"] = "off"  # type: ignore[assignment]
+    contrast: Literal["off"] = "off"
     region: Literal["label", "union", "dilated_label", "all"] = "label"
 
 

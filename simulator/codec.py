@@ -53,7 +53,8 @@ def _encode_int8(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _decode_int8(codes: np.ndarray, scales: np.ndarray) -> np.ndarray:
     padded = np.pad(codes, (0, -len(codes) % BLOCK)).reshape(-1, BLOCK).astype(np.float32)
-    return (padded * scales[:, None]).reshape(-1)[: len(codes)]
+    decoded: np.ndarray = (padded * scales[:, None]).reshape(-1)[: len(codes)]
+    return decoded
 
 
 def encode(values: np.ndarray, kind: str) -> tuple[list[np.ndarray], Callable[[], np.ndarray]]:
@@ -71,7 +72,7 @@ def encode(values: np.ndarray, kind: str) -> tuple[list[np.ndarray], Callable[[]
         return [half], lambda: half.astype(np.float32)
     if kind == "bf16":
         upper = _to_bf16(values)
-        return [upper], lambda: (upper.astype(np.uint32) << 16).view(np.float32)
+        return [upper], lambda: np.left_shift(upper.astype(np.uint32), 16).view(np.float32)
     codes, scales = _encode_int8(values)
     return [codes, scales], lambda: _decode_int8(codes, scales)
 

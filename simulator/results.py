@@ -3,13 +3,14 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from simulator import observations
 from simulator.api import Bundle, ModelSize
 from simulator.codec import encoded_nbytes
+from simulator.outcome import Outcome
 from simulator.record import manifest
 from simulator.record.ledger import Ledger
 from simulator.record.tables import TABLES
@@ -18,9 +19,6 @@ from simulator.scenario import Study, dump
 from simulator.scenario.schema import ScenarioBase
 from simulator.simulation import SERVER, Simulated, model_size
 from simulator.work.executors import PoolExecutor
-
-if TYPE_CHECKING:
-    from simulator.run import Outcome
 
 Row = tuple[Any, ...]
 
@@ -44,7 +42,7 @@ def traffic(ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def write_run(folder: Path, outcome: "Outcome", executor: PoolExecutor, wall_s: Mapping[str, float]) -> None:
+def write_run(folder: Path, outcome: Outcome, executor: PoolExecutor, wall_s: Mapping[str, float]) -> None:
     """Write one run's folder."""
     from simulator.record.tables_io import write_table
     from simulator.report.timeline import write_trace
@@ -65,15 +63,13 @@ def write_run(folder: Path, outcome: "Outcome", executor: PoolExecutor, wall_s: 
         write_trace(folder)
 
 
-def _outcomes(outcome: "Outcome", executor: PoolExecutor) -> dict[str, Bundle]:
+def _outcomes(outcome: Outcome, executor: PoolExecutor) -> dict[str, Bundle]:
     if outcome.error is not None:
         return {}
     return {one.key: executor.value(one.key) for one in [*outcome.rounds, *outcome.selected]}
 
 
-def _tables(
-    outcome: "Outcome", executor: PoolExecutor, outcomes: Mapping[str, Bundle]
-) -> dict[str, list[Row]]:
+def _tables(outcome: Outcome, executor: PoolExecutor, outcomes: Mapping[str, Bundle]) -> dict[str, list[Row]]:
     run = outcome.run
     assert run is not None
     trace = run.world.trace
@@ -96,7 +92,7 @@ def _tables(
     }
 
 
-def _reported(outcome: "Outcome", executor: PoolExecutor) -> list[Row]:
+def _reported(outcome: Outcome, executor: PoolExecutor) -> list[Row]:
     """What tasks said of themselves (accepted, merge weights, …), as events at their end."""
     run = outcome.run
     assert run is not None
@@ -127,7 +123,7 @@ def _sites(run: Simulated) -> list[Row]:
     return rows
 
 
-def _skipped(outcome: "Outcome", executor: PoolExecutor) -> list[Row]:
+def _skipped(outcome: Outcome, executor: PoolExecutor) -> list[Row]:
     """Cases that could not be used: found at the index, and when they were opened."""
     run = outcome.run
     assert run is not None
@@ -141,7 +137,7 @@ def _skipped(outcome: "Outcome", executor: PoolExecutor) -> list[Row]:
     return rows
 
 
-def _manifest(outcome: "Outcome", executor: PoolExecutor, wall_s: Mapping[str, float]) -> dict[str, Any]:
+def _manifest(outcome: Outcome, executor: PoolExecutor, wall_s: Mapping[str, float]) -> dict[str, Any]:
     scenario, run = outcome.point.scenario, outcome.run
     dataset = registry("datasets")[scenario.task.dataset.name]
     meta = dataset.describe(scenario.task.dataset)
@@ -204,6 +200,17 @@ def write_study(folder: Path, study: Study) -> None:
 
 def summary_line(folder: Path) -> dict[str, object]:
     """One row for the terminal: what a run cost and reached."""
-    from simulator.record.measures import summary
+    from simulator.record.measures import summarize
+    from simulator.record.measures_run import load_run
 
-    return dict(summary(folder))
+    found = summarize(load_run(folder))
+    return {
+        "label": found.run.manifest["label"],
+        "status": found.run.manifest["status"],
+        "virtual_time_s": found.effort.virtual_time_s,
+        "carried_nbytes": found.traffic.carried_nbytes,
+        "busiest_nbytes": found.traffic.busiest_nbytes,
+        "dice_mean": found.quality.dice_mean,
+        "dice_worst": found.quality.dice_worst,
+        "worst_site": found.quality.worst_site,
+    }

@@ -3,12 +3,13 @@
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
 from simulator import observations, results
-from simulator.errors import Diverged, ExitCode, MedgossipError
+from simulator.errors import ExitCode, MedgossipError
+from simulator.outcome import Outcome
 from simulator.progress import Progress
 from simulator.scenario import Point, Study, digest
 from simulator.simulation import Simulated, simulate
@@ -42,24 +43,6 @@ class PlanRow:
     busiest_nbytes: int
     end_reason: str
     warnings: tuple[str, ...]
-
-
-@dataclass(slots=True, kw_only=True)
-class Outcome:
-    """One point on its way from simulated to written."""
-
-    point: Point
-    run: Simulated | None = None
-    error: MedgossipError | None = None
-    rounds: list[observations.Evaluation] = field(default_factory=list)
-    selected: list[observations.Evaluation] = field(default_factory=list)
-
-    @property
-    def status(self) -> str:
-        """How it ended: ok, failed or diverged."""
-        if self.error is None:
-            return "ok"
-        return "diverged" if isinstance(self.error, Diverged) else "failed"
 
 
 def plan(study: Study) -> list[PlanRow]:

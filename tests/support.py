@@ -25,9 +25,18 @@ network: {transport: {preset: ideal}}
 
 SITES = """
 sites:
-  - {name: a, seconds_per_item: 1 s, link: {up: 8 Mbit/s, down: 8 Mbit/s, latency: 0 ms}, data: {train: 10, val: 2, test: 3}}
-  - {name: b, seconds_per_item: 2 s, link: {up: 8 Mbit/s, down: 8 Mbit/s, latency: 0 ms}, data: {train: 20, val: 2, test: 3}}
-  - {name: c, seconds_per_item: 1 s, link: {up: 4 Mbit/s, down: 8 Mbit/s, latency: 0 ms}, data: {train: 30, val: 2, test: 3}}
+  - name: a
+    seconds_per_item: 1 s
+    link: {up: 8 Mbit/s, down: 8 Mbit/s, latency: 0 ms}
+    data: {train: 10, val: 2, test: 3}
+  - name: b
+    seconds_per_item: 2 s
+    link: {up: 8 Mbit/s, down: 8 Mbit/s, latency: 0 ms}
+    data: {train: 20, val: 2, test: 3}
+  - name: c
+    seconds_per_item: 1 s
+    link: {up: 4 Mbit/s, down: 8 Mbit/s, latency: 0 ms}
+    data: {train: 30, val: 2, test: 3}
 server: {speed: 1 TFLOP/s, link: {up: 8 Mbit/s, down: 8 Mbit/s, latency: 0 ms}}
 """
 

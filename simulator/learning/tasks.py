@@ -17,7 +17,8 @@ def _epochs(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[s
 
 def learner(init: Literal["shared", "independent"]) -> Learner:
     """What :attr:`simulator.api.Node.learner` offers. Shared initial weights are one task for all
-    sites and the server, so that methods that begin alike share their first rounds."""
+    sites and the server, so that methods that begin alike share their first rounds.
+    """
     module = "simulator.learning.training"
     return Learner(
         init=Task(

@@ -64,9 +64,8 @@ def by_loop(
         level, link = heap[0] if heap else (inf, -1)
         by_cap = capped[next_cap][0] <= level  # levels only rise, so an old one will do here
         if by_cap:
-            flow = capped[next_cap][1]
+            frozen = [flow for flow in (capped[next_cap][1],) if rate[flow] < 0]
             next_cap += 1
-            frozen = [flow] if rate[flow] < 0 else []
         elif not waiting[link]:
             heapq.heappop(heap)
             continue

@@ -12,15 +12,15 @@ import simpy
 
 from simulator.errors import TransferFailed
 from simulator.network.agenda import Agenda
-from simulator.network.carrier import DOWN, Carrier
+from simulator.network.carrier import Carrier
 from simulator.network.flow import Flow, LinkState, Path, Transfer, measure, payload_capacity
+from simulator.network.messages import CRASHED, Messenger
 from simulator.network.shares import Shares
 from simulator.network.topology import Topology
-from simulator.network.window import CONTROLS, MIN_RTO_S
+from simulator.network.window import CONTROLS
 from simulator.record.ledger import Attempt, Ledger
 from simulator.scenario.schema import TransportSpec
 
-CRASHED, LOST = "peer crashed", "message lost"
 RESUMED = "resumed after: "
 
 
@@ -56,6 +56,14 @@ class Network:
         self._agenda = Agenda(env, self._settle)
         self._carrier = Carrier(
             agenda=self._agenda, shares=self._shares, spec=spec, draw=self._draw, ended=self._ended
+        )
+        self._messenger = Messenger(
+            agenda=self._agenda,
+            ledger=ledger,
+            message_loss=spec.message_loss,
+            draw=self._draw,
+            path_of=lambda transfer: self._path(transfer.src, transfer.dst),
+            over=self._message_over,
         )
         self._links = {link.id: LinkState.of(link, ideal=self._ideal) for link in topology.links.values()}
         for link in topology.links.values():
@@ -94,10 +102,13 @@ class Network:
         )
         self._transfers[transfer.id] = transfer
         self._at[src][transfer.id] = self._at[dst][transfer.id] = transfer
-        if src in self._crashed or dst in self._crashed:
-            self._refuse(transfer)
-        elif control:
-            self._message(transfer)
+        refused = src in self._crashed or dst in self._crashed
+        if control or refused:
+            transfer.message = self._open(transfer, nbytes)
+        if control:
+            self._messenger.send(transfer, refused=refused)
+        elif refused:
+            self._messenger.refuse(transfer)
         else:
             self._attempt(transfer)
         return transfer
@@ -262,49 +273,12 @@ class Network:
             self._ledger.close(entry, self._env.now, "failed", reason)
         self._finish(transfer, reason)
 
-    # -- control messages -------------------------------------------------------------------------------
-
-    def _refuse(self, transfer: Transfer) -> None:
-        transfer.message = self._open(transfer, transfer.nbytes)
-        self._fail_in(transfer, self._path(transfer.src, transfer.dst).rtt_s, CRASHED)
-
-    def _message(self, transfer: Transfer) -> None:
-        """The draws are made whatever comes of the message, so that faults move no other's."""
-        src, dst = transfer.src, transfer.dst
-        path = self._path(src, dst)
-        entry = transfer.message = self._open(transfer, transfer.nbytes)
-        delay_s = transfer.nbytes / path.capacity
-        for state in path.links:
-            delay_s += state.latency_s
-            if state.link.jitter_s > 0:
-                delay_s += self._draw("jitter", src, dst).exponential(state.link.jitter_s)
-        chance = self._spec.message_loss
-        lost = chance > 0 and self._draw("message loss", src, dst).random() < chance
-        if any(state.down for state in path.links):
-            self._fail_in(transfer, path.rtt_s + MIN_RTO_S, DOWN)
-            return
-        self._ledger.carry(entry, transfer.nbytes)
-        if lost:
-            self._fail_in(transfer, path.rtt_s + MIN_RTO_S, LOST)
-        else:
-            transfer.timer = self._agenda.at(self._env.now + delay_s, self._message_arrived, transfer)
-
-    def _fail_in(self, transfer: Transfer, seconds: float, reason: str) -> None:
-        def fail(late: Transfer) -> None:
-            self._give_up(late, reason)
-
-        transfer.timer = self._agenda.at(self._env.now + seconds, fail, transfer)
-
-    def _message_arrived(self, transfer: Transfer) -> None:
-        entry, path = transfer.message, self._path(transfer.src, transfer.dst)
-        if entry is None:
-            return
-        if any(state.cut_s >= entry.start_s for state in path.links):
-            due_s = entry.start_s + path.rtt_s + MIN_RTO_S
-            self._fail_in(transfer, max(due_s - self._env.now, 0.0), DOWN)
-            return
-        self._ledger.close(entry, self._env.now, "delivered")
-        self._finish(transfer, "")
+    def _message_over(self, transfer: Transfer, reason: str) -> None:
+        if reason:
+            self._give_up(transfer, reason)
+        elif transfer.message is not None:
+            self._ledger.close(transfer.message, self._env.now, "delivered")
+            self._finish(transfer, "")
 
     # -- links --------------------------------------------------------------------------------------------
 

@@ -45,9 +45,10 @@ def draw(table: SiteTable, looks: Mapping[str, Look], folder: Path) -> Picture |
     return Picture(
         name="sites-dice",
         title="Dice by site",
-        caption="Each site's model with the best validation loss, on that site's own test cases (their number "
-        "in parentheses). Whiskers: 95 % confidence interval of the mean over seeds (Student's t), where there "
-        "are several." + (f" The last {left_out} of the labels are only in the table." if left_out else ""),
+        caption="Each site's model with the best validation loss, on that site's own test cases (their "
+        "number in parentheses). Whiskers: 95 % confidence interval of the mean over seeds (Student's t), "
+        "where there are several."
+        + (f" The last {left_out} of the labels are only in the table." if left_out else ""),
     )
 
 
@@ -65,5 +66,5 @@ def _dots(axes: Axes, cells: Sequence[Cell], y: np.ndarray, look: Look, label: s
         label=label,
     )
     for place, interval in found:
-        if interval.low is not None:
+        if interval.low is not None and interval.high is not None:
             axes.hlines(place, interval.low, interval.high, color=look.color, linewidth=0.9)

@@ -76,7 +76,6 @@ class Injector:
 
     def _repeat(self, index: int, verb: str, node: str, fault: Fault, rng: np.random.Generator) -> None:
         """Draw the pause, fire, draw the length, undo, and so on for ever."""
-
         now = self._world.env.now
 
         def undo() -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import simpy
 
@@ -142,13 +142,13 @@ class World:
             if outcome.ok:
                 self.nodes[dst].deliver(message)
             else:
-                reason = outcome.value.reason
-                self.observe(sender.name, "lost", round_, None, dst, {"kind": kind, "reason": reason})
-            if event is not None:
-                if outcome.ok:
-                    event.succeed()
-                else:
-                    event.fail(TransferFailed(outcome.value.reason))
+                failure = cast(TransferFailed, outcome.value)
+                lost = {"kind": kind, "reason": failure.reason}
+                self.observe(sender.name, "lost", round_, None, dst, lost)
+            if event is not None and outcome.ok:
+                event.succeed()
+            elif event is not None:
+                event.fail(failure)
 
         transfer.event.callbacks.append(ended)
 

@@ -36,7 +36,9 @@ def test_serverless_methods_go_on_when_any_one_site_dies(tmp_path, algorithm, vi
 
 
 @pytest.mark.parametrize("algorithm", [*SERVERLESS, *SERVER_BASED])
-@pytest.mark.parametrize("fault", ["crash: c, for: 200 s", "disconnect: c, for: 400 s", "leave: b", "crash: a"])
+@pytest.mark.parametrize(
+    "fault", ["crash: c, for: 200 s", "disconnect: c, for: 400 s", "leave: b", "crash: a"]
+)
 @pytest.mark.parametrize("at", INSTANTS)
 def test_every_method_ends_under_every_fault(tmp_path, algorithm, fault, at):
     result = run(tmp_path, f"algorithm: {algorithm}\nfaults: [{{at: {at}, {fault}}}]\n")

@@ -17,8 +17,8 @@ sends = st.lists(
     min_size=1,
     max_size=12,
 )
-outages = st.lists(st.tuples(TIMES, st.sampled_from(NODES), TIMES), max_size=4)
-crashes = st.lists(st.tuples(TIMES, st.sampled_from(NODES), TIMES), max_size=2)
+outages = st.lists(st.tuples(TIMES, st.sampled_from(NODES), TIMES), max_size=3, unique_by=lambda row: row[1])
+crashes = st.lists(st.tuples(TIMES, st.sampled_from(NODES), TIMES), max_size=2, unique_by=lambda row: row[1])
 changes = st.lists(st.tuples(TIMES, st.sampled_from(["a>h", "h>b", "c>h"]), st.floats(1e5, 1e7)), max_size=3)
 presets = st.sampled_from(["ideal", "tcp-cubic", "tcp-reno", "tcp-bbr"])
 policies = st.fixed_dictionaries(
@@ -109,6 +109,19 @@ def test_ten_million_seconds_do_not_stop_a_busy_network():
         bench.send(str(number), src, dst, 3_333_333, at=1e7 + number / 3)
     assert all(reason is None for _, reason in bench.run().values())
     assert bench.ledger.totals() == {"delivered": 20 * 3_333_333, "failed": 0, "in_flight": 0}
+
+
+def test_changes_of_one_instant_are_solved_once(monkeypatch):
+    """50 uploads that start together, each by an event of its own: one solution."""
+    from simulator.network import shares
+
+    sizes, original = [], shares._rates
+    monkeypatch.setattr(shares, "_rates", lambda flows: sizes.append(len(flows)) or original(flows))
+    bench = Bench({f"s{i}-h": (1e6, 0.01) for i in range(50)} | {"h-x": (1e6, 0.0)})
+    for i in range(50):
+        bench.send(str(i), f"s{i}", "x", 1_000_000, at=1.0)
+    bench.env.run(2.0)
+    assert sizes == [50]
 
 
 def test_components_apart_give_the_rates_of_all_together(monkeypatch):

@@ -39,8 +39,21 @@ class Shape:
 
 @dataclass
 class Tables:
-    rows: dict = field(default_factory=lambda: {name: [] for name in (
-        "events", "work", "transfers", "outages", "metrics", "faults", "sites", "skipped_cases")})
+    rows: dict = field(
+        default_factory=lambda: {
+            name: []
+            for name in (
+                "events",
+                "work",
+                "transfers",
+                "outages",
+                "metrics",
+                "faults",
+                "sites",
+                "skipped_cases",
+            )
+        }
+    )
 
     def event(self, time_s, node, event, round_=None, peer=None, **detail):
         rows = self.rows["events"]
@@ -57,12 +70,29 @@ class Tables:
         kind = "request" if control else "model"
         number = len(self.rows["transfers"])
         self.rows["transfers"].append(
-            (number, 1, src, dst, kind, round_, control, nbytes, carried, start_s, end_s, status, reason, route)
+            (
+                number,
+                1,
+                src,
+                dst,
+                kind,
+                round_,
+                control,
+                nbytes,
+                carried,
+                start_s,
+                end_s,
+                status,
+                reason,
+                route,
+            )
         )
         return end_s if status == "delivered" else None
 
 
-def write_study(folder, algorithms=("gcml", "gossip-averaging", "fedavg", "local"), *, seeds=(1,), shape=None):
+def write_study(
+    folder, algorithms=("gcml", "gossip-averaging", "fedavg", "local"), *, seeds=(1,), shape=None
+):
     """Write a study folder and return it."""
     shape = shape or Shape()
     points = []
@@ -72,7 +102,9 @@ def write_study(folder, algorithms=("gcml", "gossip-averaging", "fedavg", "local
             write_run(folder / label, algorithm, label=label, seed=seed, shape=shape)
             points.append(label)
     about = {
-        "name": "hospitals", "description": "Made-up numbers for tests", "points": points,
+        "name": "hospitals",
+        "description": "Made-up numbers for tests",
+        "points": points,
         "command": "medgossip run hospitals",
     }
     (folder / "study.json").write_text(json.dumps(about))
@@ -92,7 +124,9 @@ def write_run(folder, algorithm, *, label=None, seed=1, shape=None, status="ok")
     if shape.overlays and not shape.plan:
         np.savez_compressed(folder / "overlays.npz", **_overlays(algorithm, seed, shape))
     (folder / "scenario.yaml").write_text(f"name: hospitals\nalgorithm: {{name: {algorithm}}}\n")
-    (folder / "manifest.json").write_text(json.dumps(_manifest(algorithm, label, seed, shape, status, end_s, tables)))
+    (folder / "manifest.json").write_text(
+        json.dumps(_manifest(algorithm, label, seed, shape, status, end_s, tables))
+    )
     return folder
 
 
@@ -101,8 +135,17 @@ def _happen(tables, algorithm, seed, shape):
     clock = {site: 0.0 for site in shape.sites}
     if shape.join_s is not None:
         clock[shape.sites[-1]] = shape.join_s
-        tables.rows["faults"].append((1, f"{{at: {shape.join_s:g} s, join: {shape.sites[-1]}}}", "join",
-                                      shape.sites[-1], shape.join_s, "fired", None))
+        tables.rows["faults"].append(
+            (
+                1,
+                f"{{at: {shape.join_s:g} s, join: {shape.sites[-1]}}}",
+                "join",
+                shape.sites[-1],
+                shape.join_s,
+                "fired",
+                None,
+            )
+        )
     crash_s = shape.crash_s if algorithm == "fedavg" else None
     dead, round_ = False, 0
     for round_ in range(shape.rounds):
@@ -142,11 +185,15 @@ def _fedavg_round(tables, clock, round_, seed, shape):
 def _peer_round(tables, clock, algorithm, round_, seed, shape):
     order = list(stream(seed, "pairs", round_).permutation(len(shape.sites)))
     pairs = {} if algorithm in {"local", "pooled"} else dict(zip(order[1::2], order[::2], strict=False))
-    sent = {s: tables.send(clock[shape.sites[s]], shape.sites[s], shape.sites[r], round_, None, _rate(s))
-            for r, s in pairs.items()}
+    sent = {
+        s: tables.send(clock[shape.sites[s]], shape.sites[s], shape.sites[r], round_, None, _rate(s))
+        for r, s in pairs.items()
+    }
     for s in sent:
         r = next(r for r, other in pairs.items() if other == s)
-        tables.send(clock[shape.sites[r]], shape.sites[r], shape.sites[s], round_, None, 1e5, 256, control=True)
+        tables.send(
+            clock[shape.sites[r]], shape.sites[r], shape.sites[s], round_, None, 1e5, 256, control=True
+        )
     for index, site in enumerate(shape.sites):
         begin, factor, task = clock[site], 1.0, "train"
         if index in pairs:
@@ -174,11 +221,14 @@ def _faults(tables, algorithm, shape, crash_s, end_s):
         tables.event(crash_s, "server", "crash", fault=0)
         tables.rows["work"].append(("server", "average", "k", 99, crash_s - 5.0, crash_s, "lost", 1e9, 0.0))
     late = "{at: 99 d, disconnect: hill}"
-    tables.rows["faults"].append((2, late, "disconnect", "hill", None, "never fired", f"the run ended at {end_s:g} s"))
+    tables.rows["faults"].append(
+        (2, late, "disconnect", "hill", None, "never fired", f"the run ended at {end_s:g} s")
+    )
     outage = (shape.sites[1], "disconnect", 200.0, 260.0)
     tables.rows["outages"].append(outage)
-    tables.rows["faults"].append((3, "{from: 200 s, to: 260 s, disconnect: river}", "disconnect", shape.sites[1],
-                                  200.0, "fired", None))
+    tables.rows["faults"].append(
+        (3, "{from: 200 s, to: 260 s, disconnect: river}", "disconnect", shape.sites[1], 200.0, "fired", None)
+    )
 
 
 def _work(tables, node, task, round_, start_s, end_s):
@@ -232,7 +282,9 @@ def _links(tables, shape):
     for index, node in enumerate([*shape.sites, "server"]):
         rates = (_rate(index), _rate(index, down=True)) if node != "server" else (None, None)
         for link, src, dst, rate in (
-            (f"{node}.up", node, "core", rates[0]), (f"{node}.down", "core", node, rates[1])):
+            (f"{node}.up", node, "core", rates[0]),
+            (f"{node}.down", "core", node, rates[1]),
+        ):
             rows.append((link, src, dst, rate, 0.01, carried.get(link, 0)))
     return rows
 
@@ -240,10 +292,23 @@ def _links(tables, shape):
 def _site_rows(tables, algorithm, shape):
     for index, site in enumerate(shape.sites):
         tables.rows["sites"].append(
-            (site, "site", "rtx-3090", 1e12, _rate(index), _rate(index, down=True), 0.01, 10 + index, 2, 2 + index)
+            (
+                site,
+                "site",
+                "rtx-3090",
+                1e12,
+                _rate(index),
+                _rate(index, down=True),
+                0.01,
+                10 + index,
+                2,
+                2 + index,
+            )
         )
     if algorithm == "fedavg":
-        tables.rows["sites"].append(("server", "server", "cpu-16-core", 1e12, None, None, 0.005, None, None, None))
+        tables.rows["sites"].append(
+            ("server", "server", "cpu-16-core", 1e12, None, None, 0.005, None, None, None)
+        )
     tables.rows["skipped_cases"].append((shape.sites[0], "case17", "label is not finite"))
 
 
@@ -264,22 +329,39 @@ def _overlays(algorithm, seed, shape):
             arrays[f"{key}/truth"] = np.stack([distance < r for r in radii]).astype(np.uint8)
             moved = np.hypot(y - cy - shift, x - cx + shift)
             empty = algorithm == "local" and index == 4 and case == 0
-            arrays[f"{key}/prediction"] = np.stack([(moved < r) & (not empty) for r in radii]).astype(np.uint8)
+            arrays[f"{key}/prediction"] = np.stack([(moved < r) & (not empty) for r in radii]).astype(
+                np.uint8
+            )
     return arrays
 
 
 def _manifest(algorithm, label, seed, shape, status, end_s, tables):
     warnings = [
-        f"fault {row[1]} never fired for {row[3]}: {row[6]}" for row in tables.rows["faults"] if row[5] == "never fired"
+        f"fault {row[1]} never fired for {row[3]}: {row[6]}"
+        for row in tables.rows["faults"]
+        if row[5] == "never fired"
     ]
     return {
-        "run_id": label or algorithm, "label": label or algorithm, "scenario": "hospitals", "algorithm": algorithm,
-        "seed": {"learning": seed, "network": seed}, "status": status, "plan": shape.plan, "simulated_data": True,
-        "virtual_time_s": end_s, "end_reason": "all protocols ended", "tasks": {"executed": 60, "reused": 4},
+        "run_id": label or algorithm,
+        "label": label or algorithm,
+        "scenario": "hospitals",
+        "algorithm": algorithm,
+        "seed": {"learning": seed, "network": seed},
+        "status": status,
+        "plan": shape.plan,
+        "simulated_data": True,
+        "virtual_time_s": end_s,
+        "end_reason": "all protocols ended",
+        "tasks": {"executed": 60, "reused": 4},
         "error": None if status == "ok" else "train at north gave a value that is not finite",
-        "wall_s": {"simulate": 0.4, "total": 61.0}, "versions": {"python": "3.11", "medgossip": "0.1.0"},
-        "hardware": {"processor": "test processor", "cores": 2}, "warnings": warnings,
+        "wall_s": {"simulate": 0.4, "total": 61.0},
+        "versions": {"python": "3.11", "medgossip": "0.1.0"},
+        "hardware": {"processor": "test processor", "cores": 2},
+        "warnings": warnings,
         "command": "medgossip run hospitals",
-        "model": {"num_parameters": 162_000, "payload_nbytes": PAYLOAD}, "dataset": "brainsim",
-        "structures": list(shape.structures), "target_dice": shape.target, "notes": [],
+        "model": {"num_parameters": 162_000, "payload_nbytes": PAYLOAD},
+        "dataset": "brainsim",
+        "structures": list(shape.structures),
+        "target_dice": shape.target,
+        "notes": [],
     }

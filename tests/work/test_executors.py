@@ -7,7 +7,6 @@ from simulator.work.jobs import MODEL, Job
 from simulator.work.pools import InlinePool, ProcessPool
 from simulator.work.store import Store
 
-
 # no task here trains, but every task gets a context, and that wants a recipe
 RECIPE = {
     "dataset": {

@@ -1,0 +1,26 @@
+"""One point of a study on its way from simulated to written."""
+
+from dataclasses import dataclass, field
+
+from simulator.errors import Diverged, MedgossipError
+from simulator.observations import Evaluation
+from simulator.scenario import Point
+from simulator.simulation import Simulated
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """A point, its run in virtual time, what is evaluated of it, and the error that ended it."""
+
+    point: Point
+    run: Simulated | None = None
+    error: MedgossipError | None = None
+    rounds: list[Evaluation] = field(default_factory=list)
+    selected: list[Evaluation] = field(default_factory=list)
+
+    @property
+    def status(self) -> str:
+        """How it ended: ok, failed or diverged."""
+        if self.error is None:
+            return "ok"
+        return "diverged" if isinstance(self.error, Diverged) else "failed"
