@@ -1,5 +1,6 @@
 """Tiny scenarios for tests: declared data, no training; and an algorithm built on the spot."""
 
+import sys
 import textwrap
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,21 +61,26 @@ class Scripted(Settings):
 
 
 @contextmanager
-def scripted(monkeypatch, site, server=None):
-    """Register ``scripted`` as an algorithm for the time of a test."""
+def registered(monkeypatch, algorithm):
+    """Make an algorithm known under its settings' name for the time of a test."""
     from simulator.scenario import schema
 
-    known = dict(registries.registry("algorithms"))
-    known["scripted"] = Algorithm(
-        settings=Scripted, site=site, server=server, summary="a test", source="this test"
-    )
     real = registries.registry
+    name = algorithm.settings.model_fields["name"].default
+    known = dict(real("algorithms")) | {name: algorithm}
 
     def patched(group):
         return known if group == "algorithms" else real(group)
 
-    for name in ("simulator.registry", "simulator.simulation", "simulator.scenario.schema"):
-        monkeypatch.setattr(f"{name}.registry", patched)
+    for module in sorted(sys.modules):
+        if module.startswith("simulator.") and getattr(sys.modules[module], "registry", None) is real:
+            monkeypatch.setattr(sys.modules[module], "registry", patched)
     schema.scenario_model.cache_clear()
     yield
     schema.scenario_model.cache_clear()
+
+
+def scripted(monkeypatch, site, server=None):
+    """Register ``scripted``, whose roles a test wrote inline."""
+    algorithm = Algorithm(settings=Scripted, site=site, server=server, summary="a test", source="this test")
+    return registered(monkeypatch, algorithm)

@@ -114,7 +114,11 @@ def curve(run: Run, *, split: str = "test") -> pl.DataFrame:
 
 
 def spent(run: Run) -> pl.DataFrame:
-    """Return ``time_s, carried_nbytes, busiest_nbytes``: model bytes sent so far, at each end of a transfer."""
+    """Return model bytes sent so far at each end of a transfer.
+
+    Returns:
+        columns ``time_s, carried_nbytes, busiest_nbytes``.
+    """
     link, _ = busiest_link(run)
     crosses = pl.col("route").str.split(" ").list.contains(link or "").fill_null(False)
     return (

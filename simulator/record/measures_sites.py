@@ -103,3 +103,16 @@ def _differences(
         if own is not None and other is not None:
             differences.append(own - other)
     return differences
+
+
+def paired_difference(
+    groups: Mapping[str, Sequence[Run]], label: str, other: str, *, worst: bool
+) -> Interval | None:
+    """Return ``label`` minus ``other`` in mean (or worst-site) Dice over runs with the same seeds."""
+    scored = {}
+    for name in (label, other):
+        tables = [(run, selected_table(run)) for run in groups[name]]
+        scored[name] = [
+            (run, dict(t.select("site", "dice").iter_rows())) for run, t in tables if not t.is_empty()
+        ]
+    return interval(_differences(scored[label], scored[other], None, "worst" if worst else "mean"))

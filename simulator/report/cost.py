@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 
 from simulator.record.measures_curves import Band, Cost, Score, band, curve
 from simulator.record.measures_run import Run
-from simulator.report.style import PAGE_IN, Look, Picture, new_figure, save, size_unit, styled, tidy
+from simulator.report.style import PAGE_IN, Look, Picture, new_figure, save, styled, tidy
+from simulator.report.text import size_unit
 
 _COSTS: tuple[tuple[Cost, str], ...] = (
     ("carried_nbytes", "Model bytes sent"),

@@ -23,14 +23,11 @@ from simulator.report.style import (
     SKY,
     VERMILION,
     Picture,
-    file_name,
-    natural,
     new_figure,
     save,
-    size_unit,
     styled,
-    time_unit,
 )
+from simulator.report.text import file_name, natural, size_unit, time_unit
 
 _COMPUTE = {"train": BLUE, "mutual": ORANGE, "other": GREEN}
 _NAMES = {"train": "training", "mutual": "mutual learning", "other": "other work"}

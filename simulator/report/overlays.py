@@ -19,11 +19,11 @@ from simulator.report.style import (
     VERMILION,
     YELLOW,
     Picture,
-    natural,
     new_figure,
     save,
     styled,
 )
+from simulator.report.text import natural
 
 _STRUCTURE_COLORS = (VERMILION, SKY, YELLOW, ORANGE, BLUE)
 _DOTS = (0, (1.5, 1.0))

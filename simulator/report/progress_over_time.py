@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from simulator.record.measures_curves import Score, band, curve
 from simulator.record.measures_run import Run
 from simulator.report.cost import band_note
-from simulator.report.style import GRAY, PAGE_IN, Look, Picture, new_figure, save, styled, tidy, time_unit
+from simulator.report.style import GRAY, PAGE_IN, Look, Picture, new_figure, save, styled, tidy
+from simulator.report.text import time_unit
 
 _SCORES: tuple[tuple[Score, str], ...] = (("dice_mean", "mean over sites"), ("dice_worst", "worst site"))
 _VERBS = {

@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from simulator.record.measures_sites import Cell, SiteTable
-from simulator.report.style import COLUMN_IN, PAGE_IN, Look, Picture, natural, new_figure, save, styled
+from simulator.report.style import COLUMN_IN, PAGE_IN, Look, Picture, new_figure, save, styled
+from simulator.report.text import natural
 
 MAX_LABELS = 10
 """More labels than this would not be told apart within one row."""

@@ -4,7 +4,6 @@ Colors are those of Okabe and Ito ("Color universal design", 2008), told apart b
 readers; variants of one algorithm differ by line style, so that no figure depends on color alone.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -122,29 +121,3 @@ def save(figure: Figure, folder: Path, name: str) -> None:
 def tidy(axes: Axes) -> None:
     """Put a light grid behind the data."""
     axes.grid(visible=True)
-
-
-def time_unit(seconds: float) -> tuple[float, str]:
-    """Return divisor and name of the unit in which a span of virtual time is best read."""
-    for divisor, name in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= 3 * divisor:
-            return divisor, name
-    return 1.0, "s"
-
-
-def size_unit(nbytes: float) -> tuple[float, str]:
-    """Return divisor and name of the unit for a number of bytes."""
-    for divisor, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if nbytes >= divisor:
-            return divisor, name
-    return 1.0, "B"
-
-
-def natural(name: str) -> list[tuple[int, int | str]]:
-    """Return a sorting key by which site2 comes before site10."""
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", name) if part]
-
-
-def file_name(text: str) -> str:
-    """Return ``text`` as a safe part of a file's name."""
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in text).strip("-.") or "run"

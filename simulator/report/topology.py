@@ -6,19 +6,8 @@ import numpy as np
 from matplotlib.patches import FancyArrowPatch
 
 from simulator.record.measures_run import Run
-from simulator.report.style import (
-    BLUE,
-    COLUMN_IN,
-    GRAY,
-    VERMILION,
-    Picture,
-    file_name,
-    natural,
-    new_figure,
-    save,
-    size_unit,
-    styled,
-)
+from simulator.report.style import BLUE, COLUMN_IN, GRAY, VERMILION, Picture, new_figure, save, styled
+from simulator.report.text import file_name, natural, size_unit
 
 MAX_NODES = 24
 

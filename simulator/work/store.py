@@ -58,7 +58,8 @@ class Store:
         """
         arrays = {name: np.ascontiguousarray(array) for name, array in bundle.arrays.items()}
         blob = save(arrays, metadata={"meta": json.dumps(bundle.meta)})
-        frame = zstandard.ZstdCompressor(level=1, write_checksum=True).compress(blob)
+        # trained weights hardly compress: level 1 saves 8 % at six times the processor time
+        frame = zstandard.ZstdCompressor(level=-1, write_checksum=True).compress(blob)
         path = self.path(key)
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         try:

@@ -1,0 +1,170 @@
+"""The HTML report: everything in one file, readable without JavaScript, network or this program."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import polars as pl
+
+from simulator.record.measures_run import Run, Study
+from simulator.report.findings import Findings
+from simulator.report.style import Picture
+from simulator.report.tables import Table
+from simulator.report.text import MISSING, count, duration, listing, natural, plural, size
+
+SVG_LIMIT_NBYTES = 400_000
+"""Figures whose SVG is larger are shown as PNG."""
+
+DEFINITIONS = (
+    ("Dice", "Of a case: mean over its structures. Of a site: mean over its cases. A missed structure or a false alarm "
+     "counts 0; a structure that neither truth nor prediction has counts as the scenario's evaluation.empty says."),
+    ("Mean over sites", "Each site counts the same; “weighted by cases” weighs by test cases."),
+    ("Worst site", "The lowest of the sites' Dice in that run."),
+    ("HD95, ASSD", "Surface distances in millimeters as MONAI computes them (HD95: the larger of the two directed "
+     "95th percentiles), over structures that truth and prediction both have."),
+    ("Selected model", "A site's model with the smallest validation loss; tested once on the site's test cases."),
+    ("Transmission", "One model sent from one node to another, however often it was tried; not control messages."),
+    ("Sent, delivered, wasted", "Model bytes after the codec. Wasted: sent by transfers that broke. A transfer's bytes "
+     "count in curves when it ends."),
+    ("Busiest link", "The directed link that carried most bytes in the run."),
+    ("Virtual time", "Time in the simulated world; it does not depend on the machine that simulates."),
+    ("Extra compute", "Share of all floating-point operations that plain local epochs would not have had, such as the "
+     "incoming model's part of mutual learning."),
+    ("Lost work", "Computing time that crashes destroyed."),
+    ("Censored", "A run that ended before it reached the target; only a lower limit of its cost is known."),
+    ("95 % confidence interval", "Of the mean over runs with different seeds, by Student's t."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What a report shows, in the order in which it does."""
+
+    study: Study
+    groups: Mapping[str, Sequence[Run]]
+    findings: Findings
+    problems: tuple[str, ...]
+    results: tuple[Table, ...]
+    faults: tuple[Table, ...]
+    events: Table | None
+    skipped: Table | None
+    pictures: tuple[Picture, ...]
+    timelines: tuple[Picture, ...]
+    left_out: str
+
+
+def render(page: Page, figures: Path) -> str:
+    """Return the report as HTML; ``figures`` holds the files of the page's pictures."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("simulator.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    runs = page.study.runs
+    sources = {picture.name: _source(figures, picture) for picture in (*page.pictures, *page.timelines)}
+    return environment.get_template("report.html.j2").render(
+        page=page,
+        sources=sources,
+        what=_what_was_run(runs),
+        simulated=any(run.manifest.get("simulated_data") for run in runs),
+        plan=all(run.manifest["plan"] for run in runs),
+        runs=_runs_table(runs),
+        circumstances=_circumstances(runs),
+        commands=_commands(page.study),
+        definitions=DEFINITIONS,
+    )
+
+
+def _source(figures: Path, picture: Picture) -> str:
+    """The figure as a data URI: SVG where it is not too large, else PNG."""
+    vector, pixels = figures / f"{picture.name}.svg", figures / f"{picture.name}.png"
+    use_vector = vector.stat().st_size <= SVG_LIMIT_NBYTES and picture.name != "overlays"
+    chosen, kind = (vector, "svg+xml") if use_vector else (pixels, "png")
+    return f"data:image/{kind};base64,{base64.b64encode(chosen.read_bytes()).decode()}"
+
+
+def _what_was_run(runs: Sequence[Run]) -> list[str]:
+    """Sentences in plain words."""
+    algorithms = list(dict.fromkeys(run.algorithm for run in runs))
+    learning, network = ({run.seeds[i] for run in runs} for i in (0, 1))
+    kind = "plan" if all(run.manifest["plan"] for run in runs) else "run"
+    said = [
+        f"{plural(len(runs), kind)} of {listing(algorithms)}, with "
+        f"{plural(len(learning), 'learning seed')} and {plural(len(network), 'network seed')}."
+    ]
+    sites = runs[0].tables["sites"].filter(pl.col("role") != "server")
+    if not sites.is_empty():
+        names = sorted(sites["site"], key=natural)
+        cases = sites["num_train"].drop_nulls().to_list()
+        held = f" with {min(cases)} to {max(cases)} training cases each" if cases else ""
+        said.append(f"{plural(len(names), 'site')} ({listing(names, 8)}){held}.")
+    said += _model_words(runs[0].manifest)
+    ends = [run.virtual_time_s for run in runs if run.virtual_time_s is not None]
+    if ends:
+        span = (
+            duration(min(ends))
+            if min(ends) == max(ends)
+            else f"{duration(min(ends))} to {duration(max(ends))}"
+        )
+        said.append(f"The runs took {span} of virtual time.")
+    return said
+
+
+def _model_words(manifest: Mapping[str, Any]) -> list[str]:
+    said = []
+    if manifest.get("dataset"):
+        structures = listing([str(name) for name in manifest.get("structures", ())] or [MISSING])
+        said.append(f"Data set {manifest['dataset']}; what is segmented: {structures}.")
+    model = manifest.get("model") or {}
+    if model.get("num_parameters") is not None:
+        payload = size(model.get("payload_nbytes"))
+        said.append(
+            f"The model has {count(model['num_parameters'])} parameters; one transmission is {payload}."
+        )
+    return said
+
+
+def _runs_table(runs: Sequence[Run]) -> Table:
+    rows = []
+    for run in runs:
+        manifest, (learning, network) = run.manifest, run.seeds
+        tasks, wall = manifest.get("tasks") or {}, manifest.get("wall_s") or {}
+        rows.append(
+            (
+                str(manifest["run_id"]),
+                run.algorithm,
+                f"{learning}, {network}",
+                str(manifest["status"]),
+                duration(run.virtual_time_s),
+                str(manifest.get("end_reason") or MISSING),
+                f"{count(tasks.get('executed'))} / {count(tasks.get('reused'))}",
+                duration(wall.get("total")),
+            )
+        )
+    head = ("run", "algorithm", "seeds: learning, network", "status", "virtual time", "why it ended")
+    return Table(
+        title="Runs",
+        head=(*head, "tasks executed / reused", "wall time"),
+        rows=tuple(rows),
+        note="Tasks and wall time are those of the whole study where several runs were made together.",
+    )
+
+
+def _circumstances(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """Versions and hardware, each once with the runs' values joined where they differ."""
+    found: dict[str, dict[str, None]] = {}
+    for run in runs:
+        for group in ("versions", "hardware"):
+            for name, value in (run.manifest.get(group) or {}).items():
+                found.setdefault(str(name), {})[str(value)] = None
+    return [(name, "; ".join(values)) for name, values in found.items()]
+
+
+def _commands(study: Study) -> list[str]:
+    given = [str(run.manifest["command"]) for run in study.runs if run.manifest.get("command")]
+    return list(dict.fromkeys(study.commands or given))

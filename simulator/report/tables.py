@@ -1,0 +1,242 @@
+"""The tables of a report, as text ready to print."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from simulator.record.measures import Summary
+from simulator.record.measures_curves import Cost, interval, reach, summarize_reach
+from simulator.record.measures_dice import structure_table
+from simulator.record.measures_faults import fault_costs, unfired_faults
+from simulator.record.measures_run import Run, Study
+from simulator.record.measures_sites import SiteTable
+from simulator.report.text import MISSING, count, duration, natural, number, percent, signed, size, spread
+
+Groups = Mapping[str, Sequence[Run]]
+Summaries = Mapping[str, Sequence[Summary]]
+Show = Callable[[float | None], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Head and rows of text; the first column names the row. ``note`` stands below."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+_REACHED: tuple[tuple[str, Callable[[Summary], float | None], Show], ...] = (
+    ("Dice, mean over sites", lambda s: s.quality.dice_mean, number),
+    ("weighted by cases", lambda s: s.quality.dice_weighted, number),
+    ("worst site", lambda s: s.quality.dice_worst, number),
+    ("HD95 (mm)", lambda s: s.quality.hd95_mm, lambda v: number(v, 2)),
+    ("ASSD (mm)", lambda s: s.quality.assd_mm, lambda v: number(v, 2)),
+    ("missed", lambda s: s.quality.missed, count),
+    ("false alarms", lambda s: s.quality.false_alarms, count),
+)
+_COST: tuple[tuple[str, Callable[[Summary], float | None], Show], ...] = (
+    ("transmissions", lambda s: s.traffic.transmissions, count),
+    ("sent", lambda s: s.traffic.carried_nbytes, size),
+    ("delivered", lambda s: s.traffic.delivered_nbytes, size),
+    ("wasted", lambda s: s.traffic.wasted_nbytes, size),
+    ("busiest link", lambda s: s.traffic.busiest_nbytes, size),
+    ("control", lambda s: s.traffic.control_nbytes, size),
+    ("virtual time", lambda s: s.effort.virtual_time_s, duration),
+    ("extra compute", lambda s: s.effort.extra_share, percent),
+    ("lost work", lambda s: s.effort.lost_s, duration),
+    ("accepted", lambda s: s.effort.accepted, count),
+    ("rejected", lambda s: s.effort.rejected, count),
+)
+
+
+def reached(summaries: Summaries) -> Table | None:
+    """Scores by label; None where nothing was evaluated."""
+    scored = {label: many for label, many in summaries.items() if any(s.quality.num_sites for s in many)}
+    if not scored:
+        return None
+    rows = []
+    for label, many in scored.items():
+        worst = sorted({s.quality.worst_site or MISSING for s in many}, key=natural)
+        cells = _cells(many, _REACHED)
+        rows.append((label, str(len(many)), *cells[:3], ", ".join(worst), *cells[3:]))
+    head = [name for name, _, _ in _REACHED]
+    return Table(
+        title="What was reached",
+        head=("method", "runs", *head[:3], "which", *head[3:]),
+        rows=tuple(rows),
+        note="Selected models on test cases. In parentheses: 95 % confidence interval of the mean over runs "
+        "(Student's t). Missed structures and false alarms count Dice 0.",
+    )
+
+
+def cost(summaries: Summaries) -> Table:
+    """Traffic and work by label."""
+    return Table(
+        title="What it cost",
+        head=("method", *(name for name, _, _ in _COST)),
+        rows=tuple((label, *_cells(many, _COST, short=True)) for label, many in summaries.items()),
+        note="Means over runs. Sent, delivered and wasted count model bytes; sent = delivered + wasted + in "
+        "flight at the end. Control messages are counted apart.",
+    )
+
+
+def _cells(
+    many: Sequence[Summary],
+    columns: Sequence[tuple[str, Callable[[Summary], float | None], Show]],
+    *,
+    short: bool = False,
+) -> list[str]:
+    cells = []
+    for _, read, show in columns:
+        found = interval([float(v) for s in many if (v := read(s)) is not None])
+        cells.append(show(None if found is None else found.mean) if short else spread(found, show))
+    return cells
+
+
+def by_site(table: SiteTable) -> list[Table]:
+    """Dice by site and label, and the differences to local and pooled training where there are any."""
+    if not table.sites:
+        return []
+    names = sorted(table.sites, key=natural)
+    head = ("site", "test cases", *table.labels)
+
+    def rows(read: Callable[..., str]) -> tuple[tuple[str, ...], ...]:
+        body = [
+            (name, count(table.num_cases[name]), *(read(table.cells[name, label]) for label in table.labels))
+            for name in names
+        ]
+        foot = [("mean over sites", "", *(read(table.mean[label]) for label in table.labels))]
+        foot.append(("worst site", "", *(read(table.worst[label]) for label in table.labels)))
+        return tuple(body + foot)
+
+    made = [Table(title="Dice by site", head=head, rows=rows(lambda cell: spread(cell.dice)))]
+    cells = [*table.cells.values(), *table.mean.values()]
+    if any(cell.over_local for cell in cells):
+        note = (
+            "Each method minus local training with the same seeds; above 0: taking part pays for this site."
+        )
+        over = rows(lambda cell: spread(cell.over_local, signed))
+        made.append(Table(title="Gain over local training", head=head, rows=over, note=note))
+    if any(cell.over_pooled for cell in cells):
+        note = "Each method minus training on all sites' cases together; below 0: what not pooling costs."
+        over = rows(lambda cell: spread(cell.over_pooled, signed))
+        made.append(Table(title="Against pooled training", head=head, rows=over, note=note))
+    return made
+
+
+def by_structure(groups: Groups) -> Table | None:
+    """Dice by structure over all test cases; None for fewer than two structures."""
+    columns: dict[str, dict[str, str]] = {}
+    names: dict[str, None] = {}
+    for label, runs in groups.items():
+        found: dict[str, list[float]] = {}
+        for run in runs:
+            for structure, dice in structure_table(run).select("structure", "dice").iter_rows():
+                found.setdefault(structure, []).extend([] if dice is None else [dice])
+        if found:
+            columns[label] = {structure: spread(interval(values)) for structure, values in found.items()}
+            names |= dict.fromkeys(found)
+    if len(names) < 2:
+        return None
+    rows = tuple((name, *(columns[label].get(name, MISSING) for label in columns)) for name in names)
+    return Table(
+        title="Dice by structure", head=("structure", *columns), rows=rows, note="Mean over all test cases."
+    )
+
+
+def to_target(groups: Groups, target: float | None) -> Table | None:
+    """Time, bytes and rounds until the mean validation Dice; None without target or validation scores."""
+    if target is None:
+        return None
+    columns: tuple[tuple[Cost, Show], ...] = (
+        *(("time_s", duration), ("carried_nbytes", size), ("busiest_nbytes", size)),
+        ("round", lambda v: number(v, 1)),
+    )
+    rows = []
+    for label, runs in groups.items():
+        cells, hits = [], MISSING
+        for price, show in columns:
+            found = [one for run in runs if (one := reach(run, target, cost=price)) is not None]
+            if not found:
+                cells.append(MISSING)
+                continue
+            summary = summarize_reach(found)
+            hits = f"{summary.reached} of {summary.count}"
+            cells.append(f"> {show(summary.median)}" if summary.censored else show(summary.median))
+        rows.append((label, hits, *cells))
+    if all(row[1] == MISSING for row in rows):
+        return None
+    return Table(
+        title=f"Until mean validation Dice {target:g}",
+        head=("method", "runs that reached it", "virtual time", "model bytes", "on busiest link", "round"),
+        rows=tuple(rows),
+        note="Medians over runs. “>”: censored, at least half of the runs ended without reaching it; the "
+        "number is where the first of these ended.",
+    )
+
+
+def faults(runs: Sequence[Run]) -> list[Table]:
+    """What each fault cost, and the declared faults that did not happen."""
+    costs, idle = [], []
+    for run in runs:
+        name = str(run.manifest["run_id"])
+        for one in fault_costs(run):
+            lasted = duration(one.lasted_s) + ("" if one.undone or one.lasted_s is None else " (to the end)")
+            what = f"{one.verb} {one.node}" + (f" ({one.remark})" if one.remark else "")
+            broken = (count(one.failed_models), size(one.wasted_nbytes), duration(one.lost_s))
+            costs.append((name, what, duration(one.time_s), lasted, *broken))
+        idle += [(name, gone.text, gone.node, gone.status, gone.reason) for gone in unfired_faults(run)]
+    made = []
+    if costs:
+        columns = ("run", "fault", "at", "lasted", "models not delivered", "bytes wasted", "work lost")
+        note = "Counted while the fault lasted, at its node; where two overlap, for both."
+        made.append(Table(title="Faults that struck", head=columns, rows=tuple(costs), note=note))
+    if idle:
+        head = ("run", "fault", "node", "status", "why")
+        made.append(Table(title="Declared faults that did not strike", head=head, rows=tuple(idle)))
+    return made
+
+
+def events(summaries: Summaries) -> Table | None:
+    """What protocols recorded, counted by name; rounds and ends of tasks are left out."""
+    names = sorted({name for many in summaries.values() for s in many for name in s.effort.events})
+    names = [name for name in names if name not in {"round", "ended"} and not name.endswith("_outcome")]
+    if not names:
+        return None
+    rows = tuple(
+        (
+            name,
+            *(
+                count(sum(s.effort.events.get(name, 0) for s in many) / len(many))
+                for many in summaries.values()
+            ),
+        )
+        for name in names
+    )
+    return Table(title="Events by name", head=("event", *summaries), rows=rows, note="Means over runs.")
+
+
+def skipped(runs: Sequence[Run]) -> Table | None:
+    """Cases that could not be used, each once."""
+    rows = {row for run in runs for row in run.tables["skipped_cases"].iter_rows()}
+    ordered = sorted(tuple(MISSING if v is None else str(v) for v in row) for row in rows)
+    head = ("site", "case", "reason")
+    return Table(title="Skipped cases", head=head, rows=tuple(ordered)) if ordered else None
+
+
+def problems(study: Study) -> list[str]:
+    """Everything a reader must know before trusting the numbers: failed runs, warnings, missing tables."""
+    said = list(study.problems)
+    for run in study.runs:
+        name = run.manifest["run_id"]
+        if not run.has_ended:
+            why = run.manifest.get("error") or run.manifest.get("end_reason") or "no reason recorded"
+            said.append(f"{name} {run.manifest['status']}: {why}. It is left out of figures and comparisons.")
+        said += [f"{name}: {text}" for text in run.manifest.get("warnings", ())]
+        if str(run.manifest.get("end_reason", "")).startswith("deadlock"):
+            said.append(f"{name} ended in a {run.manifest['end_reason']}")
+        if run.missing:
+            tables = ", ".join(f"{table}.parquet" for table in run.missing)
+            said.append(f"{name}: {tables} missing; what needs them is shown as {MISSING}")
+    return said

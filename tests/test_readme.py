@@ -1,0 +1,49 @@
+"""What the README shows is what happens: its algorithm runs, its scenario is valid, its commands exist."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+from simulator.scenario import load_study
+from tests.support import registered, run
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_algorithm_of_the_readme_runs_as_printed(monkeypatch, tmp_path):
+    code = next(block for block in blocks("python") if "RANDOM_PUSH" in block)
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    with registered(monkeypatch, names["RANDOM_PUSH"]):
+        result = run(tmp_path, "algorithm: {name: random-push, rounds: 5}\n")
+    assert result.end_reason == "all protocols ended"
+    assert Counter(row[1] for row in result.world.work)["mix"] > 0
+    assert len([row for row in result.ledger.rows("transfers") if not row[6]]) == 15
+
+
+def test_the_scenario_of_the_readme_is_valid(tmp_path):
+    for number, text in enumerate(blocks("yaml")):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(text, encoding="utf-8")
+        assert load_study(str(path)).points
+
+
+def test_every_command_of_the_readme_exists():
+    from typer.main import get_command
+
+    from simulator.cli import app
+
+    known = get_command(app).commands
+    named = set(re.findall(r"medgossip ([a-z]+)", README))
+    assert named
+    assert named <= set(known), named - set(known)
+
+
+def test_the_readme_names_every_algorithm():
+    from simulator.registry import registry
+
+    assert all(f"**`{name}`**" in README for name in registry("algorithms"))
