@@ -13,7 +13,7 @@ import numpy as np
 from simulator.api import Bundle, Ref
 from simulator.learning.tasks import EVALUATE
 from simulator.record.trace import Observation
-from simulator.simulation import Simulated
+from simulator.simulation import Simulated, taking_part
 from simulator.work.executors import Executor
 
 Row = tuple[Any, ...]
@@ -34,7 +34,7 @@ class Evaluation:
 def expand(run: Simulated) -> list[Observation]:
     """Observations to evaluate: every n-th round and each site's last, one per site."""
     every = run.scenario.evaluation.every_rounds
-    per_site: dict[str, list[Observation]] = {site.name: [] for site in run.scenario.sites}
+    per_site: dict[str, list[Observation]] = {name: [] for name in taking_part(run.index)}
     for seen in run.world.trace.observations:
         for site in [seen.site] if seen.site is not None else sorted(per_site):
             per_site[site].append(Observation(site, seen.round, seen.time_s, seen.model))
@@ -82,6 +82,17 @@ def selected(run: Simulated, executor: Executor, done: Iterable[Evaluation]) -> 
     found = []
     for site, (_, one) in sorted(best.items()):
         if run.index[site].count("test"):
+            key = submit(run, executor, site, one.model, "test", **full)
+            found.append(Evaluation(key, site, one.round, one.time_s, "test", one.model))
+    return found
+
+
+def unseen(run: Simulated, executor: Executor, done: Iterable[Evaluation]) -> list[Evaluation]:
+    """Submit the tests of all selected models at the sites that take no part in training."""
+    full = {"distances": run.scenario.evaluation.distances}
+    found = []
+    for site in sorted(set(run.index) - set(taking_part(run.index))):
+        for one in done:
             key = submit(run, executor, site, one.model, "test", **full)
             found.append(Evaluation(key, site, one.round, one.time_s, "test", one.model))
     return found

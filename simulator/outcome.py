@@ -17,6 +17,12 @@ class Outcome:
     error: MedgossipError | None = None
     rounds: list[Evaluation] = field(default_factory=list)
     selected: list[Evaluation] = field(default_factory=list)
+    unseen: list[Evaluation] = field(default_factory=list)
+
+    @property
+    def tests(self) -> list[Evaluation]:
+        """The tests of the selected models, at home and at unseen hospitals."""
+        return [*self.selected, *self.unseen]
 
     @property
     def status(self) -> str:

@@ -66,7 +66,7 @@ def write_run(folder: Path, outcome: Outcome, executor: PoolExecutor, wall_s: Ma
 def _outcomes(outcome: Outcome, executor: PoolExecutor) -> dict[str, Bundle]:
     if outcome.error is not None:
         return {}
-    return {one.key: executor.value(one.key) for one in [*outcome.rounds, *outcome.selected]}
+    return {one.key: executor.value(one.key) for one in [*outcome.rounds, *outcome.tests]}
 
 
 def _tables(outcome: Outcome, executor: PoolExecutor, outcomes: Mapping[str, Bundle]) -> dict[str, list[Row]]:
@@ -79,6 +79,8 @@ def _tables(outcome: Outcome, executor: PoolExecutor, outcomes: Mapping[str, Bun
             metrics += observations.metric_rows(one, outcomes[one.key], "round")
         for one in outcome.selected:
             metrics += observations.metric_rows(one, outcomes[one.key], "selected")
+        for one in outcome.unseen:
+            metrics += observations.metric_rows(one, outcomes[one.key], "unseen")
     return {
         "events": [*trace.events, *_reported(outcome, executor)],
         "work": [tuple(row) for row in run.world.work],
@@ -117,8 +119,8 @@ def _sites(run: Simulated) -> list[Row]:
         found = run.index.get(name)
         counts = [found.count(split) if found else None for split in ("train", "val", "test")]
         device = spec.device or ("declared speed" if spec.speed else "measured")
-        role = "server" if name == run.world.server else "site"
-        speed = run.world.nodes[name].flop_per_s
+        role = "server" if name == run.world.server else "site" if name in run.world.nodes else "unseen"
+        speed = run.world.nodes[name].flop_per_s if name in run.world.nodes else None
         rows.append((name, role, device, speed, spec.link.up, spec.link.down, spec.link.latency, *counts))
     return rows
 

@@ -132,11 +132,12 @@ def _compute(outcomes: Sequence[Outcome], executor: Executor, progress: Progress
         _note_errors(outcome, outcome.rounds, errors)
         if outcome.error is None and outcome.run is not None:
             outcome.selected = observations.selected(outcome.run, executor, outcome.rounds)
+            outcome.unseen = observations.unseen(outcome.run, executor, outcome.selected)
     progress.stage("testing the selected models")
     shown[0] = 0
-    errors = executor.finish([one.key for outcome in outcomes for one in outcome.selected], tell)
+    errors = executor.finish([one.key for outcome in outcomes for one in outcome.tests], tell)
     for outcome in outcomes:
-        _note_errors(outcome, outcome.selected, errors)
+        _note_errors(outcome, outcome.tests, errors)
 
 
 def _note_errors(

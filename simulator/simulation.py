@@ -69,8 +69,21 @@ def model_size(scenario: ScenarioBase) -> ModelSize:
     return size
 
 
+def taking_part(index: Mapping[str, SiteIndex]) -> list[str]:
+    """Sites that have training cases. The others are unseen hospitals: they have no node, and the
+    models of those that take part are tested on their cases.
+
+    Raises:
+        ScenarioError: no site has any.
+    """
+    names = [name for name, site in index.items() if site.count("train")]
+    if not names:
+        raise ScenarioError("sites: no site has a training case")
+    return names
+
+
 def site_data(scenario: ScenarioBase, index: Mapping[str, SiteIndex]) -> dict[str, SiteData]:
-    """What every site knows of its cases; a volume counts as its patches of one epoch."""
+    """What every site that takes part knows of its cases; a volume counts as its patches of one epoch."""
     meta = registry("datasets")[scenario.task.dataset.name].describe(scenario.task.dataset)
     patches = scenario.task.patches_per_case if meta.spatial_dims == 3 else 1
     return {
@@ -83,6 +96,7 @@ def site_data(scenario: ScenarioBase, index: Mapping[str, SiteIndex]) -> dict[st
             test_items=site.num_items("test"),
         )
         for name, site in index.items()
+        if name in taking_part(index)
     }
 
 
@@ -168,7 +182,8 @@ def _build(
     executor: Executor,
 ) -> tuple[World, Ledger]:
     """Nodes, lines and work, joined."""
-    specs: dict[str, NodeSpec] = {site.name: site for site in scenario.sites}
+    here = taking_part(index)
+    specs: dict[str, NodeSpec] = {site.name: site for site in scenario.sites if site.name in here}
     if algorithm.server is not None:
         assert scenario.server is not None  # the scenario was checked
         specs[SERVER] = scenario.server

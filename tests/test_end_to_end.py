@@ -177,7 +177,8 @@ def test_shuffled_hashes_give_the_same_bits(first, tmp_path, hash_seed):
 
 def test_a_killed_run_goes_on_and_gives_the_same_bits(first, tmp_path):
     path, _, result = first
-    command = [sys.executable, "-m", "simulator.cli", "run", str(path), "--jobs", "2"]
+    program = "from simulator.cli import main; main()"
+    command = [sys.executable, "-c", program, "run", str(path), "--jobs", "2"]
     command += ["--out", str(tmp_path / "runs"), "--store", str(tmp_path / "store")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120

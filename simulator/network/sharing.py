@@ -17,7 +17,7 @@ import numpy.typing as npt
 Flow = TypeVar("Flow", bound=Hashable)
 Link = TypeVar("Link", bound=Hashable)
 
-VECTORIZED_FROM = 200
+VECTORIZED_FROM = 64
 """Number of flows from which NumPy beats the loop below."""
 
 

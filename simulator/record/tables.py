@@ -56,7 +56,8 @@ TABLES: dict[str, dict[str, Type]] = {
     },
     # link states over time: up/down and capacity changes
     "outages": {"node": "str", "what": "str", "start_s": "float", "end_s": "float"},
-    # per case and structure; selection: round | selected; status: ok | both_empty | missed |
+    # per case and structure; selection: round | selected | unseen (a selected model at a hospital
+    # that took no part in training, one block of rows per model); status: ok | both_empty | missed |
     # false_alarm (distances are null unless ok); time_s: when the site had this model
     "metrics": {
         "site": "str",

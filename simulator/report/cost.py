@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from simulator.record.measures_curves import Band, Cost, Score, band, curve
 from simulator.record.measures_run import Run
@@ -20,7 +21,7 @@ _SCORES: tuple[tuple[Score, str], ...] = (
     ("dice_mean", "Test Dice, mean over sites"),
     ("dice_worst", "Test Dice, worst site"),
 )
-LOG_FROM = 30.0
+LOG_FROM = 4.0
 """The axis is logarithmic from this ratio of the dearest to the cheapest method's total."""
 
 
@@ -50,6 +51,7 @@ def draw(groups: Mapping[str, Sequence[Run]], looks: Mapping[str, Look], folder:
         save(figure, folder, "cost-dice")
     free = [label for label, found in curves.items() if not any(c["carried_nbytes"][-1] for c in found)]
     return Picture(
+        width_in=figure.get_figwidth(),
         name="cost-dice",
         title="Communication cost against Dice",
         caption="Test Dice of the models that sites had, against the model bytes sent until then (parts of "
@@ -78,6 +80,9 @@ def _panel(axes: Axes, bands: Mapping[str, Band], looks: Mapping[str, Look]) -> 
     divisor, unit = size_unit(max(tops, default=1.0))
     if tops and max(tops) / min(tops) >= LOG_FROM:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     else:
         axes.set_xlim(0, 1.04 * max(tops, default=1.0) / divisor)
     for label, one in bands.items():

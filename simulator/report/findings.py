@@ -28,7 +28,7 @@ def findings(
     """Say what the runs show. ``groups``: runs that ended, by label; ``summaries``: theirs."""
     sentences = [
         *_best(groups, sites),
-        *_gain_over_local(sites),
+        *_gain_over_local(groups, sites),
         *_traffic(groups, summaries),
         *_server_faults(groups),
         *_target(groups, target),
@@ -38,29 +38,39 @@ def findings(
 
 
 def _best(groups: Groups, sites: SiteTable) -> list[str]:
+    """Who is ahead among the methods that leave cases where they are; pooled training is a reference."""
+    pooled = {label for label in sites.labels if groups[label][0].algorithm == "pooled"}
     said = []
     for worst, what, cells in (
         (False, "mean Dice over sites", sites.mean),
-        (True, "Dice at its worst site", sites.worst),
+        (True, "Dice at the worst site", sites.worst),
     ):
         ranked = sorted(
-            ((cell.dice.mean, label) for label, cell in cells.items() if cell.dice is not None),
+            ((cell.dice.mean, label) for label, cell in cells.items() if cell.dice and label not in pooled),
             key=lambda pair: (-pair[0], pair[1]),
         )
-        if len(ranked) < 2:
-            said += [f"{label} reaches a {what} of {spread(cells[label].dice)}." for _, label in ranked]
-            continue
-        (best, label), (_, second) = ranked[0], ranked[1]
-        gap = paired_difference(groups, label, second, worst=worst)
-        text = f"{label} has the highest {what}, {number(best)}; next is {second} with {number(ranked[1][0])}"
-        if gap is not None and gap.low is not None and gap.high is not None:
-            clear = "" if gap.low > 0 else ", so the order may be chance"
-            text += f" (difference over {gap.count} paired runs {spread(gap, signed)}, 95 % CI{clear})"
-        said.append(text + ".")
+        if len(ranked) == 1:
+            said.append(f"{ranked[0][1]} reaches a {what} of {spread(cells[ranked[0][1]].dice)}.")
+        elif ranked:
+            said.append(_first_two(groups, ranked, what, worst=worst))
+        for label in sorted(pooled):
+            said.append(
+                f"Training on all cases together ({label}) reaches a {what} of {spread(cells[label].dice)}."
+            )
     return said
 
 
-def _gain_over_local(sites: SiteTable) -> list[str]:
+def _first_two(groups: Groups, ranked: Sequence[tuple[float, str]], what: str, *, worst: bool) -> str:
+    (best, label), (next_best, second) = ranked[:2]
+    text = f"{label} has the highest {what}, {number(best)}; next is {second} with {number(next_best)}"
+    gap = paired_difference(groups, label, second, worst=worst)
+    if gap is not None and gap.low is not None:
+        chance = ", so the order may be chance" if gap.low <= 0 else ""
+        text += f" (difference {spread(gap, signed)}, 95 % CI over {gap.count} paired runs{chance})"
+    return text + "."
+
+
+def _gain_over_local(groups: Groups, sites: SiteTable) -> list[str]:
     said = []
     for label in sites.labels:
         gains = {
@@ -68,16 +78,13 @@ def _gain_over_local(sites: SiteTable) -> list[str]:
             for site in sites.sites
             if (cell := sites.cells[site, label]).over_local is not None
         }
-        if not gains:
+        if not gains or groups[label][0].algorithm == "pooled":
             continue
-        better = [site for site, gain in gains.items() if gain > 0]
+        better = sum(gain > 0 for gain in gains.values())
         most, least = max(gains, key=lambda s: gains[s]), min(gains, key=lambda s: gains[s])
-        text = (
-            f"With {label}, {len(better)} of {plural(len(gains), 'site')} do better than with local training"
-        )
-        text += f"; most of all {most} ({signed(gains[most])})"
-        if gains[least] < 0:
-            text += f", while {least} loses ({signed(gains[least])})"
+        text = f"With {label}, {better} of {plural(len(gains), 'site')} do better than with local training"
+        text += f"; {most} gains most ({signed(gains[most])})" if gains[most] > 0 else ""
+        text += f"; {least} loses most ({signed(gains[least])})" if gains[least] < 0 else ""
         said.append(text + ".")
     return said
 
@@ -94,11 +101,9 @@ def _traffic(groups: Groups, summaries: Mapping[str, Sequence[Summary]]) -> list
         nbytes, rate = _mean_nbytes(summaries[label]), _per_round(groups[label])
         if label == reference or not nbytes or not rate:
             continue
-        said.append(
-            f"{label} sent {size(nbytes)} of models in all, {percent(nbytes / base)} of {reference}'s "
-            f"{size(base)}; "
-            f"per round {rate:.1f} models against {base_rate:.1f} ({percent(rate / base_rate)})."
-        )
+        in_all = f"{size(nbytes)} of models in all, {percent(nbytes / base)} of {reference}'s {size(base)}"
+        per_round = f"{rate:.1f} against {base_rate:.1f} ({percent(rate / base_rate)})"
+        said.append(f"{label} sent {in_all}; models per round {per_round}.")
     return said
 
 
@@ -118,33 +123,33 @@ def _per_round(runs: Sequence[Run]) -> float | None:
 
 
 def _server_faults(groups: Groups) -> list[str]:
-    """What became of the methods with and without a server when it went down."""
+    """What became of the methods with and without a server when it went down, by their first runs."""
+    firsts = {label: runs[0] for label, runs in groups.items()}
+    struck = {label: at for label, run in firsts.items() if (at := _server_down(run)) is not None}
     said = []
-    for label, runs in groups.items():
-        run = runs[0]
-        struck = run.tables["faults"].filter(
-            (pl.col("node") == "server")
-            & (pl.col("status") == "fired")
-            & pl.col("verb").is_in(["crash", "leave"])
-        )
-        if struck.is_empty():
-            continue
-        at = float(struck["time_s"].sort()[0])
-        text = f"{label}: the server goes down at {duration(at)}"
-        said.append(text + _dice_since(run, at) + ".")
-        others = [
-            f"{name} {_from_to(other[0], at)}"
-            for name, other in groups.items()
-            if other[0]
-            .tables["faults"]
-            .filter((pl.col("node") == "server") & (pl.col("status") == "fired"))
-            .is_empty()
-            and _from_to(other[0], at)
-        ]
+    for label, at in struck.items():
+        run = firsts[label]
+        which = f" (seeds {run.seeds[0]}, {run.seeds[1]})" if len(groups[label]) > 1 else ""
+        said.append(f"{label}{which}: the server goes down at {duration(at)}{_dice_since(run, at)}.")
+    if struck:
+        at = min(struck.values())
+        paths = {label: _from_to(run, at) for label, run in firsts.items() if label not in struck}
+        others = [f"{label} {path}" for label, path in paths.items() if path]
         if others:
-            said.append(f"Mean test Dice of the others from that instant to their end: {listing(others, 8)}.")
-        break
+            said.append(
+                f"Mean test Dice of the others from {duration(at)} to their end: {listing(others, 8)}."
+            )
     return said
+
+
+def _server_down(run: Run) -> float | None:
+    """When the run's server first crashed or left; None if it never did."""
+    rows = run.tables["faults"].filter(
+        (pl.col("node") == "server")
+        & (pl.col("status") == "fired")
+        & pl.col("verb").is_in(["crash", "leave"])
+    )
+    return None if rows.is_empty() else float(rows["time_s"].sort()[0])
 
 
 def _dice_since(run: Run, at: float) -> str:

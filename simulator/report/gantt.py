@@ -51,41 +51,54 @@ def draw(run: Run, folder: Path) -> Picture | None:
     horizon = run.virtual_time_s
     if not nodes or not horizon:
         return None
-    whole = Window(begin=0.0, end=horizon)
-    zoom = _zoom(run, horizon) if len(nodes) <= 12 else None
-    windows = [whole] if zoom is None else [whole, zoom]
-    row_in = 0.27 if len(nodes) <= 12 else 0.15
-    heights = [value for _ in windows for value in (row_in * len(nodes), 0.5)]
-    struck = marks([run])
-    with styled():
-        figure = new_figure(PAGE_IN, sum(heights) + 0.75 * len(windows) + 0.3)
-        panels = figure.subplots(len(heights), 1, height_ratios=heights)
-        for place, window in enumerate(windows):
-            rows, strip = panels[2 * place], panels[2 * place + 1]
-            divisor, unit = time_unit(window.end)
-            used = _rows(rows, run, nodes, window, divisor)
-            _strip(strip, run, window, divisor)
-            for axes in (rows, strip):
-                axes.set_xlim(window.begin / divisor, window.end / divisor)
-            rows.tick_params(labelbottom=False)
-            strip.set_xlabel(f"Virtual time ({unit})" + (", enlarged" if place else ""))
-            if place == 0:
-                legend = used
-                if zoom is not None:
-                    rows.axvspan(
-                        zoom.begin / divisor, zoom.end / divisor, color="#fbf9e6", zorder=0, linewidth=0
-                    )
-        figure.legend(handles=legend, loc="outside upper center", ncols=min(7, len(legend)))
-        for place, window in enumerate(windows):
-            inside = [mark for mark in struck if window.begin <= mark.time_s <= window.end]
-            mark_faults(figure, [panels[2 * place]], inside, time_unit(window.end)[0])
-        name = f"timeline-{file_name(run.folder.name)}"
-        save(figure, folder, name)
-    return Picture(name=name, title=f"Timeline: {run.label}", caption=_caption(run, zoom is not None))
-
-
-def _caption(run: Run, enlarged: bool) -> str:
     link, _ = busiest_link(run)
+    zoom = _zoom(run, horizon) if len(nodes) <= 12 else None
+    windows = [Window(begin=0.0, end=horizon), *([] if zoom is None else [zoom])]
+    row_in = 0.27 if len(nodes) <= 12 else 0.15
+    heights = [row_in * len(nodes), *([] if link is None else [0.5])]
+    with styled():
+        figure = new_figure(PAGE_IN, (sum(heights) + 0.75) * len(windows) + 0.3)
+        panels = figure.subplots(
+            len(heights) * len(windows), 1, height_ratios=heights * len(windows), squeeze=False
+        )
+        groups = panels.reshape(len(windows), len(heights))
+        legends = [
+            _window(list(group), run, nodes, link, window)
+            for group, window in zip(groups, windows, strict=True)
+        ]
+        if zoom is not None:
+            divisor, _ = time_unit(horizon)
+            groups[0, 0].axvspan(
+                zoom.begin / divisor, zoom.end / divisor, color="#fbf9e6", zorder=0, linewidth=0
+            )
+            groups[1, -1].set_xlabel(groups[1, -1].get_xlabel() + ", enlarged")
+        figure.legend(handles=legends[0], loc="outside upper center", ncols=min(7, len(legends[0])))
+        for group, window in zip(groups, windows, strict=True):
+            inside = [mark for mark in marks([run]) if window.begin <= mark.time_s <= window.end]
+            mark_faults(figure, [group[0]], inside, time_unit(window.end)[0])
+        name = f"timeline-{file_name(run.label)}"
+        save(figure, folder, name)
+    return Picture(
+        name=name, title=f"Timeline: {run.label}", caption=_caption(link, zoom is not None), width_in=PAGE_IN
+    )
+
+
+def _window(
+    panels: Sequence[Axes], run: Run, nodes: Sequence[str], link: str | None, window: Window
+) -> list[Patch]:
+    """Draw one span of time: the rows and, if anything moved, the strip; return the legend's entries."""
+    divisor, unit = time_unit(window.end)
+    legend = _rows(panels[0], run, nodes, window, divisor)
+    if link is not None:
+        _strip(panels[1], run, link, window, divisor)
+        panels[0].tick_params(labelbottom=False)
+    for axes in panels:
+        axes.set_xlim(window.begin / divisor, window.end / divisor)
+    panels[-1].set_xlabel(f"Virtual time ({unit})")
+    return legend
+
+
+def _caption(link: str | None, enlarged: bool) -> str:
     text = "Upper half of a row: computing, hatched where a crash destroyed it. "
     text += "Lower half: models sent and received. "
     text += "Gray: the node was down or cut off. White: idle. "
@@ -122,7 +135,7 @@ def _rows(axes: Axes, run: Run, nodes: Sequence[str], window: Window, divisor: f
     outages = _within(run.tables["outages"], window)
     if _bars(axes, outages, "node", place, divisor, window, (-0.48, 0.48), facecolor=_OUT, zorder=1):
         legend.append(Patch(facecolor=_OUT, label="down or cut off"))
-    work = _within(run.tables["work"], window)
+    work = _within(run.tables["work"], window).filter(pl.col("end_s") > pl.col("start_s"))
     kinds = work.with_columns(
         pl.when(pl.col("extra_flop") > 0)
         .then(pl.lit("mutual"))
@@ -187,26 +200,24 @@ def _bars(
     return True
 
 
-def _strip(axes: Axes, run: Run, window: Window, divisor: float) -> None:
+def _strip(axes: Axes, run: Run, link: str, window: Window, divisor: float) -> None:
     """Draw the busiest link's load over the window, as a share of its capacity where it has one."""
-    link, _ = busiest_link(run)
     edges = np.linspace(window.begin, window.end, 401)
     rates = _rates(run, link, edges)
-    capacity = run.tables["links"].filter(pl.col("link") == (link or ""))["bytes_per_s"].to_list()
+    capacity = run.tables["links"].filter(pl.col("link") == link)["bytes_per_s"].to_list()
     if capacity and capacity[0]:
-        values, top, label = 100 * rates / capacity[0], 108.0, "load (%)"
+        values, label = 100 * rates / capacity[0], "load (%)"
     else:
         scale, unit = size_unit(float(rates.max()) if rates.size else 1.0)
         values, label = rates / scale, f"{unit}/s"
-        top = 1.1 * float(values.max()) or 1.0
     axes.stairs(values, edges / divisor, fill=True, color="#8a8a8a", linewidth=0)
-    axes.set_ylim(0, top)
-    axes.set_ylabel(f"{link or 'link'}\n{label}", fontsize=7)
+    axes.set_ylim(0, 1.1 * float(values.max()) or 1.0)
+    axes.set_ylabel(f"{link}\n{label}", fontsize=7)
 
 
-def _rates(run: Run, link: str | None, edges: np.ndarray) -> np.ndarray:
+def _rates(run: Run, link: str, edges: np.ndarray) -> np.ndarray:
     """Mean rate on a link in each bin, in bytes per second, each transfer spread evenly over its time."""
-    rows = run.tables["transfers"].filter(pl.col("route").str.split(" ").list.contains(link or ""))
+    rows = run.tables["transfers"].filter(pl.col("route").str.split(" ").list.contains(link))
     rows = rows.filter(pl.col("end_s") > pl.col("start_s"))
     rates = np.zeros(len(edges) - 1)
     for start, end, nbytes in rows.select("start_s", "end_s", "carried_nbytes").iter_rows():

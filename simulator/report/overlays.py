@@ -91,6 +91,7 @@ def draw(groups: Mapping[str, Sequence[Run]], folder: Path) -> Picture | None:
         figure.legend(handles=_key(structures), loc="outside lower center", ncols=6)
         save(figure, folder, "overlays")
     return Picture(
+        width_in=figure.get_figwidth(),
         name="overlays",
         title="What the models see",
         caption="Test cases: solid lines are predictions of each site's selected model, dotted lines the "

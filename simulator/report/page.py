@@ -18,26 +18,6 @@ from simulator.report.text import MISSING, count, duration, listing, natural, pl
 SVG_LIMIT_NBYTES = 400_000
 """Figures whose SVG is larger are shown as PNG."""
 
-DEFINITIONS = (
-    ("Dice", "Of a case: mean over its structures. Of a site: mean over its cases. A missed structure or a false alarm "
-     "counts 0; a structure that neither truth nor prediction has counts as the scenario's evaluation.empty says."),
-    ("Mean over sites", "Each site counts the same; “weighted by cases” weighs by test cases."),
-    ("Worst site", "The lowest of the sites' Dice in that run."),
-    ("HD95, ASSD", "Surface distances in millimeters as MONAI computes them (HD95: the larger of the two directed "
-     "95th percentiles), over structures that truth and prediction both have."),
-    ("Selected model", "A site's model with the smallest validation loss; tested once on the site's test cases."),
-    ("Transmission", "One model sent from one node to another, however often it was tried; not control messages."),
-    ("Sent, delivered, wasted", "Model bytes after the codec. Wasted: sent by transfers that broke. A transfer's bytes "
-     "count in curves when it ends."),
-    ("Busiest link", "The directed link that carried most bytes in the run."),
-    ("Virtual time", "Time in the simulated world; it does not depend on the machine that simulates."),
-    ("Extra compute", "Share of all floating-point operations that plain local epochs would not have had, such as the "
-     "incoming model's part of mutual learning."),
-    ("Lost work", "Computing time that crashes destroyed."),
-    ("Censored", "A run that ended before it reached the target; only a lower limit of its cost is known."),
-    ("95 % confidence interval", "Of the mean over runs with different seeds, by Student's t."),
-)  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
@@ -76,7 +56,6 @@ def render(page: Page, figures: Path) -> str:
         runs=_runs_table(runs),
         circumstances=_circumstances(runs),
         commands=_commands(page.study),
-        definitions=DEFINITIONS,
     )
 
 

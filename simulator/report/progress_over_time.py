@@ -75,6 +75,7 @@ def draw(groups: Mapping[str, Sequence[Run]], looks: Mapping[str, Look], folder:
         save(figure, folder, "time-dice")
     rest = len(struck) - written
     return Picture(
+        width_in=figure.get_figwidth(),
         name="time-dice",
         title="Dice against virtual time",
         caption="Test Dice of the models that sites had at each instant; a site that has stopped keeps its "

@@ -44,6 +44,7 @@ def draw(table: SiteTable, looks: Mapping[str, Look], folder: Path) -> Picture |
         save(figure, folder, "sites-dice")
     left_out = len(table.labels) - len(labels)
     return Picture(
+        width_in=figure.get_figwidth(),
         name="sites-dice",
         title="Dice by site",
         caption="Each site's model with the best validation loss, on that site's own test cases (their "

@@ -77,11 +77,14 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A figure that was written: name of its files without ending, what it shows, what to know of it."""
+    """A figure that was written: name of its files without ending, what it shows, what to know of it,
+    and its width in inches.
+    """
 
     name: str
     title: str
     caption: str
+    width_in: float
 
 
 def looks(groups: Mapping[str, Sequence[Run]]) -> dict[str, Look]:

@@ -9,7 +9,18 @@ from simulator.record.measures_dice import structure_table
 from simulator.record.measures_faults import fault_costs, unfired_faults
 from simulator.record.measures_run import Run, Study
 from simulator.record.measures_sites import SiteTable
-from simulator.report.text import MISSING, count, duration, natural, number, percent, signed, size, spread
+from simulator.report.text import (
+    MISSING,
+    count,
+    duration,
+    listing,
+    natural,
+    number,
+    percent,
+    signed,
+    size,
+    spread,
+)
 
 Groups = Mapping[str, Sequence[Run]]
 Summaries = Mapping[str, Sequence[Summary]]
@@ -71,11 +82,13 @@ def reached(summaries: Summaries) -> Table | None:
 
 
 def cost(summaries: Summaries) -> Table:
-    """Traffic and work by label."""
+    """Traffic and work by label, without the columns that nobody has."""
+    everyone = [s for many in summaries.values() for s in many]
+    columns = [column for column in _COST if any(column[1](s) is not None for s in everyone)]
     return Table(
         title="What it cost",
-        head=("method", *(name for name, _, _ in _COST)),
-        rows=tuple((label, *_cells(many, _COST, short=True)) for label, many in summaries.items()),
+        head=("method", *(name for name, _, _ in columns)),
+        rows=tuple((label, *_cells(many, columns, short=True)) for label, many in summaries.items()),
         note="Means over runs. Sent, delivered and wasted count model bytes; sent = delivered + wasted + in "
         "flight at the end. Control messages are counted apart.",
     )
@@ -90,7 +103,8 @@ def _cells(
     cells = []
     for _, read, show in columns:
         found = interval([float(v) for s in many if (v := read(s)) is not None])
-        cells.append(show(None if found is None else found.mean) if short else spread(found, show))
+        alone = short or show is count
+        cells.append(show(None if found is None else found.mean) if alone else spread(found, show))
     return cells
 
 
@@ -227,16 +241,24 @@ def skipped(runs: Sequence[Run]) -> Table | None:
 
 def problems(study: Study) -> list[str]:
     """Everything a reader must know before trusting the numbers: failed runs, warnings, missing tables."""
-    said = list(study.problems)
+    found: dict[str, list[str]] = {}  # each text once, with the runs that it is about
     for run in study.runs:
-        name = run.manifest["run_id"]
-        if not run.has_ended:
-            why = run.manifest.get("error") or run.manifest.get("end_reason") or "no reason recorded"
-            said.append(f"{name} {run.manifest['status']}: {why}. It is left out of figures and comparisons.")
-        said += [f"{name}: {text}" for text in run.manifest.get("warnings", ())]
-        if str(run.manifest.get("end_reason", "")).startswith("deadlock"):
-            said.append(f"{name} ended in a {run.manifest['end_reason']}")
-        if run.missing:
-            tables = ", ".join(f"{table}.parquet" for table in run.missing)
-            said.append(f"{name}: {tables} missing; what needs them is shown as {MISSING}")
+        for text in _problems(run):
+            found.setdefault(text, []).append(str(run.manifest["run_id"]))
+    return [*study.problems, *(f"{listing(names, 8)}: {text}" for text, names in found.items())]
+
+
+def _problems(run: Run) -> list[str]:
+    said = []
+    ended = str(run.manifest.get("end_reason") or "")
+    if not run.has_ended:
+        why = run.manifest.get("error") or ended or "no reason recorded"
+        said.append(f"{run.manifest['status']}, left out of figures and comparisons: {why}")
+    # when a run ended does not tell one unfired fault from another
+    said += [str(text).split(": the run ended at")[0] for text in run.manifest.get("warnings", ())]
+    if ended.startswith("deadlock"):
+        said.append(f"ended in a {ended}")
+    if run.missing:
+        absent = ", ".join(f"{name}.parquet" for name in run.missing)
+        said.append(f"{absent} missing; what needs them is shown as {MISSING}")
     return said

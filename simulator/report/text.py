@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from simulator.record.measures_curves import Interval
 
 MISSING = "–"
+_NBSP = "\N{NO-BREAK SPACE}"
 
 
 def time_unit(seconds: float) -> tuple[float, str]:
@@ -56,7 +57,11 @@ def size(nbytes: float | None) -> str:
     if nbytes is None:
         return MISSING
     divisor, unit = size_unit(nbytes)
-    return f"{nbytes / divisor:.3g} {unit}" if nbytes / divisor < 1000 else f"{nbytes / divisor:,.0f} {unit}"
+    return (
+        f"{nbytes / divisor:.3g}{_NBSP}{unit}"
+        if nbytes / divisor < 1000
+        else f"{nbytes / divisor:,.0f}{_NBSP}{unit}"
+    )
 
 
 def duration(seconds: float | None) -> str:
@@ -64,14 +69,14 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return MISSING
     divisor, unit = time_unit(seconds)
-    return f"{seconds / divisor:.3g} {unit}"
+    return f"{seconds / divisor:.3g}{_NBSP}{unit}"
 
 
 def percent(share: float | None) -> str:
     """``24 %``."""
     if share is None:
         return MISSING
-    return f"{100 * share:.0f} %" if share == 0 or share >= 0.1 else f"{100 * share:.1f} %"
+    return f"{100 * share:.0f}{_NBSP}%" if share == 0 or share >= 0.1 else f"{100 * share:.1f}{_NBSP}%"
 
 
 def spread(interval: Interval | None, show: Callable[[float | None], str] = number) -> str:

@@ -61,10 +61,11 @@ def draw(run: Run, folder: Path) -> Picture | None:
         axes.set_ylim(-1.25, 1.25)
         axes.set_aspect("equal")
         axes.set_axis_off()
-        name = f"topology-{file_name(run.folder.name)}"
+        name = f"topology-{file_name(run.label)}"
         save(figure, folder, name)
     divisor, unit = size_unit(most)
     return Picture(
+        width_in=figure.get_figwidth(),
         name=name,
         title=f"Links: {run.label}",
         caption=f"Width: bytes carried, at most {most / divisor:.3g} {unit} on {busiest} (red). Circles are "

@@ -91,6 +91,17 @@ def test_patches_are_cut_inside_and_hit_the_structures(toy_registry):
     assert hit[0] > 0.6, "two of three patches are centered on a structure"
 
 
+def test_image_and_label_are_cut_and_turned_alike(toy_registry):
+    recipe = toy.recipe(
+        dataset={"dims": 3}, patch_size=[8, 6, 6], patches_per_case=5, augment=["flip", "rotate90"]
+    )
+    ctx = toy.context(recipe)
+    for case in ctx.cases("train"):
+        case.labels.copy_(case.images > 0)
+    for batch in epoch(ctx):
+        assert torch.equal(batch.labels, (batch.images > 0).float())
+
+
 def test_a_patch_larger_than_the_item_is_padded_with_zeros():
     window = [(-2, 6), (1, 3)]
     patch = cut(torch.ones(1, 4, 4), window)

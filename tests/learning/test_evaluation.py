@@ -55,10 +55,25 @@ def test_a_trained_model_is_measured_per_case_and_structure(toy_registry):
     assert outcome.meta["loss"] < 1
     picture = [outcome.arrays[f"overlay.{what}.0"] for what in ("image", "truth", "prediction")]
     assert [array.shape for array in picture] == [(16, 16), (2, 16, 16), (2, 16, 16)]
-    truth = ctx.cases("test")[0].labels.numpy()
-    assert picture[1].any(0).sum() == truth.any(1).sum((1, 2)).max()
     assert "overlay.image.1" not in outcome.arrays
     json.dumps(outcome.meta, allow_nan=False)
+
+
+def test_the_picture_is_of_the_slice_with_most_truth(toy_registry):
+    ctx = toy.context(toy.recipe(dataset={"dims": 3}))
+    outcome = evaluate(ctx, initial(ctx), **OPTIONS | {"overlays": 3})
+    truth = ctx.cases("test")[0].labels[0].numpy()
+    area = truth.any(0).sum((1, 2))
+    (index,) = outcome.meta["overlay_slices"]
+    assert area[index] == area.max() > area[0]
+    assert np.array_equal(outcome.arrays["overlay.truth.0"], truth[:, index])
+    assert np.array_equal(outcome.arrays["overlay.image.0"], ctx.cases("test")[0].images[0, 0, index])
+
+
+def test_models_are_evaluated_without_dropout(toy_registry):
+    ctx = toy.context(toy.recipe(network={"dropout": 0.5}))
+    model = train(ctx, initial(ctx), epochs=1, first_epoch=0)
+    assert len({evaluate(ctx, model, **OPTIONS).meta["loss"] for _ in range(3)}) == 1
 
 
 def test_evaluation_is_free(toy_registry):

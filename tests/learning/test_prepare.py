@@ -65,6 +65,12 @@ def test_what_makes_a_case_bad(image, label, spacing, message):
         check_case(toy.describe(toy.Toy()), toy.info(), image, label, spacing or GOOD[2])
 
 
+def test_zscore_does_not_blow_up_the_rounding_of_a_constant_channel():
+    image = np.full((1, 2, 3, 4), 1000, np.float32)
+    image[0, 0] = np.nextafter(image[0, 0], np.float32(0))
+    assert np.all(zscore(image) == 0)
+
+
 def test_zscore_leaves_background_and_survives_constant_and_empty_channels():
     image = np.zeros((3, 1, 2, 4), np.float32)
     image[0, 0, 0] = [1, 2, 3, 4]

@@ -6,7 +6,7 @@ import torch
 
 from simulator.errors import Diverged
 from simulator.learning.batches import epoch_batches, training_items
-from simulator.learning.loop import forward
+from simulator.learning.loop import _dropout_stream, forward
 from simulator.learning.models import load_weights, weights_of
 from simulator.learning.networks import build
 from simulator.learning.training import initial, train, train_pooled
@@ -84,6 +84,15 @@ def test_two_tasks_continue_each_other_bit_for_bit_and_the_loss_falls(toy_regist
     assert whole.meta["loss"] == first.meta["loss"] + second.meta["loss"]
     assert whole.meta["loss"][-1] < whole.meta["loss"][0]
     json.dumps(whole.meta, allow_nan=False)
+
+
+def test_dropout_is_drawn_by_site_and_epoch(toy_registry):
+    def draw(site, epoch):
+        with _dropout_stream(toy.context(toy.recipe(), site=site), epoch):
+            return float(torch.rand(()))
+
+    assert draw("a", 0) == draw("a", 0)
+    assert len({draw("a", 0), draw("a", 1), draw("b", 0)}) == 3
 
 
 def test_the_global_generator_is_left_alone(toy_registry):
