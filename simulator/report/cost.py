@@ -96,7 +96,10 @@ def _panel(axes: Axes, bands: Mapping[str, Band], looks: Mapping[str, Look]) -> 
         paid = one.x > 0
         x = one.x[paid] / divisor
         spread = np.linspace(0, len(x) - 1, min(len(x), 6)).round().astype(int)
-        axes.plot(x, one.mean[paid], **look.curve(), marker=look.marker, markevery=list(spread), label=label)
-        axes.fill_between(x, one.low[paid], one.high[paid], color=look.color, alpha=0.15, linewidth=0)
+        marks = {"marker": look.marker, "markevery": list(spread)}
+        axes.plot(x, one.mean[paid], **look.curve(), **marks, drawstyle="steps-post", label=label)
+        axes.fill_between(
+            x, one.low[paid], one.high[paid], step="post", color=look.color, alpha=0.15, linewidth=0
+        )
     tidy(axes)
     return unit

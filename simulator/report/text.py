@@ -52,16 +52,17 @@ def count(value: float | None) -> str:
     return f"{round(value):,}" if float(value).is_integer() or abs(value) >= 100 else f"{value:.1f}"
 
 
+def _three(value: float) -> str:
+    """Three digits, and no power of ten above a thousand."""
+    return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
+
+
 def size(nbytes: float | None) -> str:
     """``15.6 MB``."""
     if nbytes is None:
         return MISSING
     divisor, unit = size_unit(nbytes)
-    return (
-        f"{nbytes / divisor:.3g}{_NBSP}{unit}"
-        if nbytes / divisor < 1000
-        else f"{nbytes / divisor:,.0f}{_NBSP}{unit}"
-    )
+    return f"{_three(nbytes / divisor)}{_NBSP}{unit}"
 
 
 def duration(seconds: float | None) -> str:
@@ -69,7 +70,7 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return MISSING
     divisor, unit = time_unit(seconds)
-    return f"{seconds / divisor:.3g}{_NBSP}{unit}"
+    return f"{_three(seconds / divisor)}{_NBSP}{unit}"
 
 
 def percent(share: float | None) -> str:

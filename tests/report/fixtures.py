@@ -132,7 +132,7 @@ def write_run(folder, algorithm, *, label=None, seed=1, shape=None, status="ok")
 
 def _happen(tables, algorithm, seed, shape):
     """Rounds of every site, one after another; return the time of the end."""
-    clock = {site: 0.0 for site in shape.sites}
+    clock = dict.fromkeys(shape.sites, 0.0)
     if shape.join_s is not None:
         clock[shape.sites[-1]] = shape.join_s
         tables.rows["faults"].append(

@@ -1,0 +1,61 @@
+import pytest
+
+from simulator.record.measures_faults import fault_costs, unfired_faults
+from tests.record.runs_for_tests import made_run, moved
+
+
+def fault(verb, node, time_s, status="fired", **more):
+    return {
+        "fault": 0,
+        "text": f"{verb} {node}",
+        "verb": verb,
+        "node": node,
+        "time_s": time_s,
+        "status": status,
+        **more,
+    }
+
+
+def test_what_breaks_while_it_lasts_at_its_node_is_its_cost():
+    broken = {"status": "failed", "carried": 30}
+    run = made_run(
+        faults=[fault("disconnect", "b", 20.0), fault("reconnect", "b", 40.0)],
+        outages=[{"node": "b", "what": "disconnect", "start_s": 20.0, "end_s": 40.0}],
+        transfers=[
+            moved(0, 100, 25.0, start_s=15.0, **broken),
+            moved(0, 100, 38.0, start_s=30.0, attempt=2, **broken),
+            moved(1, 100, 19.0, start_s=5.0, **broken),  # before
+            moved(2, 100, 60.0, start_s=45.0, **broken),  # after
+            moved(3, 100, 25.0, start_s=15.0, dst="c", **broken),  # elsewhere
+            moved(4, 100, 25.0, start_s=15.0, control=True, **broken),
+            moved(5, 100, 39.0, start_s=15.0),  # arrived all the same
+        ],
+    )
+    (cost,) = fault_costs(run)
+    assert (cost.failed_models, cost.wasted_nbytes, cost.lasted_s, cost.undone) == (1, 60, 20.0, True)
+
+
+def test_a_crash_loses_the_work_of_its_instant_and_may_last_to_the_end():
+    run = made_run(
+        faults=[fault("crash", "b", 50.0)],
+        outages=[{"node": "b", "what": "crash", "start_s": 50.0, "end_s": 100.0}],
+        work=[
+            {"node": "b", "start_s": 42.0, "end_s": 50.0, "status": "lost"},
+            {"node": "c", "start_s": 1.0, "end_s": 50.0, "status": "lost"},
+        ],
+    )
+    (cost,) = fault_costs(run)
+    assert (cost.lost_s, cost.undone) == (8.0, False)
+
+
+def test_without_the_tables_the_cost_is_unknown():
+    (cost,) = fault_costs(made_run(faults=[fault("crash", "b", 50.0)], missing=("transfers", "work")))
+    assert (cost.failed_models, cost.wasted_nbytes, cost.lost_s, cost.lasted_s) == (None, None, None, None)
+
+
+@pytest.mark.parametrize("status", ["never fired", "not applicable"])
+def test_faults_that_did_not_happen_are_listed(status):
+    (gone,) = unfired_faults(
+        made_run(faults=[fault("crash", "b", None, status, reason="why"), fault("leave", "c", 1.0)])
+    )
+    assert (gone.node, gone.status, gone.reason) == ("b", status, "why")
