@@ -12,6 +12,7 @@ the schedules' details, the length of the warm-up and the behavior under failure
 be quoted as an equation of the paper.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from math import log
 from typing import Annotated, Literal
@@ -21,7 +22,7 @@ from pydantic import Field, model_validator
 from algorithms.common import Positive
 from algorithms.schedules import Gossip, Steps, gossip_site
 from algorithms.tasks import STAGE
-from simulator.api import Algorithm, Message, Node, Ref
+from simulator.api import Algorithm, Message, Node, Ref, SiteData
 
 
 class Gcml(Gossip):
@@ -103,16 +104,30 @@ def absorb(node: Node, cfg: Gcml, model: Ref, message: Message, round_: int) -> 
     return model
 
 
+def check(cfg: Gcml, data: Mapping[str, SiteData]) -> str:
+    """The gate and the merges by validation need validation cases at every site."""
+    needs_them = cfg.merge in {"val_weighted", "dice_weighted", "best_val"}
+    blind = sorted(name for name, site in data.items() if not site.num_val)
+    if blind and (needs_them or (cfg.gate and cfg.merge != "keep_local")):
+        return (
+            f"algorithm.merge: {cfg.merge} with gate {str(cfg.gate).lower()} needs validation cases, and "
+            f"{', '.join(blind)} has none; use merge: keep_local, or mean with gate: false"
+        )
+    return ""
+
+
 _GML = "arXiv 2401.06180 (SPIE MI 2024), arXiv 2401.15434 (DSE-HMB 2023)"
 GCML = Algorithm(
     settings=Gcml,
     site=partial(gossip_site, absorb=absorb),
+    check=check,
     summary="peers push models; a receiver learns mutually from right and wrong predictions (GCML-style)",
     source="Chen and Yuan, IEEE TMI 2025; contrast and merge are our reconstruction",
 )
 GML = Algorithm(
     settings=Gml,
     site=partial(gossip_site, absorb=absorb),
+    check=check,
     summary="GCML without contrast: regional mutual learning on the label",
     source=f"Chen et al., {_GML}; region and merge are our reconstruction",
 )

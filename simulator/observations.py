@@ -4,6 +4,7 @@ Each model that a site came to use is evaluated on that site's validation and te
 with the smallest validation loss is the site's selected model, tested once more in full.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -73,6 +74,8 @@ def selected(run: Simulated, executor: Executor, done: Iterable[Evaluation]) -> 
     for one in done:
         if one.split == "val":
             loss = float(executor.value(one.key).meta["loss"])
+            # not a number: every validation case turned out to be unusable when it was opened
+            loss = loss if math.isfinite(loss) else math.inf
             if one.site not in best or loss < best[one.site][0]:
                 best[one.site] = (loss, one)
         elif not run.index[one.site].count("val"):
@@ -108,17 +111,21 @@ def metric_rows(one: Evaluation, outcome: Bundle, selection: str) -> list[Row]:
             continue
         values = outcome.arrays[metric]
         for i, j in np.ndindex(values.shape):
-            value = float(values[i, j]) if np.isfinite(values[i, j]) else None
             status = names[int(outcome.arrays["status"][i, j])]
             rows.append((
                 one.site, selection, one.round, one.time_s, one.split, cases[i], structures[j],
-                metric, value, status, one.model.key,
+                metric, _finite(float(values[i, j])), status, one.model.key,
             ))  # fmt: skip
     rows.append((
         one.site, selection, one.round, one.time_s, one.split, None, None,
-        "loss", float(outcome.meta["loss"]), "ok", one.model.key,
+        "loss", _finite(outcome.meta["loss"]), "ok", one.model.key,
     ))  # fmt: skip
     return rows
+
+
+def _finite(value: float) -> float | None:
+    """A missing number is null in the tables, never NaN or zero."""
+    return float(value) if math.isfinite(value) else None
 
 
 def overlays(done: Iterable[Evaluation], outcomes: Mapping[str, Bundle]) -> dict[str, np.ndarray]:

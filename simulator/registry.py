@@ -28,12 +28,16 @@ class Algorithm:
     """An algorithm as scenarios name it.
 
     ``site`` and ``server`` are generator functions of ``(node, settings)``; ``server`` is None for
-    methods without one. ``settings`` has a field ``name: Literal[...]``.
+    methods without one. ``settings`` has a field ``name: Literal[...]``. ``check``, given the
+    settings and what every site that takes part knows of its cases
+    (:class:`simulator.api.SiteData` by name), returns why the method cannot run on them, beginning
+    with the key to change, or an empty text.
     """
 
     settings: type[Settings]
     site: Callable[..., Any]
     server: Callable[..., Any] | None = None
+    check: Callable[[Any, Mapping[str, Any]], str] | None = None
     summary: str
     source: str
 

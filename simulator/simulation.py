@@ -152,6 +152,9 @@ def simulate(
         prepared={name: job.key for name, job in jobs.items()},
     )
     world, ledger = _build(scenario, algorithm, index, namer, executor)
+    objection = algorithm.check(scenario.algorithm, site_data(scenario, index)) if algorithm.check else ""
+    if objection:
+        raise ScenarioError(objection)
     absent = absent_at_start(scenario.faults)
     injector = Injector(world, scenario.faults)
     world.start(absent)

@@ -99,7 +99,7 @@ def evaluate(
 
     Returns:
         ``dice``, ``hd95_mm``, ``assd_mm`` float64 and ``status`` uint8, all (cases, structures);
-        ``overlay.image.<i>`` float32 (H, W) of the first channel, ``overlay.truth.<i>`` and
+        ``overlay.image.<i>`` float32 (H, W) of the FLAIR channel or else the first, ``overlay.truth.<i>`` and
         ``overlay.prediction.<i>`` uint8 (structures, H, W) of the slice with most truth. Meta:
         ``cases``, ``structures``, ``loss`` (mean validation loss, NaN without cases),
         ``missed`` and ``false_alarms`` (counts), ``status_names``, ``overlay_slices``.
@@ -112,6 +112,8 @@ def evaluate(
     pictures: dict[str, np.ndarray] = {}
     slices: list[int] = []
     losses: list[float] = []
+    # FLAIR shows the whole lesion of a brain tumor
+    channel = next((i for i, name in enumerate(ctx.meta.channels) if "flair" in name.lower()), 0)
     for row, case in enumerate(cases):
         logits = predict(ctx, module, case)
         losses.append(_case_loss(ctx, logits, case))
@@ -124,7 +126,7 @@ def evaluate(
                 both = surface_distances_mm(*pair, case.spacing_mm)
                 tables["hd95_mm"][row, column], tables["assd_mm"][row, column] = both
         if row < overlays:
-            slices.append(_overlay(pictures, row, case, truth, prediction))
+            slices.append(_overlay(pictures, row, case, channel, truth, prediction))
     meta: dict[str, Any] = {
         "cases": [case.name for case in cases],
         "structures": list(ctx.meta.structures),
@@ -143,12 +145,17 @@ def _mask(case: Case, items: Tensor) -> np.ndarray:
 
 
 def _overlay(
-    pictures: dict[str, np.ndarray], row: int, case: Case, truth: np.ndarray, prediction: np.ndarray
+    pictures: dict[str, np.ndarray],
+    row: int,
+    case: Case,
+    channel: int,
+    truth: np.ndarray,
+    prediction: np.ndarray,
 ) -> int:
     """Keep the slice along the first spatial axis where the truth is largest; the middle if empty."""
     area = truth.any(axis=0).sum(axis=(1, 2))
     index = int(area.argmax()) if area.any() else len(area) // 2
-    image = case.as_volume(case.images)[0, 0, index]
+    image = case.as_volume(case.images)[0, channel, index]
     pictures[f"overlay.image.{row}"] = image.cpu().numpy().copy()
     pictures[f"overlay.truth.{row}"] = truth[:, index].astype(np.uint8)
     pictures[f"overlay.prediction.{row}"] = prediction[:, index].astype(np.uint8)

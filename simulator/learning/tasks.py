@@ -45,7 +45,7 @@ def learner(init: Literal["shared", "independent"]) -> Learner:
 EVALUATE = Task(
     name="evaluate",
     function="simulator.learning.evaluation:evaluate",
-    version=1,
+    version=2,
     cost=_nothing,
     data="own",
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -96,7 +97,7 @@ def _panel(axes: Axes, bands: Mapping[str, Band], looks: Mapping[str, Look]) -> 
         paid = one.x > 0
         x = one.x[paid] / divisor
         spread = np.linspace(0, len(x) - 1, min(len(x), 6)).round().astype(int)
-        marks = {"marker": look.marker, "markevery": list(spread)}
+        marks: dict[str, Any] = {"marker": look.marker, "markevery": list(spread)}
         axes.plot(x, one.mean[paid], **look.curve(), **marks, drawstyle="steps-post", label=label)
         axes.fill_between(
             x, one.low[paid], one.high[paid], step="post", color=look.color, alpha=0.15, linewidth=0

@@ -1,14 +1,17 @@
 """Figure: the network of a run as a map, links as wide as what they carried."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch
 
 from simulator.record.measures_run import Run
 from simulator.report.style import BLUE, COLUMN_IN, GRAY, VERMILION, Picture, new_figure, save, styled
 from simulator.report.text import file_name, natural, size_unit
 
+Point = tuple[float, float]
 MAX_NODES = 24
 
 
@@ -26,37 +29,11 @@ def draw(run: Run, folder: Path) -> Picture | None:
         axes = figure.subplots()
         for link, src, dst, nbytes in links.select("link", "src", "dst", "carried_nbytes").iter_rows():
             color = VERMILION if link == busiest and nbytes else BLUE if nbytes else "#cccccc"
-            axes.add_patch(
-                FancyArrowPatch(
-                    place[src],
-                    place[dst],
-                    connectionstyle="arc3,rad=0.12",
-                    arrowstyle="-|>",
-                    mutation_scale=5,
-                    linewidth=0.4 + 3.0 * (nbytes or 0) / most,
-                    color=color,
-                    shrinkA=5,
-                    shrinkB=5,
-                )
-            )
+            width = 0.4 + 3.0 * (nbytes or 0) / most
+            axes.add_patch(_arrow(place[src], place[dst], color, width))
         machines = _machines(run)
-        for name in nodes:
-            x, y = place[name]
-            known = name in machines
-            axes.plot(x, y, "o" if known else "s", color="black" if known else GRAY, markersize=4, zorder=5)
-            inside = float(np.hypot(x, y)) < 0.9
-            offset = (0, -10) if inside else (7 * x, 7 * y)
-            axes.annotate(
-                name,
-                (x, y),
-                xytext=offset,
-                textcoords="offset points",
-                fontsize=7,
-                ha="center" if inside or abs(x) < 0.3 else "left" if x > 0 else "right",
-                va="center",
-                bbox={"facecolor": "white", "alpha": 0.8, "pad": 0.8, "linewidth": 0} if inside else None,
-                zorder=6,
-            )
+        for node in nodes:
+            _node(axes, node, place[node], machine=node in machines)
         axes.set_xlim(-1.45, 1.45)
         axes.set_ylim(-1.25, 1.25)
         axes.set_aspect("equal")
@@ -73,17 +50,44 @@ def draw(run: Run, folder: Path) -> Picture | None:
     )
 
 
+def _arrow(src: Point, dst: Point, color: str, width: float) -> FancyArrowPatch:
+    """One direction of a line; bent, so that both directions are seen."""
+    bend = "arc3,rad=0.12"
+    head: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 5, "shrinkA": 5, "shrinkB": 5}
+    return FancyArrowPatch(src, dst, connectionstyle=bend, linewidth=width, color=color, **head)
+
+
+def _node(axes: Axes, name: str, at: Point, *, machine: bool) -> None:
+    """A circle or square with its name outside the ring, or below where it lies within."""
+    x, y = at
+    marker, color = ("o", "black") if machine else ("s", GRAY)
+    axes.plot(x, y, marker, color=color, markersize=4, zorder=5)
+    inside = float(np.hypot(x, y)) < 0.9
+    beside = "center" if inside or abs(x) < 0.3 else "left" if x > 0 else "right"
+    axes.annotate(
+        name,
+        at,
+        xytext=(0, -10) if inside else (7 * x, 7 * y),
+        textcoords="offset points",
+        fontsize=7,
+        ha=beside,
+        va="center",
+        bbox={"facecolor": "white", "alpha": 0.8, "pad": 0.8, "linewidth": 0} if inside else None,
+        zorder=6,
+    )
+
+
 def _machines(run: Run) -> set[str]:
     """Nodes that compute; the others are routers. A method without a server leaves its line idle."""
     return set(run.tables["sites"]["site"]) | {"server"}
 
 
-def _places(run: Run, nodes: list[str]) -> dict[str, tuple[float, float]]:
+def _places(run: Run, nodes: list[str]) -> dict[str, Point]:
     """Sites on the unit circle, routers on a small one (or in the middle if there is only one)."""
     known = _machines(run)
     outer = [name for name in nodes if name in known]
     inner = [name for name in nodes if name not in known]
-    places: dict[str, tuple[float, float]] = {}
+    places: dict[str, Point] = {}
     for ring, radius in ((outer, 1.0), (inner, 0.0 if len(inner) == 1 else 0.45)):
         for index, name in enumerate(ring):
             angle = 2 * np.pi * index / len(ring) + np.pi / 2

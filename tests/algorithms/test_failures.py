@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from simulator.errors import ScenarioError
 from tests.support import run
 
 SERVERLESS = [
@@ -132,3 +133,18 @@ def test_the_same_scenario_gives_the_same_trace_and_another_seed_another(tmp_pat
     first = run(tmp_path, text).world.trace.text()
     assert first == run(tmp_path, text).world.trace.text()
     assert first != run(tmp_path, text, "seed.network=2").world.trace.text()
+
+
+def test_gcml_refuses_to_merge_blindly(tmp_path):
+    text = "algorithm: {name: gcml, rounds: 2}\n"
+    with pytest.raises(ScenarioError, match="needs validation cases, and c has none; use merge: keep_local"):
+        run(tmp_path, text, "sites.c.data.val=0")
+    run(tmp_path, text, "sites.c.data.val=0", "algorithm.merge=keep_local")
+
+
+def test_a_site_without_training_cases_takes_no_part(tmp_path):
+    result = run(tmp_path, "algorithm: {name: gcml, rounds: 2}\n", "sites.c.data.train=0")
+    assert sorted(result.world.nodes) == ["a", "b"]
+    assert result.world.sites == ("a", "b")
+    with pytest.raises(ScenarioError, match="no site has a training case"):
+        run(tmp_path, "algorithm: {name: local, rounds: 2}\n", "sites.*.data.train=0")
