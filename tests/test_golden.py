@@ -26,7 +26,7 @@ SCENARIOS = {
         (),
     ),
     "gossip-averaging-outage": (
-        "algorithm: {name: gossip-averaging, rounds: 3}\nfaults: [{from: 30.5 s, to: 33 s, disconnect: c}]\n",
+        "algorithm: {name: gossip-averaging, rounds: 3}\nfaults: [{from: 72 s, to: 75 s, disconnect: c}]\n",
         ("network.transport.preset=tcp-cubic",),
     ),
     "fedavg": ("algorithm: {name: fedavg, rounds: 2}\n", ()),

@@ -75,6 +75,29 @@ def structure_table(run: Run) -> pl.DataFrame:
     )
 
 
+def unseen_table(run: Run) -> pl.DataFrame:
+    """Return what the selected models of all sites are worth at hospitals that took no part.
+
+    Returns:
+        columns ``site, dice, lowest, num_cases``: mean over models of their mean Dice over cases and
+        structures, the lowest of the models, and the number of cases.
+    """
+    wrong = pl.col("status").is_in(["missed", "false_alarm"])
+    return (
+        _metric(run, "dice", "unseen", "test")
+        .with_columns(pl.when(wrong).then(0.0).otherwise(pl.col("value")).alias("value"))
+        .group_by("site", "key", "round", "time_s", maintain_order=True)
+        .agg(pl.col("value").mean(), pl.col("case").n_unique().alias("num_cases"))
+        .group_by("site", maintain_order=True)
+        .agg(
+            pl.col("value").mean().alias("dice"),
+            pl.col("value").min().alias("lowest"),
+            pl.col("num_cases").max(),
+        )
+        .sort("site")
+    )
+
+
 def _metric(run: Run, metric: str, selection: str, split: str) -> pl.DataFrame:
     return run.tables["metrics"].filter(
         (pl.col("metric") == metric) & (pl.col("selection") == selection) & (pl.col("split") == split)

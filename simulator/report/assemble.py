@@ -63,6 +63,7 @@ def _tables(
         tables.to_target(groups, target),
         *tables.by_site(scores),
         tables.by_structure(groups),
+        tables.unseen(groups),
     ]
     return tuple(table for table in found if table is not None)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from simulator.record.measures import Summary
 from simulator.record.measures_curves import Cost, interval, reach, summarize_reach
-from simulator.record.measures_dice import structure_table
+from simulator.record.measures_dice import structure_table, unseen_table
 from simulator.record.measures_faults import fault_costs, unfired_faults
 from simulator.record.measures_run import Run, Study
 from simulator.record.measures_sites import SiteTable
@@ -156,6 +156,28 @@ def by_structure(groups: Groups) -> Table | None:
     rows = tuple((name, *(columns[label].get(name, MISSING) for label in columns)) for name in names)
     return Table(
         title="Dice by structure", head=("structure", *columns), rows=rows, note="Mean over all test cases."
+    )
+
+
+def unseen(groups: Groups) -> Table | None:
+    """Dice at hospitals that took no part in training; None if all did."""
+    rows: dict[str, list[str]] = {}
+    for place, runs in enumerate(groups.values()):
+        found: dict[str, list[tuple[float, float, int]]] = {}
+        for run in runs:
+            for site, dice, lowest, num_cases in unseen_table(run).iter_rows():
+                found.setdefault(site, []).append((dice, lowest, num_cases))
+        for site, values in found.items():
+            cells = rows.setdefault(site, [str(values[0][2]), *[MISSING] * len(groups)])
+            mean = spread(interval([dice for dice, _, _ in values]))
+            cells[1 + place] = f"{mean} ({number(min(lowest for _, lowest, _ in values))})"
+    if not rows:
+        return None
+    return Table(
+        title="Dice at hospitals that took no part",
+        head=("site", "test cases", *groups),
+        rows=tuple((site, *cells) for site, cells in sorted(rows.items())),
+        note="Mean over the selected models of all sites that trained; in parentheses the lowest of them.",
     )
 
 
