@@ -78,16 +78,19 @@ def execute(
 
     start = perf_counter()
     chosen = pick_device(device)
-    setup_process()
+    if jobs == 1:  # else this process trains nothing
+        setup_process()
     precision = study.points[0].scenario.task.precision
     executor = make_executor(Store(store or default_root()), jobs, chosen)
+    ready = perf_counter()
     try:
         progress.stage(f"simulating {len(study.points)} run(s) in virtual time")
         outcomes = [_simulate(point, executor, numeric_mode(precision, chosen)) for point in study.points]
-        simulated_s = perf_counter() - start
+        simulated = perf_counter()
         _compute(outcomes, executor, progress)
+        computed = perf_counter()
         progress.stage("writing tables and the report")
-        wall_s = {"simulate": simulated_s, "total": perf_counter() - start}
+        wall_s = {"start": ready - start, "simulate": simulated - ready, "compute": computed - simulated}
         return _write(study, outcomes, executor, out, wall_s)
     finally:
         executor.close()
