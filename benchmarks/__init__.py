@@ -1,0 +1,1 @@
+"""Side-by-side measurements; REPORT.md holds the last ones, with hardware and date."""
