@@ -14,8 +14,8 @@ Positive = Annotated[float, Field(gt=0)]
 class Budget(Settings):
     """How much each site trains: the same number of local epochs for every method compared.
 
-    ``epochs`` is the budget per site; ``rounds`` may be given instead. A round holds
-    ``local_epochs`` epochs.
+    ``epochs`` is the budget per site, a whole number of rounds of ``local_epochs``; ``rounds`` may
+    be given instead.
     """
 
     epochs: Count | None = None
@@ -23,35 +23,47 @@ class Budget(Settings):
     local_epochs: Count = 1
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> "Budget":
+    def _whole_rounds(self) -> "Budget":
         if (self.epochs is None) == (self.rounds is None):
             raise ValueError("give either epochs (the budget of a site) or rounds")
+        if self.epochs is not None and self.epochs % self.local_epochs:
+            raise ValueError(
+                f"epochs {self.epochs} is not a whole number of rounds of {self.local_epochs} local epochs"
+            )
         return self
 
     @property
     def num_rounds(self) -> int:
         """Rounds of a method that trains ``local_epochs`` in each of them."""
-        if self.rounds is not None:
-            return self.rounds
-        assert self.epochs is not None  # checked above
-        return max(1, self.epochs // self.local_epochs)
+        return self.rounds or (self.epochs or 0) // self.local_epochs
 
 
 class GossipBudget(Budget):
     """A budget of which the first epochs are a warm-up without exchange.
 
-    ``warmup_epochs`` defaults to 20 % of ``epochs`` (reconstruction: that GCML warms up is
-    published, how long is not).
+    ``warmup_epochs`` defaults to the whole rounds nearest above 20 % of ``epochs`` (reconstruction:
+    that GCML warms up is published, how long is not), and to none where ``rounds`` are given.
     """
 
     warmup_epochs: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _rounds_left(self) -> "GossipBudget":
+        if self.epochs is not None and self.warmup_epochs is not None:
+            left = self.epochs - self.warmup_epochs
+            if left < self.local_epochs or left % self.local_epochs:
+                raise ValueError(
+                    f"a warm-up of {self.warmup_epochs} of {self.epochs} epochs leaves no whole number of "
+                    f"rounds of {self.local_epochs} local epochs"
+                )
+        return self
 
     @property
     def num_warmup_epochs(self) -> int:
         """Epochs before the first exchange."""
         if self.warmup_epochs is not None:
             return self.warmup_epochs
-        return round(0.2 * (self.epochs or 0))
+        return (self.epochs or 0) - self.num_rounds * self.local_epochs if self.epochs else 0
 
     @property
     def num_rounds(self) -> int:
@@ -59,7 +71,9 @@ class GossipBudget(Budget):
         if self.rounds is not None:
             return self.rounds
         assert self.epochs is not None  # checked by Budget
-        return max(1, (self.epochs - self.num_warmup_epochs) // self.local_epochs)
+        if self.warmup_epochs is not None:
+            return (self.epochs - self.warmup_epochs) // self.local_epochs
+        return max(1, (4 * self.epochs) // (5 * self.local_epochs))
 
     def first_epoch(self, round_: int) -> int:
         """Number of the first local epoch of a round; batches are drawn by this number."""

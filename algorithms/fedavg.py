@@ -4,12 +4,27 @@ B. McMahan et al., "Communication-efficient learning of deep networks from decen
 AISTATS 2017; T. Li et al., "Federated optimization in heterogeneous networks", MLSys 2020.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any, Literal
+
+from pydantic import model_validator
 
 from algorithms.common import Budget, Count, Positive, Share, Weights
 from algorithms.tasks import MEAN, TRAIN_PROX
-from simulator.api import Algorithm, Message, Node, ReceiveTimeout, Ref, Role, Seconds, TransferFailed
+from simulator.api import (
+    Algorithm,
+    Message,
+    Node,
+    ReceiveTimeout,
+    Ref,
+    Role,
+    Seconds,
+    SiteData,
+    TransferFailed,
+)
+
+FINAL_RETRY_S = 60.0
+"""Pause before the server offers its final model again to sites that it could not reach."""
 
 
 class FedAvg(Budget):
@@ -32,6 +47,15 @@ class FedAvg(Budget):
     grace: Seconds | None = None
     server_patience: Seconds = 7200.0
     when_server_lost: Literal["stop", "train_alone"] = "stop"
+
+    @model_validator(mode="after")
+    def _patient(self) -> "FedAvg":
+        if self.server_patience <= self.round_deadline:
+            raise ValueError(
+                f"server_patience ({self.server_patience:g} s) must exceed round_deadline "
+                f"({self.round_deadline:g} s), or sites give up while the server waits for others"
+            )
+        return self
 
     def train(self, node: Node, model: Ref, round_: int) -> Any:
         """The local work of a round, from the model received."""
@@ -69,9 +93,11 @@ def server(node: Node, cfg: FedAvg) -> Role:
         model = yield node.compute(node.learner.init)
     for round_ in range(done, cfg.num_rounds):
         size = max(1, round(cfg.cohort * len(node.sites)))
-        cohort = node.common_rng("cohort", round_).choice(node.sites, size=size, replace=False)
-        for site_ in sorted(cohort.tolist()):
-            node.post(site_, "global", model, round=round_)
+        cohort = node.common_rng("cohort", round_).choice(node.sites, size=size, replace=False).tolist()
+        offers = {name: model if name in cohort else None for name in node.sites}
+        welcome(node, offers, round_)
+        for name, offer in offers.items():  # one without a model tells a site that the server lives
+            node.post(name, "global", offer, round=round_)
         answers = yield from collect(node, cfg, size, round_)
         if len(answers) >= cfg.min_answers:
             names = sorted(answers)
@@ -84,8 +110,32 @@ def server(node: Node, cfg: FedAvg) -> Role:
         else:
             node.record("empty_round", round=round_, num_answers=len(answers))
         node.durable["round"] = (round_ + 1, model)
-    for site_ in node.sites:
-        node.post(site_, "global", model, round=cfg.num_rounds)
+    yield from hand_out(node, cfg, model)
+
+
+def welcome(node: Node, offers: Mapping[str, Ref | None], round_: int) -> None:
+    """Offer the model of the running round to a site that recovers or joins in its midst."""
+    node.on("hello", lambda message: node.post(message.src, "global", offers[message.src], round=round_))
+
+
+def hand_out(node: Node, cfg: FedAvg, model: Ref) -> Generator[Any, Any, None]:
+    """Give every site the final model; ask again those that could not be reached, for one deadline."""
+    welcome(node, dict.fromkeys(node.sites, model), cfg.num_rounds)
+    missing = list(node.sites)
+    deadline = node.now + cfg.round_deadline
+    while missing:
+        sent = {name: node.send(name, "global", model, round=cfg.num_rounds) for name in missing}
+        missing = []
+        for name, arrival in sent.items():
+            try:
+                yield arrival
+            except TransferFailed as failure:
+                node.record("final_model_lost", peer=name, reason=failure.reason)
+                missing.append(name)
+        if node.now + FINAL_RETRY_S > deadline:
+            return
+        if missing:
+            yield node.sleep(FINAL_RETRY_S)
 
 
 def collect(node: Node, cfg: FedAvg, expected: int, round_: int) -> Generator[Any, Any, dict[str, Ref]]:
@@ -109,27 +159,40 @@ def collect(node: Node, cfg: FedAvg, expected: int, round_: int) -> Generator[An
 def site(node: Node, cfg: FedAvg) -> Role:
     """Train whatever model the server sends, as long as it sends any."""
     model, next_round = node.durable.get("model", (None, 0))
+    if node.now > 0:
+        node.post(node.server, "hello")
     while True:
         try:
-            message: Message = yield node.receive("global", timeout_s=cfg.server_patience)
+            messages = [(yield node.receive("global", timeout_s=cfg.server_patience))]
         except ReceiveTimeout:
             node.record("server_lost", round=next_round)
             break
-        message = [message, *node.drain("global")][-1]  # a slow site skips to the newest model
-        model, round_ = message.model, message.header["round"]
+        messages += node.drain("global")
+        drawn = [message for message in messages if message.ref is not None]
+        if not drawn:
+            continue
+        model, round_ = drawn[-1].model, drawn[-1].header["round"]  # a slow site skips to the newest
         if round_ > next_round:  # a restarted server sends its last round's model again
             node.record("round", round=round_ - 1, model=model)
         next_round = round_
         node.durable["model"] = (model, next_round)
         if round_ == cfg.num_rounds:
             return
-        update = yield cfg.train(node, model, round_)
-        try:
-            yield node.send(node.server, "update", update, round=round_)
-        except TransferFailed as failure:
-            node.record("update_lost", round=round_, reason=failure.reason)
+        yield from answer(node, cfg, model, round_)
     if cfg.when_server_lost == "train_alone" and model is not None:
         yield from train_alone(node, cfg, model, next_round)
+
+
+def answer(node: Node, cfg: FedAvg, model: Ref, round_: int) -> Generator[Any, Any, None]:
+    """Train the model and send the update; one that a crashed server lost is sent again as it was."""
+    source, update = node.durable.get("update", (None, None))
+    if source != (round_, model.key):
+        update = yield cfg.train(node, model, round_)
+        node.durable["update"] = ((round_, model.key), update)
+    try:
+        yield node.send(node.server, "update", update, round=round_)
+    except TransferFailed as failure:
+        node.record("update_lost", round=round_, reason=failure.reason)
 
 
 def train_alone(node: Node, cfg: FedAvg, model: Ref, next_round: int) -> Generator[Any, Any, None]:
@@ -140,10 +203,19 @@ def train_alone(node: Node, cfg: FedAvg, model: Ref, next_round: int) -> Generat
         node.record("round", round=round_, model=model)
 
 
+def check(cfg: FedAvg, data: Mapping[str, SiteData]) -> str:
+    """A quorum that no cohort can reach would leave every round empty."""
+    size = max(1, round(cfg.cohort * len(data)))
+    if cfg.min_answers > size:
+        return f"algorithm.min_answers: {cfg.min_answers} exceeds the {size} site(s) of a cohort"
+    return ""
+
+
 FEDAVG = Algorithm(
     settings=FedAvg,
     site=site,
     server=server,
+    check=check,
     summary="a server averages the sites' models, weighted by cases",
     source="McMahan et al., AISTATS 2017",
 )
@@ -151,6 +223,7 @@ FEDPROX = Algorithm(
     settings=FedProx,
     site=site,
     server=server,
+    check=check,
     summary="FedAvg with a proximal term that holds sites near the model received",
     source="Li et al., MLSys 2020",
 )

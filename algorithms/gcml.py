@@ -21,7 +21,7 @@ from pydantic import Field, model_validator
 
 from algorithms.common import Positive
 from algorithms.schedules import Gossip, Steps, gossip_site
-from algorithms.tasks import STAGE
+from algorithms.tasks import EXTRA_STAGE, STAGE
 from simulator.api import Algorithm, Message, Node, Ref, SiteData
 
 
@@ -77,30 +77,33 @@ class Gml(Gcml):
     region: Literal["label", "union", "dilated_label", "all"] = "label"
 
 
-def absorb(node: Node, cfg: Gcml, model: Ref, message: Message, round_: int) -> Steps:
-    """One stage of mutual learning in place of the round's local epochs, then merge and gate."""
-    model = yield node.compute(
-        STAGE,
-        model,
-        message.model,
-        epochs=cfg.mutual_epochs or cfg.local_epochs,
-        first_epoch=cfg.first_epoch(round_),
-        contrast=cfg.contrast,
-        region=cfg.region,
-        dilation=cfg.dilation,
-        lam=cfg.coupling_weight(round_),
-        beta=cfg.beta,
-        margin=cfg.margin,
-        b=cfg.b,
-        temperature=cfg.temperature,
-        update=cfg.update,
-        merge=cfg.merge,
-        gate=cfg.gate,
-        optimizer_after_merge=cfg.optimizer_after_merge,
-        num_cases_local=node.num_cases,
-        num_cases_incoming=message.header["num_cases"],
-        round=round_,
-    )
+def absorb(node: Node, cfg: Gcml, model: Ref, messages: list[Message], round_: int) -> Steps:
+    """Mutual learning with each incoming model in place of the round's local epochs, merge and gate."""
+    epochs = cfg.mutual_epochs or cfg.local_epochs
+    for turn, message in enumerate(messages):
+        model = yield node.compute(
+            STAGE if turn == 0 else EXTRA_STAGE,
+            model,
+            message.model,
+            epochs=epochs,
+            # a second stage of a round sees batches of its own, from beyond the budget
+            first_epoch=cfg.first_epoch(round_ + turn * cfg.num_rounds),
+            contrast=cfg.contrast,
+            region=cfg.region,
+            dilation=cfg.dilation,
+            lam=cfg.coupling_weight(round_),
+            beta=cfg.beta,
+            margin=cfg.margin,
+            b=cfg.b,
+            temperature=cfg.temperature,
+            update=cfg.update,
+            merge=cfg.merge,
+            gate=cfg.gate,
+            optimizer_after_merge=cfg.optimizer_after_merge,
+            num_cases_local=node.num_cases,
+            num_cases_incoming=message.header["num_cases"],
+            round=round_,
+        )
     return model
 
 

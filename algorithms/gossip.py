@@ -23,11 +23,12 @@ class GossipAveraging(Gossip):
     average: Weights = "uniform"
 
 
-def absorb(node: Node, cfg: GossipAveraging, model: Ref, message: Message, round_: int) -> Steps:
-    """Average, then the local epochs of the round."""
-    own, other = (node.num_cases, message.header["num_cases"]) if cfg.average == "cases" else (1, 1)
-    weights = [own / (own + other), other / (own + other)]
-    model = yield node.compute(MIX, model, message.model, weights=weights, round=round_)
+def absorb(node: Node, cfg: GossipAveraging, model: Ref, messages: list[Message], round_: int) -> Steps:
+    """Average with each incoming model, then the local epochs of the round."""
+    for message in messages:
+        own, other = (node.num_cases, message.header["num_cases"]) if cfg.average == "cases" else (1, 1)
+        weights = [own / (own + other), other / (own + other)]
+        model = yield node.compute(MIX, model, message.model, weights=weights, round=round_)
     model = yield from train_alone(node, cfg, model, round_)
     return model
 

@@ -6,6 +6,7 @@ round follows GML's published ratios to FedAvg; the schedules themselves are our
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from simulator.api import Message, Node, ReceiveTimeout, Ref, Role, Seconds, Tra
 
 Steps = Generator[Any, Any, Any]
 Absorb = Callable[..., Steps]
-"""``absorb(node, cfg, model, message, round_)``: a receiver's turn with an incoming model."""
+"""``absorb(node, cfg, model, messages, round_)``: a receiver's round with incoming models."""
 
 
 class Gossip(GossipBudget):
@@ -44,24 +45,56 @@ class Gossip(GossipBudget):
     max_incoming: Count | None = None
 
 
+@dataclass(slots=True)
+class Turn:
+    """Where a site stands, for the handlers that answer while it computes.
+
+    ``now`` is None as long as the site does not know the round itself. ``accepted`` is the sender
+    and round of a request that was accepted and whose model was not yet used.
+    """
+
+    now: int | None
+    open: bool = False
+    sending: bool = False
+    accepted: tuple[str, int] | None = None
+
+
 def gossip_site(node: Node, cfg: Any, absorb: Absorb) -> Role:
     """A site of any server-less method: warm up, then exchange by the schedule until the rounds end."""
     loop = {"pairs": pairs, "bernoulli": bernoulli, "async": asynchronous}[cfg.schedule]
-    round_ = {"now": 0}
-    node.on("round?", lambda message: node.post(message.src, "round", round=round_["now"]))
+    turn = Turn(now=0 if node.now == 0 else None)
+    answer_questions(node, turn)
     done, model = yield from begin(node, cfg)
+    turn.now = done
     if node.durable.get("over"):
         yield from finish_alone(node, cfg, model, done)
     else:
-        yield from loop(node, cfg, model, done, absorb, round_)
-    round_["now"] = cfg.num_rounds
+        yield from loop(node, cfg, model, done, absorb, turn)
+    turn.now, turn.open = cfg.num_rounds, False
+
+
+def answer_questions(node: Node, turn: Turn) -> None:
+    """Answer at once, also during training: which round it is, and whether a model may come."""
+
+    def tell_round(message: Message) -> None:
+        if turn.now is not None:
+            node.post(message.src, "round", round=turn.now)
+
+    def consider(message: Message) -> None:
+        free = turn.open and not turn.sending and turn.accepted is None
+        if free:
+            turn.accepted = (message.src, message.header["round"])
+        node.post(message.src, "answer", accepted=free, round=message.header["round"])
+
+    node.on("round?", tell_round)
+    node.on("request", consider)
 
 
 def begin(node: Node, cfg: Gossip) -> Steps:
     """First round and model: after the warm-up, from durable state, or from others' state."""
+    restarted = node.now > 0
     done, model = node.durable.get("round", (0, None))
-    newcomer = model is None and node.now > 0
-    if newcomer and cfg.join == "adopt":
+    if model is None and restarted and "warm" not in node.durable and cfg.join == "adopt":
         try:
             message = yield node.receive("model", timeout_s=cfg.receive_timeout)
             node.record("adopted", peer=message.src, round=message.header["round"])
@@ -69,19 +102,30 @@ def begin(node: Node, cfg: Gossip) -> Steps:
         except ReceiveTimeout:
             node.record("nothing_to_adopt")
     if model is None:
-        model = yield node.compute(node.learner.init)
-        if cfg.num_warmup_epochs:
-            model = yield node.compute(node.learner.train, model, epochs=cfg.num_warmup_epochs, first_epoch=0)
+        model = yield from warm_up(node, cfg)
         node.durable["round"] = (0, model)
-    if node.now > 0 and (newcomer or done) and cfg.schedule == "pairs":
+    if restarted and cfg.schedule == "pairs":
         current = yield from ask_round(node, cfg)
         if current == cfg.num_rounds:
             node.durable["over"] = True
             node.record("others_finished", round=done)
-        elif current > done:
+        elif current is not None and current > done:
             node.record("missed_rounds", round=done, until=current)
             done = current
     return done, model
+
+
+def warm_up(node: Node, cfg: Gossip) -> Steps:
+    """The epochs before the first exchange, in steps as long as a round and as durable."""
+    first, model = node.durable.get("warm", (0, None))
+    if model is None:
+        model = yield node.compute(node.learner.init)
+    while first < cfg.num_warmup_epochs:
+        epochs = min(cfg.local_epochs, cfg.num_warmup_epochs - first)
+        model = yield node.compute(node.learner.train, model, epochs=epochs, first_epoch=first)
+        first += epochs
+        node.durable["warm"] = (first, model)
+    return model
 
 
 def finish_alone(node: Node, cfg: Gossip, model: Ref, done: int) -> Steps:
@@ -92,7 +136,7 @@ def finish_alone(node: Node, cfg: Gossip, model: Ref, done: int) -> Steps:
 
 
 def ask_round(node: Node, cfg: Gossip) -> Steps:
-    """The round that the others are in, from the first peer that answers; 0 if none does."""
+    """The round that the others are in, from the first peer that knows; None if none does."""
     for peer in node.rng("ask").permutation(node.peers).tolist():
         node.post(peer, "round?")
         try:
@@ -100,7 +144,7 @@ def ask_round(node: Node, cfg: Gossip) -> Steps:
         except ReceiveTimeout:
             continue
         return int(message.header["round"])
-    return 0
+    return None
 
 
 def train_alone(node: Node, cfg: Gossip, model: Ref, round_: int) -> Steps:
@@ -173,43 +217,59 @@ def sender_weights(node: Node, cfg: Gossip) -> dict[str, float]:
     return {name: float(node.cases_of[name]) if cfg.sender_weights == "cases" else 1.0 for name in node.sites}
 
 
-def pairs(node: Node, cfg: Any, model: Ref, done: int, absorb: Absorb, round_: dict[str, int]) -> Steps:
+def pairs(node: Node, cfg: Any, model: Ref, done: int, absorb: Absorb, turn: Turn) -> Steps:
     """Rounds of disjoint pairs that every site draws alike; an odd site sits out."""
     waiting: list[Message] = []
     weights = sender_weights(node, cfg)
     for now in range(done, cfg.num_rounds):
-        round_["now"] = now
+        turn.now = now
         receiver_of = draw_pairs(node.common_rng("pairs", now), weights, node.neighbors_of)
         message = None
         if node.name in receiver_of:
             yield from push(node, cfg, receiver_of[node.name], model, now)
         elif node.name in receiver_of.values():
-            message = yield from await_model(node, cfg, waiting, now)
-        message = message or take_late(node, cfg, waiting, now)
-        if message is None:
-            model = yield from train_alone(node, cfg, model, now)
-        else:
-            model = yield from absorb(node, cfg, model, message, now)
-        finish_round(node, model, now)
+            since = node.durable.setdefault("waiting_since", {}).setdefault(now, node.now)
+            message = yield from await_model(node, cfg, waiting, now, since)
+        model = yield from learn(node, cfg, model, message, waiting, now, absorb)
 
 
-def await_model(node: Node, cfg: Gossip, waiting: list[Message], round_: int) -> Steps:
-    """The model of this round; None after ``receive_timeout``. Others are kept in ``waiting``.
+def learn(
+    node: Node,
+    cfg: Any,
+    model: Ref,
+    message: Message | None,
+    waiting: list[Message],
+    round_: int,
+    absorb: Absorb,
+) -> Steps:
+    """The work of a round: with the model of this round, with one that came late, or alone."""
+    message = message or take_late(node, cfg, waiting, round_)
+    if message is None:
+        model = yield from train_alone(node, cfg, model, round_)
+    else:
+        model = yield from absorb(node, cfg, model, [message], round_)
+    finish_round(node, model, round_)
+    return model
 
-    The wait outlives a crash, or a site that crashes often would wait for ever.
+
+def await_model(
+    node: Node, cfg: Gossip, waiting: list[Message], round_: int, since: float, src: str | None = None
+) -> Steps:
+    """The model that was sent in ``round_`` (by ``src``); None ``receive_timeout`` after ``since``.
+
+    Others are kept in ``waiting``. ``since`` is durable where the caller makes it so: a site that
+    crashes often would else wait for ever.
     """
-    since = node.durable.setdefault("waiting_since", {}).setdefault(round_, node.now)
-    deadline = since + cfg.receive_timeout
     waiting += node.drain("model")
     while True:
         for message in waiting:
-            if message.header["round"] == round_:
+            if message.header["round"] == round_ and src in {None, message.src}:
                 waiting.remove(message)
                 return message
         try:
-            message = yield node.receive("model", timeout_s=deadline - node.now)
+            message = yield node.receive("model", timeout_s=since + cfg.receive_timeout - node.now)
         except ReceiveTimeout:
-            node.record("nothing_received", round=round_)
+            node.record("nothing_received", round=round_, peer=src)
             return None
         waiting.append(message)
 
@@ -230,95 +290,69 @@ def take_late(node: Node, cfg: Gossip, waiting: list[Message], round_: int) -> M
 # -- bernoulli --------------------------------------------------------------------------------------
 
 
-def bernoulli(node: Node, cfg: Any, model: Ref, done: int, absorb: Absorb, round_: dict[str, int]) -> Steps:
+def bernoulli(node: Node, cfg: Any, model: Ref, done: int, absorb: Absorb, turn: Turn) -> Steps:
     """Each site draws whether it sends, asks a peer, and learns from the model it has accepted.
 
     Published, second hand, of GML: senders drawn by cases, receivers uniformly, training suspended
-    while asking; handshake and refusals are completed by us.
+    while asking; handshake and refusals are completed by us. A site refuses while it sends, while it
+    holds an accepted model, and in its last round, because a model is used in the next.
     """
-    state: dict[str, Any] = {"sending": False, "accepted": None}
-
-    def answer(message: Message) -> None:
-        free = not state["sending"] and state["accepted"] is None
-        if free:
-            state["accepted"] = message.src
-        node.post(message.src, "answer", accepted=free)
-
-    node.on("request", answer)
+    waiting: list[Message] = []
     probability = sending_probability(node, cfg, len(node.sites) // 2)
     for now in range(done, cfg.num_rounds):
-        round_["now"] = now
+        turn.now, turn.open = now, now + 1 < cfg.num_rounds
         message = None
-        if state["accepted"] is not None:
-            message = yield from accepted_model(node, cfg, state, now)
-        elif node.rng("send").random() < probability:
-            state["sending"] = True
-            peer = yield from find_receiver(node, cfg)
+        if turn.accepted is not None:
+            src, sent_in = turn.accepted
+            message = yield from await_model(node, cfg, waiting, sent_in, node.now, src)
+            turn.accepted = None
+        elif node.peers and node.rng("send").random() < probability:
+            turn.sending = True
+            peer = yield from find_receiver(node, cfg, now)
             if peer is not None:
                 yield from push(node, cfg, peer, model, now)
-            state["sending"] = False
-        if message is None:
-            model = yield from train_alone(node, cfg, model, now)
-        else:
-            model = yield from absorb(node, cfg, model, message, now)
-        finish_round(node, model, now)
+            turn.sending = False
+        model = yield from learn(node, cfg, model, message, waiting, now, absorb)
 
 
-def accepted_model(node: Node, cfg: Gossip, state: dict[str, Any], round_: int) -> Steps:
-    """The model from the peer whose request was accepted; None after ``receive_timeout``."""
-    deadline = node.now + cfg.receive_timeout
-    peer = state["accepted"]
-    found = None
-    while found is None:
-        try:
-            message = yield node.receive("model", timeout_s=deadline - node.now)
-        except ReceiveTimeout:
-            node.record("nothing_received", round=round_, peer=peer)
-            break
-        found = message if message.src == peer else None
-    state["accepted"] = None
-    return found
-
-
-def find_receiver(node: Node, cfg: Gossip) -> Steps:
+def find_receiver(node: Node, cfg: Gossip, round_: int) -> Steps:
     """A peer that accepts, after at most ``max_redraws`` further draws; None if none does."""
     for _ in range(1 + cfg.max_redraws):
         peer = str(node.rng("peer").choice(node.peers))
-        node.post(peer, "request")
+        node.post(peer, "request", round=round_)
         deadline = node.now + cfg.answer_timeout
         try:
             answer = yield node.receive("answer", timeout_s=cfg.answer_timeout)
-            while answer.src != peer:  # an earlier peer's answer that came after its time
+            while (answer.src, answer.header["round"]) != (peer, round_):  # an answer after its time
                 answer = yield node.receive("answer", timeout_s=deadline - node.now)
         except ReceiveTimeout:
-            node.record("no_answer", peer=peer)
+            node.record("no_answer", round=round_, peer=peer)
             continue
         if answer.header["accepted"]:
             return peer
-        node.record("refused", peer=peer)
+        node.record("refused", round=round_, peer=peer)
     return None
 
 
 # -- async ------------------------------------------------------------------------------------------
 
 
-def asynchronous(
-    node: Node, cfg: Any, model: Ref, done: int, absorb: Absorb, round_: dict[str, int]
-) -> Steps:
+def asynchronous(node: Node, cfg: Any, model: Ref, done: int, absorb: Absorb, turn: Turn) -> Steps:
     """Each turn of a site's own loop is a round: perhaps push, then learn from all that arrived."""
     probability = sending_probability(node, cfg, cfg.pushes_per_round or len(node.sites) // 2)
     for now in range(done, cfg.num_rounds):
-        round_["now"] = now
-        if node.rng("send").random() < probability:
+        turn.now = now
+        if node.peers and node.rng("send").random() < probability:
             peer = str(node.rng("peer").choice(node.peers))
             node.post(peer, "model", model, round=now, num_cases=node.num_cases)
         arrived = node.drain("model")
-        for message in arrived[: -cfg.max_incoming] if cfg.max_incoming else ():
+        kept = arrived[-cfg.max_incoming :] if cfg.max_incoming else arrived
+        for message in arrived[: len(arrived) - len(kept)]:
             node.record("superseded", round=now, peer=message.src)
-        arrived = arrived[-cfg.max_incoming :] if cfg.max_incoming else arrived
-        for message in arrived:
+        for message in kept:
             node.record("staleness", round=now, peer=message.src, rounds=now - message.header["round"])
-            model = yield from absorb(node, cfg, model, message, now)
-        if not arrived:
+        if kept:
+            model = yield from absorb(node, cfg, model, kept, now)
+        else:
             model = yield from train_alone(node, cfg, model, now)
         finish_round(node, model, now)

@@ -4,6 +4,7 @@ Costs follow from metadata alone, so a plan knows them without torch.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from simulator.api import Cost, ModelSize, SiteData, Task
@@ -33,7 +34,13 @@ def _stage(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[st
     )
 
 
-MEAN = Task(name="average", function="algorithms.mixing:mean", version=1, cost=_mean)
+def _extra_stage(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str, Any]) -> Cost:
+    """A second stage in a round: all of it is more than the budget of local epochs."""
+    cost = _stage(data, model, num_inputs, params)
+    return replace(cost, extra_train_items=cost.train_items)
+
+
+MEAN = Task(name="average", function="algorithms.mixing:mean", version=1, cost=_mean, stateful=False)
 """Weighted mean of models: ``(*models, weights)``."""
 
 MIX = Task(name="mix", function="algorithms.mixing:mix", version=1, cost=_mean)
@@ -59,3 +66,6 @@ STAGE = Task(
     reported=True,
 )
 """Mutual learning of the local and an incoming model, merge and gate in one."""
+
+EXTRA_STAGE = replace(STAGE, cost=_extra_stage)
+"""The same work after the first stage of a round; only its account differs."""

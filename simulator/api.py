@@ -101,6 +101,8 @@ class Task:
         seeded: what chance it depends on: none, the learning seed ("run"), or the seed and the
             site's name ("site"). It enters the key.
         reported: whether the outcome's ``meta`` is written to the trace.
+        stateful: whether the outcome may hold an optimizer's state. One that cannot is the same
+            thing at home and after a trip, so what follows from it is computed once.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Task:
     data: Literal["none", "own", "all"] = "none"
     seeded: Literal["no", "run", "site"] = "no"
     reported: bool = False
+    stateful: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,6 @@ import are imported by the commands that need them.
 import json
 import os
 import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
@@ -17,11 +14,15 @@ from typing import Annotated
 
 import typer
 
+from simulator.commands.checking import check_data, check_out, check_trainable, warnings
+from simulator.commands.endings import errors_shown, reader_may_leave
 from simulator.commands.listing import Kind, print_list
 from simulator.commands.results import print_plan, print_result
+from simulator.commands.resuming import original_command, whole_study
 from simulator.commands.tables import print_table
-from simulator.errors import ExitCode, MedgossipError, ScenarioError
+from simulator.errors import ExitCode, ScenarioError
 from simulator.progress import make_progress
+from simulator.record.manifest import recorded_as
 from simulator.scenario.load import Study, load_study, reload_study
 
 app = typer.Typer(
@@ -52,39 +53,19 @@ DeviceOption = Annotated[Device, typer.Option(help="where training runs")]
 StoreOption = Annotated[
     Path | None, typer.Option(help="folder of trained models; default: your cache folder")
 ]
+Only = Annotated[
+    list[str] | None, typer.Option("--only", metavar="LABEL", help="only this run of a sweep; repeatable")
+]
 Verbose = Annotated[bool, typer.Option("--verbose", help="show the traceback of an error")]
 
 
 def main() -> None:
     """Run the command line; the console entry point."""
-    app()
-
-
-@contextmanager
-def errors_shown(verbose: bool, study: Study | None = None) -> Iterator[None]:
-    """End the command with a message and its exit code where medgossip raises on purpose.
-
-    With the study, a message that begins with a dotted key gets its place in the file.
-    """
     try:
-        yield
-    except MedgossipError as error:
-        _tell(study.locate(str(error)) if study and isinstance(error, ScenarioError) else str(error), verbose)
-        raise typer.Exit(int(error.exit_code)) from None
-    except BrokenPipeError:
-        raise  # the reader of our output went away; typer ends quietly
-    except OSError as error:
-        _tell(str(error), verbose)
-        raise typer.Exit(int(ExitCode.ENVIRONMENT)) from None
-    except KeyboardInterrupt:
-        _tell("interrupted; finished work is kept, the same command goes on from there", verbose)
-        raise typer.Exit(int(ExitCode.INTERRUPTED)) from None
-
-
-def _tell(message: str, verbose: bool) -> None:
-    if verbose:
-        traceback.print_exc()
-    print(message, file=sys.stderr)
+        app()
+    finally:
+        with reader_may_leave():
+            sys.stdout.flush()
 
 
 def _show_version(wanted: bool) -> None:
@@ -106,6 +87,7 @@ def _options(
 def run(
     scenario: Scenario,
     overrides: Overrides = None,
+    only: Only = None,
     out: Out = Path("runs"),
     jobs: Jobs = None,
     device: DeviceOption = Device.AUTO,
@@ -117,7 +99,7 @@ def run(
     The folder of the results holds tables, figures and report.html.
     """
     with errors_shown(verbose):
-        study = load_study(scenario, overrides or ())
+        study = load_study(scenario, overrides or ()).only(only or ())
     _execute(study, out, jobs, device, store, verbose)
 
 
@@ -125,6 +107,7 @@ def run(
 def sweep(
     scenario: Scenario,
     overrides: Overrides = None,
+    only: Only = None,
     out: Out = Path("runs"),
     jobs: Jobs = None,
     device: DeviceOption = Device.AUTO,
@@ -139,6 +122,7 @@ def sweep(
         study = load_study(scenario, overrides or ())
         if not study.points[0].swept:
             raise ScenarioError(f"{scenario}: sweep: missing; add a grid, or use medgossip run")
+        study = study.only(only or ())
     _execute(study, out, jobs, device, store, verbose)
 
 
@@ -151,29 +135,35 @@ def resume(
     store: StoreOption = None,
     verbose: Verbose = False,
 ) -> None:
-    """Run again what a folder holds.
+    """Run again the study that a folder holds or belongs to.
 
     Finished work comes from the store.
     """
     with errors_shown(verbose):
+        folder = whole_study(folder) if folder.is_dir() else folder
         study = reload_study(folder)
-    _execute(study, out or folder.resolve().parent, jobs, device, store, verbose)
+    with recorded_as(original_command(folder)):
+        _execute(study, out or folder.resolve().parent, jobs, device, store, verbose)
 
 
 @app.command()
 def plan(
     scenario: Scenario,
     overrides: Overrides = None,
+    only: Only = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
     verbose: Verbose = False,
 ) -> None:
     """Tell time and traffic without training."""
     with errors_shown(verbose):
-        study = load_study(scenario, overrides or ())
+        study = load_study(scenario, overrides or ()).only(only or ())
     with errors_shown(verbose, study):
         from simulator.run import plan as plan_study
 
-        print_plan(plan_study(study), as_json)
+        rows = plan_study(study)
+    _warn(study, verbose)
+    with reader_may_leave():
+        print_plan(rows, as_json)
 
 
 @app.command()
@@ -191,7 +181,9 @@ def validate(
         try:
             with errors_shown(verbose):
                 study = load_study(scenario, overrides or ())
+                check_data(study)
                 labels = ", ".join(point.label for point in study.points)
+            with reader_may_leave():
                 print(f"{scenario}: valid, {len(study.points)} run(s): {labels}")
         except typer.Exit as end:
             if end.exit_code != ExitCode.BAD_INPUT:
@@ -204,7 +196,7 @@ def validate(
 @app.command()
 def schema(verbose: Verbose = False) -> None:
     """Print the JSON Schema of scenario files."""
-    with errors_shown(verbose):
+    with errors_shown(verbose), reader_may_leave():
         from simulator.scenario.json_schema import json_schema
 
         print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
@@ -213,7 +205,7 @@ def schema(verbose: Verbose = False) -> None:
 @app.command("list")
 def list_(kind: Kind, verbose: Verbose = False) -> None:
     """List what scenarios can name."""
-    with errors_shown(verbose):
+    with errors_shown(verbose), reader_may_leave():
         print_list(kind)
 
 
@@ -228,6 +220,8 @@ def report(
     """Draw runs together in one report."""
     with errors_shown(verbose):
         for folder in runs:
+            if folder.is_file():
+                raise ScenarioError(f"{folder}: a file; name the folder that medgossip run has written")
             if not folder.is_dir():
                 raise ScenarioError(f"{folder}: no such folder; name one that medgossip run has written")
         from simulator.report import build
@@ -244,7 +238,8 @@ def doctor(store: StoreOption = None, out: Out = Path("runs"), verbose: Verbose 
 
         found = checks(store or default_root(), out)
     rows = [{"ok": "ok" if one.ok else "MISSING", "name": one.name, "found": one.found} for one in found]
-    print_table(rows, {"ok": "", "name": "what", "found": "found"})
+    with reader_may_leave():
+        print_table(rows, {"ok": "", "name": "what", "found": "found"})
     if not all(one.ok for one in found):
         raise typer.Exit(int(ExitCode.ENVIRONMENT))
 
@@ -252,6 +247,10 @@ def doctor(store: StoreOption = None, out: Out = Path("runs"), verbose: Verbose 
 def _execute(
     study: Study, out: Path, jobs: int | None, device: Device, store: Path | None, verbose: bool
 ) -> None:
+    with errors_shown(verbose):
+        check_trainable(study)
+        check_out(out)
+    _warn(study, verbose)
     with errors_shown(verbose, study):
         from simulator.run import execute
 
@@ -267,9 +266,16 @@ def _execute(
             )
         finally:
             progress.close()
+    with errors_shown(verbose), reader_may_leave():
         print_result(result)
     if result.exit_code != ExitCode.OK:
         raise typer.Exit(int(result.exit_code))
+
+
+def _warn(study: Study, verbose: bool) -> None:
+    with errors_shown(verbose, study):
+        for text in warnings(study):
+            print(f"warning: {text}", file=sys.stderr)
 
 
 def num_cores() -> int:

@@ -1,8 +1,11 @@
 """Codecs: how a model becomes bytes on the wire, and what the receiver gets back.
 
 fp32 is lossless; fp16 and bf16 round to nearest even; int8 scales each block of 4096 values by its
-largest magnitude. Each may be followed by a byte shuffle and zstd. Sizes without zstd follow from
-the number of values alone, so the event loop need not wait for a value to know them.
+largest magnitude. Each may be followed by a byte shuffle and zstd, which change the size alone: what
+the receiver gets and what the wire carries are two tasks, and training depends on the first only.
+Sizes without zstd follow from the numbers of values, so the event loop need not wait for a value to
+know them. Integer counters (8 bytes per normalization layer that keeps statistics) travel as they are
+and are not counted.
 """
 
 import math
@@ -25,14 +28,18 @@ def _free(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str
     return Cost()
 
 
-TRANSMIT = Task(name="transmit", function="simulator.codec:transmit", version=1, cost=_free)
-"""The model as its receiver decodes it; ``meta["nbytes"]`` is what crossed the wire."""
+TRANSMIT = Task(name="transmit", function="simulator.codec:transmit", version=2, cost=_free, stateful=False)
+"""The model as its receiver decodes it: ``(model), kind``."""
+
+MEASURE = Task(name="measure", function="simulator.codec:measure", version=1, cost=_free, stateful=False)
+"""No model, but its size on the wire as ``meta["nbytes"]``: ``(model), kind, zstd``."""
 
 
-def encoded_nbytes(num_values: int, kind: str) -> int:
-    """Bytes of ``num_values`` floats in a codec without zstd."""
-    scales = 4 * math.ceil(num_values / BLOCK) if kind == "int8" else 0
-    return num_values * _BYTES_PER_VALUE[kind] + scales
+def encoded_nbytes(num_parameters: int, num_buffers: int, kind: str) -> int:
+    """Bytes of a model in a codec without zstd; parameters and buffers are encoded separately."""
+    counts = (num_parameters, num_buffers)
+    scales = 4 * sum(math.ceil(count / BLOCK) for count in counts) if kind == "int8" else 0
+    return sum(counts) * _BYTES_PER_VALUE[kind] + scales
 
 
 def _to_bf16(values: np.ndarray) -> np.ndarray:
@@ -88,14 +95,21 @@ def compressed_nbytes(parts: list[np.ndarray], level: int) -> int:
     return total
 
 
-def transmit(ctx: TaskContext, model: Bundle, *, kind: str, zstd: int) -> Bundle:
+def _floats(model: Bundle) -> dict[str, np.ndarray]:
+    """What is encoded of a model: parameters and float buffers, by name."""
+    names = [name for name in ("model", "buffers") if name in model.arrays]
+    return {name: np.ascontiguousarray(model.arrays[name], dtype=np.float32) for name in names}
+
+
+def transmit(ctx: TaskContext, model: Bundle, *, kind: str) -> Bundle:
     """Encode and decode a model: parameters and float buffers; integer counters travel as they are."""
-    arrays, nbytes = {}, 0
-    for name in ("model", "buffers"):
-        if name in model.arrays:
-            parts, decode = encode(np.ascontiguousarray(model.arrays[name], dtype=np.float32), kind)
-            nbytes += compressed_nbytes(parts, zstd)
-            arrays[name] = decode()
+    arrays = {name: encode(values, kind)[1]() for name, values in _floats(model).items()}
     if "counters" in model.arrays:
         arrays["counters"] = model.arrays["counters"]
-    return Bundle(arrays=arrays, meta={"nbytes": nbytes})
+    return Bundle(arrays=arrays)
+
+
+def measure(ctx: TaskContext, model: Bundle, *, kind: str, zstd: int) -> Bundle:
+    """Encode and compress a model for its size: ``meta["nbytes"]``."""
+    nbytes = sum(compressed_nbytes(encode(values, kind)[0], zstd) for values in _floats(model).values())
+    return Bundle(arrays={}, meta={"nbytes": nbytes})

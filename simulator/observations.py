@@ -68,7 +68,7 @@ def rounds(run: Simulated, executor: Executor) -> list[Evaluation]:
 
 def selected(run: Simulated, executor: Executor, done: Iterable[Evaluation]) -> list[Evaluation]:
     """Submit the full test of each site's best model: smallest validation loss, the earliest of
-    equals; the last model where a site has no validation cases.
+    equals; the last model where a site has no validation case, or none that gives a loss.
     """
     best: dict[str, tuple[float, Evaluation]] = {}
     for one in done:
@@ -76,7 +76,8 @@ def selected(run: Simulated, executor: Executor, done: Iterable[Evaluation]) -> 
             loss = float(executor.value(one.key).meta["loss"])
             # not a number: every validation case turned out to be unusable when it was opened
             loss = loss if math.isfinite(loss) else math.inf
-            if one.site not in best or loss < best[one.site][0]:
+            known = best[one.site][0] if one.site in best else math.inf
+            if loss < known or known == math.inf:
                 best[one.site] = (loss, one)
         elif not run.index[one.site].count("val"):
             best[one.site] = (0.0, one)
@@ -91,10 +92,13 @@ def selected(run: Simulated, executor: Executor, done: Iterable[Evaluation]) -> 
 
 
 def unseen(run: Simulated, executor: Executor, done: Iterable[Evaluation]) -> list[Evaluation]:
-    """Submit the tests of all selected models at the sites that take no part in training."""
+    """Submit the tests of all selected models at the sites that take no part in training but have
+    test cases.
+    """
     full = {"distances": run.scenario.evaluation.distances}
     found = []
-    for site in sorted(set(run.index) - set(taking_part(run.index))):
+    away = sorted(set(run.index) - set(taking_part(run.index)))
+    for site in (name for name in away if run.index[name].count("test")):
         for one in done:
             key = submit(run, executor, site, one.model, "test", **full)
             found.append(Evaluation(key, site, one.round, one.time_s, "test", one.model))

@@ -5,6 +5,7 @@ import time
 from typing import Protocol, TextIO
 
 _QUIET_S = 5.0  # between two lines of a log
+_SURE_S, _SURE_STEPS = 5.0, 5  # below these an estimate would be a guess
 
 
 class Progress(Protocol):
@@ -51,13 +52,8 @@ class PlainProgress:
         now = time.monotonic()
         if now - self._told >= self._quiet_s or self._done == self._total:
             self._told = now
-            self.line(f"{self._done}/{self._total} {text}{self._estimate(now)}")
-
-    def _estimate(self, now: float) -> str:
-        left = self._total - self._done
-        if left <= 0:
-            return ""
-        return f", about {(now - self._begun) / self._done * left:.0f} s left"
+            left = _estimate(self._done, self._total, now - self._begun)
+            self.line(f"{self._done}/{self._total} {text}{left and f', {left}'}")
 
     def line(self, text: str) -> None:
         """Print it."""
@@ -67,12 +63,20 @@ class PlainProgress:
         """Nothing to end."""
 
 
+def _estimate(done: int, total: int, elapsed_s: float) -> str:
+    """Tell how long the remaining steps take; empty at the end and as long as too little is known."""
+    left = total - done
+    if left <= 0 or done < _SURE_STEPS or elapsed_s < _SURE_S:
+        return ""
+    return f"about {elapsed_s / done * left:.0f} s left"
+
+
 class RichProgress:
     """A bar with count, rate and estimated end, on standard error."""
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
         from rich.progress import Progress as Bar
 
         self._bar = Bar(
@@ -80,29 +84,31 @@ class RichProgress:
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             TextColumn("{task.fields[last]}"),
             console=Console(stderr=True),
         )
-        self._task = self._bar.add_task("", total=None, rate="", last="")
+        self._task = self._bar.add_task("", total=None, rate="", left="", last="")
         self._begun = time.monotonic()
-        self._done = 0
+        self._done = self._total = 0
         self._bar.start()
 
     def stage(self, text: str) -> None:
         """Start the bar again under another name."""
-        self._begun, self._done = time.monotonic(), 0
-        self._bar.reset(self._task, description=text, total=None, rate="", last="")
+        self._begun, self._done, self._total = time.monotonic(), 0, 0
+        self._bar.reset(self._task, description=text, total=None, rate="", left="", last="")
 
     def total(self, count: int) -> None:
         """Set the bar's length."""
+        self._total = count
         self._bar.update(self._task, total=count)
 
     def advance(self, text: str) -> None:
         """Move the bar by one step."""
         self._done += 1
         elapsed_s = max(time.monotonic() - self._begun, 1e-9)
-        self._bar.update(self._task, advance=1, rate=f"{self._done / elapsed_s:.3g}/s", last=text)
+        rate, left = f"{self._done / elapsed_s:.3g}/s", _estimate(self._done, self._total, elapsed_s)
+        self._bar.update(self._task, advance=1, rate=rate, left=left, last=text)
 
     def line(self, text: str) -> None:
         """Print above the bar."""

@@ -24,17 +24,19 @@ Row = tuple[Any, ...]
 
 
 def traffic(ledger: Ledger) -> dict[str, Any]:
-    """Sums over a run's transfers: the columns of a plan."""
+    """Sums over a run's transfers of models: the columns of a plan.
+
+    Another attempt is no other transmission, and messages without a model are left out, as in
+    :func:`simulator.record.measures.traffic`; the busiest link counts all that crossed it.
+    """
     column = {name: place for place, name in enumerate(TABLES["transfers"])}
     models = [row for row in ledger.rows("transfers") if not row[column["control"]]]
-    carried = sum(row[column["carried_nbytes"]] for row in ledger.rows("transfers"))
-    wasted = sum(
-        row[column["carried_nbytes"]] for row in ledger.rows("transfers") if row[column["status"]] == "failed"
-    )
+    carried = sum(row[column["carried_nbytes"]] for row in models)
+    wasted = sum(row[column["carried_nbytes"]] for row in models if row[column["status"]] == "failed")
     place = list(TABLES["links"]).index("carried_nbytes")
     busiest = max(ledger.rows("links"), key=lambda row: row[place], default=None)
     return {
-        "transmissions": len(models),
+        "transmissions": len({row[column["transfer"]] for row in models}),
         "carried_nbytes": carried,
         "wasted_nbytes": wasted,
         "busiest_link": busiest[0] if busiest else "",
@@ -94,6 +96,11 @@ def _tables(outcome: Outcome, executor: PoolExecutor, outcomes: Mapping[str, Bun
     }
 
 
+def _evaluated(outcome: Outcome, executor: PoolExecutor) -> set[str]:
+    """What went into this run's evaluations: the same keys whatever lies in the store."""
+    return executor.ancestors(one.key for one in [*outcome.rounds, *outcome.tests])
+
+
 def _reported(outcome: Outcome, executor: PoolExecutor) -> list[Row]:
     """What tasks said of themselves (accepted, merge weights, …), as events at their end."""
     run = outcome.run
@@ -102,8 +109,10 @@ def _reported(outcome: Outcome, executor: PoolExecutor) -> list[Row]:
         return []
     rows: list[Row] = []
     first = len(run.world.trace.events)
+    reported = run.world.reported & _evaluated(outcome, executor)
+    executor.finish(sorted(reported), lambda *_: None)  # at once: some may have left the store
     for node, task, key, round_, _, end_s, status, *_ in run.world.work:
-        if status == "done" and key in run.world.reported and key in executor.store:
+        if status == "done" and key in reported:
             detail = json.dumps(executor.value(key).meta, sort_keys=True)
             rows.append((first + len(rows), end_s, node, f"{task}_outcome", round_, None, detail))
     return rows
@@ -130,10 +139,12 @@ def _skipped(outcome: Outcome, executor: PoolExecutor) -> list[Row]:
     run = outcome.run
     assert run is not None
     rows: list[Row] = []
+    opened = set(run.namer.prepared.values()) & _evaluated(outcome, executor)
+    opened -= executor.finish(sorted(opened), lambda *_: None).keys()
     for site in sorted(run.index):
         found = list(run.index[site].skipped)
         key = run.namer.prepared[site]
-        if key in executor.store:
+        if key in opened:
             found += [(case, reason) for case, reason in executor.value(key).meta["skipped"]]
         rows += [(site, case, reason) for case, reason in found]
     return rows
@@ -184,7 +195,7 @@ def _model(scenario: ScenarioBase, size: ModelSize) -> dict[str, Any]:
         "num_parameters": size.num_parameters,
         "forward_flop": size.forward_flop,
         "codec": codec.kind,
-        "payload_nbytes": encoded_nbytes(size.num_parameters + size.num_buffers, codec.kind),
+        "payload_nbytes": encoded_nbytes(size.num_parameters, size.num_buffers, codec.kind),
     }
 
 

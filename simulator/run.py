@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from time import perf_counter
 
@@ -80,12 +81,12 @@ def execute(
     chosen = pick_device(device)
     if jobs == 1:  # else this process trains nothing
         setup_process()
-    precision = study.points[0].scenario.task.precision
     executor = make_executor(Store(store or default_root()), jobs, chosen)
     ready = perf_counter()
     try:
         progress.stage(f"simulating {len(study.points)} run(s) in virtual time")
-        outcomes = [_simulate(point, executor, numeric_mode(precision, chosen)) for point in study.points]
+        modes = [numeric_mode(point.scenario.task.precision, chosen) for point in study.points]
+        outcomes = [_simulate(point, executor, mode) for point, mode in zip(study.points, modes, strict=True)]
         simulated = perf_counter()
         _compute(outcomes, executor, progress)
         computed = perf_counter()
@@ -159,25 +160,56 @@ def _write(
 
     name = f"{study.name}-{_study_digest(study)}"
     partial, final = out / f".{name}.{os.getpid()}", out / name
+    out.mkdir(parents=True, exist_ok=True)
+    _sweep_up(out, name)
     try:
-        partial.mkdir(parents=True)
+        partial.mkdir()
         for outcome in outcomes:
             results.write_run(partial / outcome.point.label, outcome, executor, wall_s)
         results.write_study(partial, study)
         report.build([partial], partial)
+        old = partial.with_name(f"{partial.name}.old")
         if final.exists():
-            shutil.rmtree(final)
+            final.replace(old)  # the name is free only for the blink of an eye
         partial.replace(final)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    keys = {key for outcome in outcomes if outcome.run for key in outcome.run.world.keys}
-    executor.store.evict(STORE_LIMIT_NBYTES, keep=keys)
+    executor.store.evict(STORE_LIMIT_NBYTES, keep=_used(outcomes))
     codes = [outcome.error.exit_code for outcome in outcomes if outcome.error is not None]
     code = ExitCode.OK
     if codes:
         code = ExitCode.DIVERGED if ExitCode.DIVERGED in codes else ExitCode.SOME_RUNS_FAILED
     lines = [results.summary_line(final / outcome.point.label) for outcome in outcomes]
     return StudyResult(folder=final, report=final / "report.html", exit_code=code, lines=lines)
+
+
+def _sweep_up(out: Path, name: str) -> None:
+    """Delete what killed runs of this study left: hidden folders whose process is gone."""
+    for path in out.glob(f".{escape(name)}.*"):
+        pid = path.name.removeprefix(f".{name}.").removesuffix(".old")
+        if pid == str(os.getpid()) or (pid.isdecimal() and not _is_running(int(pid))):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it runs and is somebody else's
+        return True
+    return True
+
+
+def _used(outcomes: Sequence[Outcome]) -> set[str]:
+    """Keys of all that these runs are made of: cases, work, evaluations."""
+    keys: set[str] = set()
+    for outcome in outcomes:
+        if outcome.run is not None:
+            keys |= outcome.run.world.keys | set(outcome.run.namer.prepared.values())
+        keys |= {one.key for one in [*outcome.rounds, *outcome.tests]}
+    return keys
 
 
 def _study_digest(study: Study) -> str:

@@ -1,7 +1,10 @@
 """From a scenario to a finished run in virtual time: the world assembled, run, and closed."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from fractions import Fraction
+from importlib.metadata import version
 from typing import Any
 
 import simpy
@@ -23,6 +26,8 @@ from simulator.work.executors import Executor
 from simulator.work.jobs import Job, Namer, digest
 
 SERVER = "server"
+_READERS = ("numpy", "scipy", "pillow", "nibabel", "tifffile")
+"""Packages whose version can change what is read from a file, or how it is normalized."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +88,16 @@ def taking_part(index: Mapping[str, SiteIndex]) -> list[str]:
 
 
 def site_data(scenario: ScenarioBase, index: Mapping[str, SiteIndex]) -> dict[str, SiteData]:
-    """What every site that takes part knows of its cases; a volume counts as its patches of one epoch."""
+    """What every site that takes part knows of its cases, in training steps' worth of voxels.
+
+    For training a volume counts as its patches of one epoch. Validation and tests see slices and
+    volumes whole: one counts as its voxels over those of a patch, rounded up by site; as 1 where
+    the size of the cases is not known without opening them, which costs them too low.
+    """
     meta = registry("datasets")[scenario.task.dataset.name].describe(scenario.task.dataset)
+    whole = Fraction(1)
+    if scenario.task.patch_size and meta.item_shape:
+        whole = Fraction(math.prod(meta.item_shape), math.prod(scenario.task.patch_size))
     patches = scenario.task.patches_per_case if meta.spatial_dims == 3 else 1
     return {
         name: SiteData(
@@ -92,8 +105,8 @@ def site_data(scenario: ScenarioBase, index: Mapping[str, SiteIndex]) -> dict[st
             num_val=site.count("val"),
             num_test=site.count("test"),
             train_items=patches * site.num_items("train"),
-            val_items=site.num_items("val"),
-            test_items=site.num_items("test"),
+            val_items=math.ceil(whole * site.num_items("val")),
+            test_items=math.ceil(whole * site.num_items("test")),
         )
         for name, site in index.items()
         if name in taking_part(index)
@@ -107,7 +120,10 @@ def union(data: Mapping[str, SiteData]) -> SiteData:
 
 
 def prepare_jobs(scenario: ScenarioBase, index: Mapping[str, SiteIndex]) -> dict[str, Job]:
-    """One job per site that reads, checks and normalizes its cases; its key names the data."""
+    """One job per site that reads, checks and normalizes its cases; its key names the data and the
+    versions of the packages that read them.
+    """
+    readers = {name: version(name) for name in _READERS}
     recipe = recipe_of(scenario)
     dataset = {name: value for name, value in recipe["dataset"].items() if name != "root"}
     jobs = {}
@@ -118,7 +134,7 @@ def prepare_jobs(scenario: ScenarioBase, index: Mapping[str, SiteIndex]) -> dict
             "cases": [asdict(case) for case in found.cases],
         }
         what = [PREPARE.function, PREPARE.version, dataset, found.fingerprint, params]
-        key = digest([*what, recipe["normalize"], recipe["strict"], scenario.seed.learning])
+        key = digest([*what, recipe["normalize"], recipe["strict"], scenario.seed.learning, readers])
         jobs[site.name] = Job(
             key=key,
             task=PREPARE.name,
@@ -132,6 +148,15 @@ def prepare_jobs(scenario: ScenarioBase, index: Mapping[str, SiteIndex]) -> dict
             flop=1e12,  # first of all: everything waits for it
         )
     return jobs
+
+
+def overlay_of(scenario: ScenarioBase, sites: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Neighbors among ``sites``, which take part; pairs with an unseen hospital fall away."""
+    network = scenario.network
+    if not isinstance(network.overlay, str):
+        pairs = tuple(pair for pair in network.overlay if all(name in sites for name in pair))
+        network = network.model_copy(update={"overlay": pairs})
+    return overlay(network, sites)
 
 
 def simulate(
@@ -210,7 +235,7 @@ def _build(
         codec=scenario.network.codec,
         settings=scenario.algorithm,
         data=data,
-        overlay=overlay(scenario.network, sorted(data)),
+        overlay=overlay_of(scenario, sorted(data)),
         network_seed=seed,
         control_nbytes=round(scenario.network.transport.control_size),
     )

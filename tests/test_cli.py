@@ -4,14 +4,15 @@ import resource
 import subprocess
 import sys
 import types
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from simulator import cli
 from simulator.commands.tables import MISSING, cell, print_table
-from simulator.errors import Diverged, ExitCode, ScenarioError, SetupError
+from simulator.errors import Diverged, ExitCode, ScenarioError, SetupError, TaskFailed
+from simulator.record import manifest
 from simulator.scenario import schema
 from simulator.scenario.devices import DEVICES
 from simulator.scenario.files import bundled
@@ -203,6 +204,106 @@ def test_resume_reads_the_folder_and_writes_beside_it(fake, call, tmp_path):
     )
 
 
+def test_resume_of_one_run_resumes_its_study_in_place_under_its_command(fake, call, tmp_path, monkeypatch):
+    study = tmp_path / "runs" / "tiny-1234"
+    for label in ("one", "two"):
+        (study / label).mkdir(parents=True)
+        (study / label / "scenario.yaml").write_text(BASE)
+    about = {"name": "tiny", "description": "", "points": ["one", "two"], "command": "medgossip run 'a b'"}
+    (study / "study.json").write_text(json.dumps(about))
+    said = []
+    execute = fake.execute
+    fake.execute = lambda *args, **options: (said.append(manifest.command()), execute(*args, **options))[1]
+    for folder in ("runs/tiny-1234/two", "runs/tiny-1234"):
+        assert call("resume", folder)[0] == 0
+    for resumed, options in fake.calls:
+        assert [point.label for point in resumed.points] == ["one", "two"]
+        assert options["out"] == tmp_path / "runs"
+    assert said == ["medgossip run 'a b'"] * 2
+    monkeypatch.setattr(sys, "argv", ["/bin/medgossip", "run", "x", "--set", "a=4 Mbit/s"])
+    assert manifest.command() == "medgossip run x --set 'a=4 Mbit/s'"
+
+
+def test_what_is_only_declared_is_not_trained(fake, call, monkeypatch, tmp_path):
+    for key in ("datasets", "networks"):
+        entries = toy.REGISTRIES[key]
+        name, blank = ("counts", {"load": None}) if key == "datasets" else ("net", {"build": None})
+        with monkeypatch.context() as patch:
+            patch.setitem(entries, name, replace(entries[name], **blank))
+            code, _, err = call("run", "x.yaml", "--out", "here")
+        place = "3:19: task.dataset" if key == "datasets" else "4:19: task.network"
+        assert code == 2
+        assert err == f'x.yaml:{place}.name: "{name}" can only be planned with; use medgossip plan\n'
+    assert fake.calls == []
+    assert not (tmp_path / "here").exists()
+
+
+def test_results_need_a_folder_that_takes_them(fake, call, tmp_path):
+    (tmp_path / "file").write_text("")
+    for out in ("file", "file/deeper"):
+        code, _, err = call("run", "x.yaml", "--out", out)
+        assert (code, err) == (
+            5,
+            f"cannot write to {out}: Not a directory; choose another with --out\n",
+        )
+    assert fake.calls == []
+
+
+def test_troubled_runs_say_what_to_try(fake, call, tmp_path):
+    lines = []
+    for label, status, error in [
+        ("a", "diverged", str(Diverged("train", "north", "{}"))),
+        ("b", "failed", str(TaskFailed("train", "south", "no\nmemory"))),
+    ]:
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "manifest.json").write_text(json.dumps({"error": error}))
+        lines.append({"label": label, "status": status})
+    fake.result = Result(folder=tmp_path, lines=tuple(lines), exit_code=ExitCode.DIVERGED)
+    code, _, err = call("run", "x.yaml")
+    assert code == 4
+    assert err.splitlines() == [
+        "a: diverged: train at north gave a value that is not finite; "
+        "lower task.optimizer.lr or set clip_norm",
+        "b: failed: train at south failed: no memory; repeat the command once its cause is gone, "
+        f"finished work is kept; more in {tmp_path / 'b' / 'manifest.json'}",
+    ]
+
+
+def test_validate_looks_at_the_sites(fake, call, monkeypatch):
+    def check(settings, data):
+        return "algorithm.merge: no" if data["north"].num_train == 4 and not data["north"].num_val else ""
+
+    entries = toy.REGISTRIES["algorithms"]
+    monkeypatch.setitem(entries, "gossip", replace(entries["gossip"], check=check))
+    assert call("validate", "x.yaml") == (2, "", "x.yaml:16:1: algorithm.merge: no\n")
+
+
+def test_validate_refuses_data_without_training_cases(fake, call, tmp_path):
+    text = BASE.replace("name: counts", "name: files").replace("data: {cases: 4}", "data: {}")
+    (tmp_path / "none.yaml").write_text(text)
+    code, _, err = call("validate", "none.yaml")
+    assert (code, err) == (2, "none.yaml:8:3: sites: no site has a training case\n")
+
+
+def test_only_chooses_runs_of_a_sweep(fake, call, tmp_path):
+    (tmp_path / "grid.yaml").write_text(BASE + "sweep: {algorithm.rounds: [1, 2, 3]}\n")
+    for command in ("run", "sweep", "plan"):
+        assert call(command, "grid.yaml", "--only", "rounds3", "--only", "rounds1")[0] == 0
+        assert [point.label for point in fake.calls[-1][0].points] == ["rounds1", "rounds3"]
+    code, _, err = call("plan", "grid.yaml", "--only", "rounds")
+    assert (code, err) == (2, '--only rounds: no run "rounds"; did you mean rounds3?\n')
+
+
+def test_a_site_without_a_peer_is_told(fake, call, tmp_path):
+    third = BASE[BASE.index("  - name: south") : BASE.index("algorithm:")].replace("south", "west")
+    text = BASE.replace("algorithm:", third + "network: {overlay: [[north, south]]}\nalgorithm:")
+    (tmp_path / "alone.yaml").write_text(text)
+    told = "warning: gossip: network.overlay: west has no peer and learns alone; pair it with another site\n"
+    assert call("run", "alone.yaml")[2] == told
+    assert told in call("plan", "alone.yaml")[2]
+    assert call("run", "x.yaml")[2] == ""
+
+
 def test_report_wants_folders(fake, call, monkeypatch, tmp_path):
     built = []
     module = types.SimpleNamespace(
@@ -218,6 +319,10 @@ def test_report_wants_folders(fake, call, monkeypatch, tmp_path):
     assert built[1] == ([Path("a"), Path("b")], Path("report"))
     code, _, err = call("report", "none")
     assert (code, err) == (2, "none: no such folder; name one that medgossip run has written\n")
+    assert call("report", "x.yaml")[0::2] == (
+        2,
+        "x.yaml: a file; name the folder that medgossip run has written\n",
+    )
 
 
 def test_lists(fake, call):
@@ -294,6 +399,11 @@ def test_a_reader_that_goes_away_is_no_error_of_ours():
     script = f"{sys.executable} -c 'from simulator.cli import main; main()' schema | head -1"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert (done.stdout, "Traceback" in done.stderr) == ("{\n", False)
+    quiet = f"{sys.executable} -c 'from simulator.cli import main; main()' list devices | true"
+    ended = subprocess.run(
+        ["bash", "-c", f"{quiet}; echo ${{PIPESTATUS[0]}}"], capture_output=True, text=True, check=True
+    )
+    assert (ended.stdout, ended.stderr) == ("0\n", "")
 
 
 def test_version():

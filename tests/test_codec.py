@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from simulator.api import Bundle
-from simulator.codec import BLOCK, encode, encoded_nbytes, transmit
+from simulator.codec import BLOCK, encode, encoded_nbytes, measure, transmit
+from tests.support import run
 
 vectors = arrays(
     np.float32,
@@ -53,18 +54,52 @@ def test_bf16_rounds_to_nearest_even_and_keeps_nan():
     assert got[3] == np.inf
 
 
-@pytest.mark.parametrize("kind", ["fp32", "fp16", "bf16", "int8"])
-def test_declared_size_is_the_real_size(kind):
-    values = np.linspace(-1, 1, 2 * BLOCK + 7, dtype=np.float32)
-    parts, _ = encode(values, kind)
-    assert encoded_nbytes(len(values), kind) == sum(part.nbytes for part in parts)
-
-
-def test_compression_changes_the_size_and_not_the_values():
+def made(num_parameters, num_buffers):
     rng = np.random.default_rng(0)
-    model = Bundle(arrays={"model": rng.normal(size=5000).astype(np.float32), "optimizer.m": np.ones(5)})
-    plain = transmit(None, model, kind="bf16", zstd=0)
-    small = transmit(None, model, kind="bf16", zstd=3)
-    assert small.meta["nbytes"] < plain.meta["nbytes"] == 10000
-    assert np.array_equal(plain.arrays["model"], small.arrays["model"])
-    assert "optimizer.m" not in plain.arrays
+    arrays = {"model": rng.normal(size=num_parameters), "buffers": rng.normal(size=num_buffers)}
+    arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+    return Bundle(arrays=arrays | {"counters": np.arange(3), "optimizer.m": np.ones(5)})
+
+
+@pytest.mark.parametrize("kind", ["fp32", "fp16", "bf16", "int8"])
+@pytest.mark.parametrize("counts", [(2 * BLOCK + 7, 0), (BLOCK - 1, 1), (BLOCK + 1, BLOCK + 1)])
+def test_declared_size_is_the_real_size(kind, counts):
+    real = measure(None, made(*counts), kind=kind, zstd=0).meta["nbytes"]
+    assert encoded_nbytes(*counts, kind) == real
+
+
+@pytest.mark.parametrize("kind", ["fp32", "fp16", "bf16", "int8"])
+def test_a_received_model_is_a_model_alone(kind):
+    sent = made(5000, 30)
+    got = transmit(None, sent, kind=kind).arrays
+    assert set(got) == {"model", "buffers", "counters"}
+    assert np.allclose(got["model"], sent.arrays["model"], atol=0.02)
+    assert np.array_equal(got["counters"], sent.arrays["counters"])
+
+
+def test_compression_makes_it_smaller():
+    sizes = [measure(None, made(5000, 0), kind="bf16", zstd=level).meta["nbytes"] for level in (0, 3)]
+    assert sizes[1] < sizes[0] == 10000
+
+
+def learned(tmp_path, algorithm, *overrides):
+    """Keys of the work of a planned run but for measuring."""
+    result = run(tmp_path, f"algorithm: {{name: {algorithm}, rounds: 2}}\n", *overrides)
+    return {row[2] for row in result.world.work}, result
+
+
+@pytest.mark.parametrize("kind", ["fp32", "int8"])
+def test_compression_retrains_nothing(tmp_path, kind):
+    plain, one = learned(tmp_path, "fedavg", f"network.codec.kind={kind}")
+    packed, other = learned(tmp_path, "fedavg", f"network.codec.kind={kind}", "network.codec.zstd=3")
+    assert plain == packed
+    assert one.world.keys < other.world.keys
+
+
+def test_fedavg_and_local_share_their_first_epochs(tmp_path):
+    first = []
+    for algorithm in ("fedavg", "local"):
+        _, result = learned(tmp_path, algorithm)
+        first.append({row[0]: row[2] for row in reversed(result.world.work) if row[1] == "train"})
+    assert first[0] == first[1]
+    assert set(first[0]) == {"a", "b", "c"}

@@ -27,6 +27,24 @@ def test_lines_are_few(monkeypatch):
     ]
 
 
+def test_no_estimate_from_too_little(monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr("simulator.progress.time.monotonic", lambda: clock[0])
+    stream = io.StringIO()
+    progress = PlainProgress(stream, quiet_s=0.0)
+    progress.total(10)
+    for step_s in (4.0, 4.0, 4.0, 4.0, 4.0):
+        clock[0] += step_s
+        progress.advance("task")
+    progress.stage("testing")
+    progress.total(10)
+    for _ in range(6):
+        clock[0] += 0.1
+        progress.advance("task")
+    lines = stream.getvalue().splitlines()
+    assert [line for line in lines if "left" in line] == ["5/10 task, about 20 s left"]
+
+
 def test_a_bar_can_be_driven_and_closed_twice(capsys):
     progress = RichProgress()
     progress.stage("training [x]")

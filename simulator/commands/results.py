@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simulator.commands.tables import print_table
@@ -38,9 +39,23 @@ PLAN_COLUMNS = {
 def print_result(result: StudyResult) -> None:
     """Print one row per run, and where the results lie."""
     print_table(result.lines, RESULT_COLUMNS)
+    for line in result.lines:
+        if line["status"] != "ok":
+            print(_trouble(result.folder / str(line["label"]), line), file=sys.stderr)
     print(f"results: {result.folder}")
     if result.report is not None:
         print(f"report: {result.report}")
+
+
+def _trouble(folder: Path, line: Mapping[str, object]) -> str:
+    """What went wrong in a run, where, and what to try; the recipe stays in the manifest."""
+    manifest = folder / "manifest.json"
+    error = str(json.loads(manifest.read_text(encoding="utf-8"))["error"])
+    what = " ".join(error.partition("; recipe:")[0].split())
+    remedy = f"repeat the command once its cause is gone, finished work is kept; more in {manifest}"
+    if line["status"] == "diverged":
+        remedy = "lower task.optimizer.lr or set clip_norm"
+    return f"{line['label']}: {line['status']}: {what}; {remedy}"
 
 
 def print_plan(rows: Sequence[PlanRow], as_json: bool) -> None:

@@ -2,12 +2,18 @@
 
 import os
 import platform
+import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 _PACKAGES = ("medgossip", "torch", "monai", "simpy", "numpy", "networkx", "zstandard", "polars", "scipy")
+
+_ORIGINAL: ContextVar[str] = ContextVar("original", default="")
 
 
 def versions() -> dict[str, str]:
@@ -35,5 +41,17 @@ def hardware() -> dict[str, Any]:
 
 
 def command() -> str:
-    """The command line as typed, without the folder of the program."""
-    return " ".join(["medgossip", *sys.argv[1:]])
+    """The command line, quoted for a shell, without the folder of the program; of a study that is
+    resumed, the one that first ran it.
+    """
+    return _ORIGINAL.get() or shlex.join(["medgossip", *sys.argv[1:]])
+
+
+@contextmanager
+def recorded_as(original: str) -> Iterator[None]:
+    """Have :func:`command` say ``original``, unless that is empty."""
+    token = _ORIGINAL.set(original)
+    try:
+        yield
+    finally:
+        _ORIGINAL.reset(token)

@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from simulator.record.measures_dice import selected_table
+from simulator.record.measures_epochs import epochs_done
 from simulator.record.measures_run import Run, load_run
 
 
@@ -50,7 +51,7 @@ class Quality:
         dice_weighted: mean over sites, weighted by their test cases.
         dice_worst: the lowest of the sites' means; ``worst_site`` has it.
         missed: structures that are there and were not found at all, over all test cases.
-        hd95_mm, assd_mm: mean over sites of their means, weighted by test cases.
+        hd95_mm, assd_mm: mean over sites of their means, each site counting the same.
 
     """
 
@@ -70,6 +71,7 @@ class Effort:
     """Work of a run; ``None`` where the run has no table of work.
 
     Attributes:
+        local_epochs: in rounds that ended, mean over the sites that train.
         extra_share: share of the floating-point operations that a plain local epoch would not have
             had (the incoming model's part of mutual learning).
         lost_s: virtual seconds of work that crashes destroyed.
@@ -78,6 +80,7 @@ class Effort:
 
     """
 
+    local_epochs: float | None
     virtual_time_s: float | None
     compute_s: float | None
     extra_share: float | None
@@ -171,8 +174,8 @@ def quality(run: Run) -> Quality:
         num_sites=table.height,
         missed=int(table["missed"].sum()),
         false_alarms=int(table["false_alarms"].sum()),
-        hd95_mm=weighted_mean(table, "hd95_mm"),
-        assd_mm=weighted_mean(table, "assd_mm"),
+        hd95_mm=_float(table["hd95_mm"].mean()),
+        assd_mm=_float(table["assd_mm"].mean()),
     )
 
 
@@ -196,6 +199,7 @@ def effort(run: Run) -> Effort:
         flop = float(work["flop"].sum())
         extra = float(work["extra_flop"].sum()) / flop if flop > 0 else None
     return Effort(
+        local_epochs=epochs_done(run),
         virtual_time_s=run.virtual_time_s,
         compute_s=compute,
         extra_share=extra,

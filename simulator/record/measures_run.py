@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from simulator.errors import ScenarioError
 from simulator.record.tables import TABLES
@@ -27,6 +29,7 @@ class Run:
         label: short text that tells runs apart in figures; the same for runs that differ by seed.
         tables: every table of :data:`~simulator.record.tables.TABLES`; empty where ``missing``.
         missing: names of the tables that the folder lacks.
+        scenario: its resolved scenario; empty where the folder has none.
 
     """
 
@@ -35,6 +38,7 @@ class Run:
     label: str
     tables: Mapping[str, pl.DataFrame]
     missing: tuple[str, ...] = ()
+    scenario: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def algorithm(self) -> str:
@@ -113,7 +117,10 @@ def load_run(folder: Path) -> Run:
     tables = {name: empty_table(name) if name in missing else read_table(folder, name) for name in TABLES}
     tables["metrics"] = tables["metrics"].with_columns(pl.col("value").fill_nan(None))
     label = _SEED_WORD.sub("", str(manifest["label"])).strip("-_ ") or str(manifest["algorithm"])
-    return Run(folder=folder, manifest=manifest, label=label, tables=tables, missing=missing)
+    scenario = _scenario(folder / "scenario.yaml")
+    return Run(
+        folder=folder, manifest=manifest, label=label, tables=tables, missing=missing, scenario=scenario
+    )
 
 
 def by_label(runs: Iterable[Run]) -> dict[str, list[Run]]:
@@ -140,6 +147,16 @@ def _points(folder: Path, problems: list[str]) -> tuple[list[Path], dict[str, An
         else:
             problems.append(f"run {name} has no manifest.json: it has not ended, and is left out")
     return points, about
+
+
+def _scenario(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, YAMLError) as error:
+        raise ScenarioError(f"{path}: cannot be read as YAML ({error}); run the scenario again") from error
+    return content if isinstance(content, dict) else {}
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from simulator.record.measures_run import Run, Study, by_label, load_study
 from simulator.record.measures_sites import SiteTable, site_table
 from simulator.report import cost, gantt, overlays, progress_over_time, sites, tables, topology
 from simulator.report.findings import findings
+from simulator.report.mixture import refuse_mixture
 from simulator.report.page import Page, render
 from simulator.report.style import Picture, looks
 from simulator.report.text import MISSING
@@ -19,6 +20,8 @@ MAX_TIMELINES = 8
 def write_report(folders: Sequence[Path], out: Path) -> Path:
     """See :func:`simulator.report.build`."""
     study = load_study(folders)
+    if len(folders) > 1:  # within one study a sweep may differ in these on purpose, and its labels say so
+        refuse_mixture(study.runs)
     ended = by_label(run for run in study.runs if run.has_ended)
     summaries = {label: [summarize(run) for run in runs] for label, runs in ended.items()}
     scores = site_table(ended)
@@ -73,18 +76,19 @@ def _draw(groups: Mapping[str, Sequence[Run]], scores: SiteTable, folder: Path) 
     found = [
         cost.draw(groups, look, folder),
         progress_over_time.draw(groups, look, folder),
-        sites.draw(scores, look, folder),
+        sites.draw(groups, scores, look, folder),
         overlays.draw(groups, folder),
     ]
     return tuple(picture for picture in found if picture is not None)
 
 
 def _timelines(study: Study, folder: Path) -> tuple[Picture, ...]:
-    """Timeline of the first run of each label, then the map of the first run that moved anything."""
+    """Timeline of the first run of each label, then the map of the run among them that moved most."""
     firsts = _firsts(study)[:MAX_TIMELINES]
     found = [gantt.draw(run, folder) for run in firsts]
     moving = [run for run in firsts if not run.tables["transfers"].is_empty()]
-    found += [topology.draw(run, folder) for run in moving[:1]]
+    busiest = sorted(moving, key=lambda run: -run.tables["transfers"]["carried_nbytes"].sum())
+    found += [topology.draw(run, folder) for run in busiest[:1]]
     return tuple(picture for picture in found if picture is not None)
 
 

@@ -49,6 +49,7 @@ def draw(groups: Mapping[str, Sequence[Run]], looks: Mapping[str, Look], folder:
             axes.set_title(letter, loc="left", fontweight="bold")
         handles, names = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper center", ncols=min(5, len(names)))
+        logs = [name for axes, (_, name) in zip(grid[1], _COSTS, strict=True) if axes.get_xscale() == "log"]
         save(figure, folder, "cost-dice")
     free = [label for label, found in curves.items() if not any(c["carried_nbytes"][-1] for c in found)]
     return Picture(
@@ -56,7 +57,10 @@ def draw(groups: Mapping[str, Sequence[Run]], looks: Mapping[str, Look], folder:
         name="cost-dice",
         title="Communication cost against Dice",
         caption="Test Dice of the models that sites had, against the model bytes sent until then (parts of "
-        "broken transfers included, control messages not). A curve ends where its run ends. "
+        "broken transfers included, control messages not): mean over sites (a, b) and worst site (c, d), by "
+        "all bytes (a, c) and by those on the busiest link (b, d). "
+        + (f"Logarithmic axis: {' and '.join(logs).lower()}. " if logs else "")
+        + "A curve ends where its run ends. "
         + (f"{', '.join(free)}: no model is sent, drawn as a level. " if free else "")
         + band_note(groups),
     )

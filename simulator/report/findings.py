@@ -7,6 +7,7 @@ import polars as pl
 
 from simulator.record.measures import Summary
 from simulator.record.measures_curves import curve, interval, reach, summarize_reach
+from simulator.record.measures_epochs import stopped, with_stop
 from simulator.record.measures_run import Run
 from simulator.record.measures_sites import SiteTable, paired_difference
 from simulator.report.text import duration, listing, number, percent, plural, signed, size, spread
@@ -50,19 +51,23 @@ def _best(groups: Groups, sites: SiteTable) -> list[str]:
             key=lambda pair: (-pair[0], pair[1]),
         )
         if len(ranked) == 1:
-            said.append(f"{ranked[0][1]} reaches a {what} of {spread(cells[ranked[0][1]].dice)}.")
+            said.append(
+                f"{with_stop(ranked[0][1], groups[ranked[0][1]])} reaches a {what} of {spread(cells[ranked[0][1]].dice)}."
+            )
         elif ranked:
             said.append(_first_two(groups, ranked, what, worst=worst))
         for label in sorted(pooled):
             said.append(
-                f"Training on all cases together ({label}) reaches a {what} of {spread(cells[label].dice)}."
+                f"Training on all cases together ({with_stop(label, groups[label])}) reaches a {what} of "
+                f"{spread(cells[label].dice)}."
             )
     return said
 
 
 def _first_two(groups: Groups, ranked: Sequence[tuple[float, str]], what: str, *, worst: bool) -> str:
     (best, label), (next_best, second) = ranked[:2]
-    text = f"{label} has the highest {what}, {number(best)}; next is {second} with {number(next_best)}"
+    first, other = with_stop(label, groups[label]), with_stop(second, groups[second])
+    text = f"{first} has the highest {what}, {number(best)}; next is {other} with {number(next_best)}"
     gap = paired_difference(groups, label, second, worst=worst)
     if gap is not None and gap.low is not None:
         chance = ", so the order may be chance" if gap.low <= 0 else ""
@@ -71,6 +76,10 @@ def _first_two(groups: Groups, ranked: Sequence[tuple[float, str]], what: str, *
 
 
 def _gain_over_local(groups: Groups, sites: SiteTable) -> list[str]:
+    local = next(
+        (with_stop("local training", runs) for runs in groups.values() if runs[0].algorithm == "local"),
+        "local training",
+    )
     said = []
     for label in sites.labels:
         gains = {
@@ -82,7 +91,8 @@ def _gain_over_local(groups: Groups, sites: SiteTable) -> list[str]:
             continue
         better = sum(gain > 0 for gain in gains.values())
         most, least = max(gains, key=lambda s: gains[s]), min(gains, key=lambda s: gains[s])
-        text = f"With {label}, {better} of {plural(len(gains), 'site')} do better than with local training"
+        text = f"With {with_stop(label, groups[label])}, {better} of {plural(len(gains), 'site')} do better "
+        text += f"than with {local}"
         text += f"; {most} gains most ({signed(gains[most])})" if gains[most] > 0 else ""
         text += f"; {least} loses most ({signed(gains[least])})" if gains[least] < 0 else ""
         said.append(text + ".")
@@ -101,10 +111,36 @@ def _traffic(groups: Groups, summaries: Mapping[str, Sequence[Summary]]) -> list
         nbytes, rate = _mean_nbytes(summaries[label]), _per_round(groups[label])
         if label == reference or not nbytes or not rate:
             continue
+        if any(stopped(run) for run in (*groups[label], *groups[reference])):
+            said.append(_stopped_traffic(groups, summaries, label, reference))
+            continue
         in_all = f"{size(nbytes)} of models in all, {percent(nbytes / base)} of {reference}'s {size(base)}"
         per_round = f"{rate:.1f} against {base_rate:.1f} ({percent(rate / base_rate)})"
         said.append(f"{label} sent {in_all}; models per round {per_round}.")
     return said
+
+
+def _stopped_traffic(
+    groups: Groups, summaries: Mapping[str, Sequence[Summary]], label: str, reference: str
+) -> str:
+    """Compare bytes per round: the totals of runs of different length say nothing."""
+    rates = []
+    for name in (label, reference):
+        rounds = _rounds(groups[name])
+        rates.append((_mean_nbytes(summaries[name]) or 0.0) / rounds if rounds else 0.0)
+    return (
+        f"{with_stop(label, groups[label])} sent {size(rates[0])} of models per round, "
+        f"{percent(rates[0] / rates[1])} of the {size(rates[1])} of "
+        f"{with_stop(reference, groups[reference])}."
+    )
+
+
+def _rounds(runs: Sequence[Run]) -> float:
+    """Rounds in which a model was sent, mean over runs."""
+    sent = [
+        run.tables["transfers"].filter(~pl.col("control"))["round"].drop_nulls().n_unique() for run in runs
+    ]
+    return sum(sent) / len(sent)
 
 
 def _mean_nbytes(summaries: Sequence[Summary]) -> float | None:
@@ -185,15 +221,43 @@ def _target(groups: Groups, target: float | None) -> list[str]:
             some = f" ({when.reached} of {when.count} runs did)" if when.reached else ""
             missed.append(label + some)
         else:
-            got.append(f"{label} after {duration(when.median)} and {size(cost.median)}")
-    said = [f"Mean validation Dice of {target:g} is reached by {listing(got, 8)}."] if got else []
+            got.append(
+                f"{label} after {duration(when.median)} and {size(cost.median)}{_not_held(runs, target)}"
+            )
+    said = [f"Mean validation Dice of {target:g} is first reached by {listing(got, 8)}."] if got else []
     return said + ([f"Not reached (censored) by {listing(missed, 8)}."] if missed else [])
+
+
+def _not_held(runs: Sequence[Run], target: float) -> str:
+    """A remark where the last validation Dice, mean over runs, lies below the target again."""
+    lasts = [
+        float(points["dice_mean"][-1]) for run in runs if not (points := curve(run, split="val")).is_empty()
+    ]
+    last = sum(lasts) / len(lasts)
+    return f" (not held: last {number(last)})" if last < target else ""
 
 
 def _missed(summaries: Mapping[str, Sequence[Summary]]) -> list[str]:
     found = {label: sum(s.quality.missed or 0 for s in many) for label, many in summaries.items()}
     worst = [f"{label} {total}" for label, total in found.items() if total]
     return [f"Structures that were there and not found at all: {listing(worst, 8)}."] if worst else []
+
+
+def _not_converged(groups: Groups) -> list[str]:
+    """Methods whose selected models are from the last evaluated round at most of their sites."""
+    found = []
+    for label, runs in groups.items():
+        late = total = 0
+        for run in runs:
+            rows = run.tables["metrics"].filter(pl.col("metric") == "dice")
+            evaluated = rows.filter((pl.col("selection") == "round") & (pl.col("split") == "val"))
+            last = dict(evaluated.group_by("site").agg(pl.col("round").max()).iter_rows())
+            chosen = rows.filter(pl.col("selection") == "selected").select("site", "round").unique()
+            late += sum(last.get(site) == round_ for site, round_ in chosen.iter_rows())
+            total += chosen["site"].n_unique()
+        if total and 2 * late > total:
+            found.append(label)
+    return found
 
 
 def _cautions(groups: Groups, sites: SiteTable) -> list[str]:
@@ -208,6 +272,12 @@ def _cautions(groups: Groups, sites: SiteTable) -> list[str]:
     few = [site for site in sites.sites if sites.num_cases[site] < 5]
     if few:
         said.append(f"Fewer than 5 test cases at {listing(few)}: their Dice is a rough estimate.")
+    rising = _not_converged(groups)
+    if rising:
+        said.append(
+            f"Not converged: with {listing(rising, 8)}, most sites' selected models are from the last "
+            "evaluated round; longer training may change the ranking."
+        )
     if any(run.manifest.get("simulated_data") for runs in groups.values() for run in runs):
         said.append("The images are simulated: draw conclusions about methods from real data only.")
     return said

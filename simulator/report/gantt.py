@@ -36,6 +36,9 @@ _OUT = "#b9b9b9"
 ZOOM_SHARE = 0.25
 """The enlarged part is this share of the run at most; no part is enlarged above 12 nodes."""
 
+VISIBLE_SHARE = 0.001
+"""A kind of work is in the legend if a bar of it is so wide at least, about half a point."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
@@ -79,7 +82,10 @@ def draw(run: Run, folder: Path) -> Picture | None:
         name = f"timeline-{file_name(run.label)}"
         save(figure, folder, name)
     return Picture(
-        name=name, title=f"Timeline: {run.label}", caption=_caption(link, zoom is not None), width_in=PAGE_IN
+        name=name,
+        title=f"Timeline: {run.label}",
+        caption=_caption(run, link, enlarged=zoom is not None),
+        width_in=PAGE_IN,
     )
 
 
@@ -98,11 +104,18 @@ def _window(
     return legend
 
 
-def _caption(link: str | None, enlarged: bool) -> str:
-    text = "Upper half of a row: computing, hatched where a crash destroyed it. "
+def _caption(run: Run, link: str | None, *, enlarged: bool) -> str:
+    lost = not run.tables["work"].filter(pl.col("status") == "lost").is_empty()
+    text = "Upper half of a row: computing" + (", hatched where a crash destroyed it. " if lost else ". ")
     text += "Lower half: models sent and received. "
-    text += "Gray: the node was down or cut off. White: idle. "
-    text += f"Strip: load of the busiest link, {link}. " if link else "No model crossed a link. "
+    if not run.tables["outages"].is_empty():
+        text += "Gray: the node was down or cut off. "
+    text += "White: idle. "
+    text += (
+        f"Strip: load of the busiest link, {link}, mean over each 400th of the span shown. "
+        if link
+        else "No model crossed a link. "
+    )
     return text + ("The part on yellow ground is enlarged below." if enlarged else "")
 
 
@@ -146,7 +159,9 @@ def _rows(axes: Axes, run: Run, nodes: Sequence[str], window: Window, divisor: f
     )
     for what, color in _COMPUTE.items():
         done = kinds.filter((pl.col("what") == what) & (pl.col("status") != "lost"))
-        if _bars(axes, done, "node", place, divisor, window, (-0.42, 0.02), facecolor=color, zorder=2):
+        drawn = _bars(axes, done, "node", place, divisor, window, (-0.42, 0.02), facecolor=color, zorder=2)
+        longest = (done["end_s"] - done["start_s"]).max()
+        if drawn and float(longest) >= VISIBLE_SHARE * (window.end - window.begin):  # type: ignore[arg-type]
             legend.append(Patch(facecolor=color, label=_NAMES[what]))
     lost = kinds.filter(pl.col("status") == "lost")
     style: dict[str, Any] = {
@@ -157,7 +172,8 @@ def _rows(axes: Axes, run: Run, nodes: Sequence[str], window: Window, divisor: f
     }
     if _bars(axes, lost, "node", place, divisor, window, (-0.42, 0.02), zorder=3, **style):
         legend.append(Patch(label="work lost", **style))
-    models = _within(run.tables["transfers"].filter(~pl.col("control")), window)
+    moved = ~pl.col("control") & (pl.col("carried_nbytes") > 0)
+    models = _within(run.tables["transfers"].filter(moved), window)
     for column, what, span in (("src", "out", (0.06, 0.23)), ("dst", "in", (0.25, 0.42))):
         if _bars(axes, models, column, place, divisor, window, span, facecolor=_FLOWS[what], zorder=2):
             legend.append(Patch(facecolor=_FLOWS[what], label={"out": "sending", "in": "receiving"}[what]))
@@ -206,12 +222,12 @@ def _strip(axes: Axes, run: Run, link: str, window: Window, divisor: float) -> N
     rates = _rates(run, link, edges)
     capacity = run.tables["links"].filter(pl.col("link") == link)["bytes_per_s"].to_list()
     if capacity and capacity[0]:
-        values, label = 100 * rates / capacity[0], "load (%)"
+        values, label = 100 * rates / capacity[0], "mean load (%)"
     else:
         scale, unit = size_unit(float(rates.max()) if rates.size else 1.0)
-        values, label = rates / scale, f"{unit}/s"
+        values, label = rates / scale, f"mean {unit}/s"
     axes.stairs(values, edges / divisor, fill=True, color="#8a8a8a", linewidth=0)
-    axes.set_ylim(0, 1.1 * float(values.max()) or 1.0)
+    axes.set_ylim(0, 100 if capacity and capacity[0] else 1.1 * float(values.max()) or 1.0)
     axes.set_ylabel(f"{link}\n{label}", fontsize=7)
 
 

@@ -94,8 +94,9 @@ def draw(groups: Mapping[str, Sequence[Run]], folder: Path) -> Picture | None:
         width_in=figure.get_figwidth(),
         name="overlays",
         title="What the models see",
-        caption="Test cases: solid lines are predictions of each site's selected model, dotted lines the "
-        "truth. The number is the Dice of the whole case, not of the slice shown (that with the most truth, "
+        caption=_channel(firsts[labels[0]])
+        + "Solid lines are predictions of each site's selected model, dotted lines the "
+        "truth, which is solid in its own column. The number is the Dice of the whole case, not of the slice shown (that with the most truth, "
         "cut to the frame in the first column). "
         "Cases are the first of each site, not chosen by result.",
     )
@@ -104,6 +105,15 @@ def draw(groups: Mapping[str, Sequence[Run]], folder: Path) -> Picture | None:
 def _scores(run: Run) -> dict[tuple[str, str], float]:
     rows = case_scores(run, selection="selected", split="test")
     return {(site, case): dice for site, case, dice in rows.select("site", "case", "dice").iter_rows()}
+
+
+def _channel(run: Run) -> str:
+    """Say which channel the pictures show: FLAIR where the scenario names one, else the first."""
+    dataset = (run.scenario.get("task") or {}).get("dataset") or {}
+    channels = [str(name) for name in dataset.get("channels") or dataset.get("modalities") or ()]
+    flair = next((name for name in channels if "flair" in name.lower() or name.lower() == "t2f"), None)
+    shown = flair or (channels[0] if channels else "FLAIR where the data set has one, else the first channel")
+    return f"Test cases, shown: {shown}. "
 
 
 def _choose(keys: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -80,7 +80,7 @@ def _what_was_run(runs: Sequence[Run]) -> list[str]:
     if not sites.is_empty():
         names = sorted(sites["site"], key=natural)
         cases = sites["num_train"].drop_nulls().to_list()
-        held = f" with {min(cases)} to {max(cases)} training cases each" if cases else ""
+        held = f" with {_span(cases)} training cases each" if cases else ""
         said.append(f"{plural(len(names), 'site')} ({listing(names, 8)}){held}.")
     said += _model_words(runs[0].manifest)
     ends = [run.virtual_time_s for run in runs if run.virtual_time_s is not None]
@@ -92,6 +92,11 @@ def _what_was_run(runs: Sequence[Run]) -> list[str]:
         )
         said.append(f"The runs took {span} of virtual time.")
     return said
+
+
+def _span(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _model_words(manifest: Mapping[str, Any]) -> list[str]:

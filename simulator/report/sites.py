@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 from matplotlib.axes import Axes
 
+from simulator.record.measures_dice import case_scores
+from simulator.record.measures_run import Run
 from simulator.record.measures_sites import Cell, SiteTable
 from simulator.report.style import COLUMN_IN, PAGE_IN, Look, Picture, new_figure, save, styled
 from simulator.report.text import natural
@@ -14,7 +18,9 @@ MAX_LABELS = 10
 """More labels than this would not be told apart within one row."""
 
 
-def draw(table: SiteTable, looks: Mapping[str, Look], folder: Path) -> Picture | None:
+def draw(
+    groups: Mapping[str, Sequence[Run]], table: SiteTable, looks: Mapping[str, Look], folder: Path
+) -> Picture | None:
     """Draw one row per site and one for their mean; None without selected models."""
     if not table.sites:
         return None
@@ -30,6 +36,7 @@ def draw(table: SiteTable, looks: Mapping[str, Look], folder: Path) -> Picture |
             cells = [table.cells[name, label] for name in names] + [table.mean[label], table.worst[label]]
             y = np.arange(len(rows)) + 0.62 * ((place + 0.5) / len(labels) - 0.5)
             y[len(names) :] += 0.25
+            _cases(axes, groups[label], dict(zip(names, y, strict=False)), looks[label])
             _dots(axes, cells, y, looks[label], label)
         axes.set_yticks([i + 0.25 * (i >= len(names)) for i in range(len(rows))], rows)
         axes.set_ylim(len(rows) - 0.2, -0.6)
@@ -48,10 +55,21 @@ def draw(table: SiteTable, looks: Mapping[str, Look], folder: Path) -> Picture |
         name="sites-dice",
         title="Dice by site",
         caption="Each site's model with the best validation loss, on that site's own test cases (their "
-        "number in parentheses). Whiskers: 95 % confidence interval of the mean over seeds (Student's t), "
+        "number in parentheses). Small pale dots are single test cases. "
+        "Whiskers: 95 % confidence interval of the mean over seeds (Student's t), "
         "where there are several."
         + (f" The last {left_out} of the labels are only in the table." if left_out else ""),
     )
+
+
+def _cases(axes: Axes, runs: Sequence[Run], place: Mapping[str, float], look: Look) -> None:
+    """A small pale dot per test case, behind the mean of its site."""
+    for run in runs:
+        rows = case_scores(run, selection="selected", split="test").filter(pl.col("site").is_in(list(place)))
+        y = [place[site] for site in rows["site"]]
+        axes.plot(
+            rows["dice"], y, "o", color=look.color, alpha=0.3, markersize=1.8, markeredgewidth=0, zorder=1.5
+        )
 
 
 def _dots(axes: Axes, cells: Sequence[Cell], y: np.ndarray, look: Look, label: str) -> None:

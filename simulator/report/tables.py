@@ -53,6 +53,7 @@ _COST: tuple[tuple[str, Callable[[Summary], float | None], Show], ...] = (
     ("wasted", lambda s: s.traffic.wasted_nbytes, size),
     ("busiest link", lambda s: s.traffic.busiest_nbytes, size),
     ("control", lambda s: s.traffic.control_nbytes, size),
+    ("local epochs", lambda s: s.effort.local_epochs, count),
     ("virtual time", lambda s: s.effort.virtual_time_s, duration),
     ("extra compute", lambda s: s.effort.extra_share, percent),
     ("lost work", lambda s: s.effort.lost_s, duration),
@@ -182,12 +183,13 @@ def unseen(groups: Groups) -> Table | None:
 
 
 def to_target(groups: Groups, target: float | None) -> Table | None:
-    """Time, bytes and rounds until the mean validation Dice; None without target or validation scores."""
+    """Time and bytes until the mean validation Dice; None without target or validation scores."""
     if target is None:
         return None
     columns: tuple[tuple[Cost, Show], ...] = (
-        *(("time_s", duration), ("carried_nbytes", size), ("busiest_nbytes", size)),
-        ("round", lambda v: number(v, 1)),
+        ("time_s", duration),
+        ("carried_nbytes", size),
+        ("busiest_nbytes", size),
     )
     rows = []
     for label, runs in groups.items():
@@ -204,8 +206,8 @@ def to_target(groups: Groups, target: float | None) -> Table | None:
     if all(row[1] == MISSING for row in rows):
         return None
     return Table(
-        title=f"Until mean validation Dice {target:g}",
-        head=("method", "runs that reached it", "virtual time", "model bytes", "on busiest link", "round"),
+        title=f"Until first mean validation Dice {target:g}",
+        head=("method", "runs that reached it", "virtual time", "model bytes", "on busiest link"),
         rows=tuple(rows),
         note="Medians over runs. “>”: censored, at least half of the runs ended without reaching it; the "
         "number is where the first of these ended.",

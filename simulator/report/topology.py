@@ -9,7 +9,7 @@ from matplotlib.patches import FancyArrowPatch
 
 from simulator.record.measures_run import Run
 from simulator.report.style import BLUE, COLUMN_IN, GRAY, VERMILION, Picture, new_figure, save, styled
-from simulator.report.text import file_name, natural, size_unit
+from simulator.report.text import file_name, natural, size
 
 Point = tuple[float, float]
 MAX_NODES = 24
@@ -22,8 +22,11 @@ def draw(run: Run, folder: Path) -> Picture | None:
     if links.is_empty() or len(nodes) > MAX_NODES:
         return None
     place = _places(run, nodes)
+    widest = links.sort(["carried_nbytes", "link"], descending=[True, False], nulls_last=True).row(
+        0, named=True
+    )
+    busiest = widest["link"]
     most = max(1, *links["carried_nbytes"].fill_null(0).to_list())
-    busiest = links.sort(["carried_nbytes", "link"], descending=[True, False])["link"][0]
     with styled():
         figure = new_figure(COLUMN_IN, COLUMN_IN)
         axes = figure.subplots()
@@ -31,6 +34,8 @@ def draw(run: Run, folder: Path) -> Picture | None:
             color = VERMILION if link == busiest and nbytes else BLUE if nbytes else "#cccccc"
             width = 0.4 + 3.0 * (nbytes or 0) / most
             axes.add_patch(_arrow(place[src], place[dst], color, width))
+        if widest["carried_nbytes"]:
+            _say_load(axes, place[widest["src"]], place[widest["dst"]], widest)
         machines = _machines(run)
         for node in nodes:
             _node(axes, node, place[node], machine=node in machines)
@@ -40,12 +45,12 @@ def draw(run: Run, folder: Path) -> Picture | None:
         axes.set_axis_off()
         name = f"topology-{file_name(run.label)}"
         save(figure, folder, name)
-    divisor, unit = size_unit(most)
     return Picture(
         width_in=figure.get_figwidth(),
         name=name,
         title=f"Links: {run.label}",
-        caption=f"Width: bytes carried, at most {most / divisor:.3g} {unit} on {busiest} (red). Circles are "
+        caption=f"Width: bytes carried, most on {busiest} (orange, with its bytes and its rate "
+        "where it has one). Circles are "
         "sites and the server, squares routers; gray links carried nothing. Positions are not geographic.",
     )
 
@@ -55,6 +60,15 @@ def _arrow(src: Point, dst: Point, color: str, width: float) -> FancyArrowPatch:
     bend = "arc3,rad=0.12"
     head: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 5, "shrinkA": 5, "shrinkB": 5}
     return FancyArrowPatch(src, dst, connectionstyle=bend, linewidth=width, color=color, **head)
+
+
+def _say_load(axes: Axes, src: Point, dst: Point, link: dict[str, Any]) -> None:
+    """Write a link's bytes and rate beside its middle."""
+    rate = link["bytes_per_s"]
+    text = size(link["carried_nbytes"]) + (f"\nat {size(rate)}/s" if rate else "")
+    x, y = (src[0] + dst[0]) / 2, (src[1] + dst[1]) / 2
+    box = {"facecolor": "white", "alpha": 0.85, "pad": 0.8, "linewidth": 0}
+    axes.text(x, y, text, color=VERMILION, fontsize=7, ha="center", va="center", bbox=box, zorder=7)
 
 
 def _node(axes: Axes, name: str, at: Point, *, machine: bool) -> None:

@@ -15,6 +15,7 @@ _REMEDY = "write at, at with for, from with to, or every with for"
 
 def check_faults(faults: Sequence[Fault], nodes: Sequence[str]) -> Iterator[Finding]:
     """Yield what is wrong with the fault lines of a scenario whose nodes are ``nodes``."""
+    yield from _membership(faults)
     for number, fault in enumerate(faults):
         path: KeyPath = ("faults", number)
         verbs = [verb for verb in FAULT_VERBS if getattr(fault, verb) is not None]
@@ -26,6 +27,37 @@ def check_faults(faults: Sequence[Fault], nodes: Sequence[str]) -> Iterator[Find
         yield from _times(fault, verbs, path)
         for verb in verbs:
             yield from _nodes(getattr(fault, verb), nodes, (*path, verb))
+
+
+def joins_and_leaves(faults: Sequence[Fault], node: str) -> list[tuple[int, str, float | None]]:
+    """Return number, verb and first instant (seconds, None if drawn) of a node's joins and leaves."""
+    found: list[tuple[int, str, float | None]] = []
+    for number, fault in enumerate(faults):
+        first = fault.at or fault.from_ or fault.every
+        for verb, named in (("join", fault.join), ("leave", fault.leave)):
+            if first is not None and named is not None and node in _as_list(named):
+                found.append((number, verb, constant(first, "duration")))
+    return found
+
+
+def _membership(faults: Sequence[Fault]) -> Iterator[Finding]:
+    """Whether a node is there at the start follows from which comes first, a join or a leave."""
+    named = {node for fault in faults for node in (*_as_list(fault.join), *_as_list(fault.leave))}
+    for node in sorted(named):
+        found = joins_and_leaves(faults, node)
+        drawn = [number for number, _, time_s in found if time_s is None]
+        if drawn and len({verb for _, verb, _ in found}) > 1:
+            message = (
+                f"{node} joins and leaves, and this time is drawn, so that which comes first is not "
+                f"known; write a constant time, or crash or disconnect instead of leave"
+            )
+            yield Finding(path=("faults", drawn[0]), message=message)
+
+
+def _as_list(named: str | Sequence[str] | None) -> list[str]:
+    if named is None:
+        return []
+    return [named] if isinstance(named, str) else list(named)
 
 
 def _times(fault: Fault, verbs: Sequence[str], path: KeyPath) -> Iterator[Finding]:
@@ -47,6 +79,10 @@ def _times(fault: Fault, verbs: Sequence[str], path: KeyPath) -> Iterator[Findin
             yield Finding(path=(*path, name), message=message)
     if set(given) == {"from", "to"}:
         start, end = (constant(given[name], "duration") for name in ("from", "to"))
+        for name, value in (("from", start), ("to", end)):
+            if value is None:
+                message = f'"{given[name]}" is drawn, so to may come before from; write at with for instead'
+                yield Finding(path=(*path, name), message=message)
         if start is not None and end is not None and start >= end:
             message = f'"{given["to"]}" is not after from, "{given["from"]}"; write a later time'
             yield Finding(path=(*path, "to"), message=message)
@@ -54,7 +90,7 @@ def _times(fault: Fault, verbs: Sequence[str], path: KeyPath) -> Iterator[Findin
 
 def _nodes(named: str | Sequence[str], nodes: Sequence[str], path: KeyPath) -> Iterator[Finding]:
     is_one = isinstance(named, str)
-    targets = [named] if isinstance(named, str) else list(named)
+    targets = _as_list(named)
     if not targets:
         yield Finding(path=path, message="no node; name at least one")
     for number, name in enumerate(targets):

@@ -6,7 +6,7 @@ All errors of all points are collected and told at once, one per line, each with
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from simulator import registry
 from simulator.errors import ScenarioError
-from simulator.registry import Dataset
+from simulator.registry import Dataset, suggest
 from simulator.scenario import checks, messages
 from simulator.scenario.files import find_file, read_scenario
 from simulator.scenario.generate import expand_sites
@@ -60,13 +60,28 @@ class Study:
     overrides: tuple[str, ...]
     points: tuple[Point, ...]
 
-    def locate(self, message: str) -> str:
-        """Put the place in the file before a message that begins with a dotted key."""
+    def only(self, labels: Sequence[str]) -> "Study":
+        """Return the study with the points of these labels only; with all of them if there are none.
+
+        Raises:
+            ScenarioError: no point has such a label.
+        """
+        known = [point.label for point in self.points]
+        for label in labels:
+            if label not in known:
+                raise ScenarioError(f'--only {label}: no run "{label}"{suggest(label, known)}')
+        chosen = tuple(point for point in self.points if point.label in labels or not labels)
+        return replace(self, points=chosen)
+
+    def locate(self, message: str, point: Point | None = None) -> str:
+        """Put the place in the file before a message that begins with a dotted key; the place in
+        ``point``, by default the first.
+        """
         path, colon, rest = message.partition(": ")
         if not colon or " " in path:
             return message
         parts: KeyPath = tuple(int(part) if part.isdigit() else part for part in path.split("."))
-        tree = self.points[0].tree
+        tree = (point or self.points[0]).tree
         if not find(tree, parts[:1])[1]:
             return message
         return show(tree, Finding(path=parts, message=rest))[1]

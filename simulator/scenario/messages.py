@@ -9,9 +9,12 @@ from pydantic import BaseModel, ValidationError
 
 from simulator.registry import suggest
 from simulator.scenario.locate import Finding, KeyPath, describe
+from simulator.scenario.times import call
 
 _FILE_KEYS = ["include", "sweep"]
 """What a file may say besides what the model knows."""
+
+_DISTRIBUTIONS = {"choice", "integers", "exp", "uniform", "lognormal"}
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -110,6 +113,9 @@ def _finding(
     """Join the errors of one path; a wrong type says less than a wrong value."""
     telling = [one for one in several if not one["type"].endswith("_type")] or several
     kind, full = telling[0]["type"], (*prefix, *path)
+    if full[:1] == ("sites",) and _is_distribution(telling[0]["input"]):
+        found = describe(telling[0]["input"])
+        return Finding(path=full, message=f"{found}: distributions work under generate only; write a value")
     if kind == "extra_forbidden":
         known = _keys_at(model, path[:-1], data)
         known += _FILE_KEYS if len(full) == 1 else []
@@ -124,6 +130,11 @@ def _finding(
         return Finding(path=full, message=f"expected {' or '.join(expected)}, found {found}")
     texts = list(dict.fromkeys(_words(one) for one in telling))
     return Finding(path=full, message="; or ".join(texts))
+
+
+def _is_distribution(value: Any) -> bool:
+    parts = call(value) if isinstance(value, str) else None
+    return parts is not None and parts[0] in _DISTRIBUTIONS
 
 
 def _unknown_name(path: KeyPath, error: dict[str, Any]) -> Finding:

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import json
 import math
 import re
 from collections.abc import Sequence
@@ -90,8 +91,21 @@ def _values(key: str, path: tuple[str, ...], node: Located) -> tuple[Located, ..
     if isinstance(node.value, tuple):
         if not node.items:
             raise ScenarioError(f"{node.place}: sweep.{key}: no values; list at least one")
+        _refuse_twins(key, node)
         return tuple(keyed(item, item.place) for item in node.items)
     return (keyed(node, node.place),)
+
+
+def _refuse_twins(key: str, node: Located) -> None:
+    """The same run twice would be a mistake, such as a seed that was not changed."""
+    seen: dict[str, int] = {}
+    for number, item in enumerate(node.items):
+        first = seen.setdefault(json.dumps(plain(item), sort_keys=True), number)
+        if first != number:
+            found = describe(plain(item))
+            raise ScenarioError(
+                f"{item.place}: sweep.{key}.{number}: the same as entry {first} ({found}); remove one"
+            )
 
 
 def combine(axes: Sequence[Axis], default_label: str, place: object) -> list[Combination]:

@@ -69,6 +69,16 @@ class Calendar:
             day += 1 + whole_days
             clock = day * _DAY_S
 
+    def open_s(self, start_s: float, end_s: float) -> float:
+        """Seconds between two instants that lie inside windows."""
+        return self._open_until(end_s + self.offset_s) - self._open_until(start_s + self.offset_s)
+
+    def _open_until(self, clock: float) -> float:
+        """Seconds inside windows from the midnight before virtual time 0 to ``clock``."""
+        day, of_day = divmod(clock, _DAY_S)
+        per_day = sum(end - begin for begin, end in self.windows)
+        return day * per_day + sum(min(end, max(begin, of_day)) - begin for begin, end in self.windows)
+
 
 @dataclass(frozen=True, slots=True)
 class Processor:
@@ -93,3 +103,15 @@ class Processor:
         """When work that begins at ``start_s`` is done."""
         busy_s = work_flop / self.flop_per_s
         return start_s + busy_s if self.calendar is None else self.calendar.finish(start_s, busy_s)
+
+    def part_done(self, start_s: float, end_s: float, until_s: float) -> float:
+        """Part, 0 to 1, that is done at ``until_s`` of work that runs from ``start_s`` to ``end_s``."""
+        if until_s >= end_s:
+            return 1.0
+        if until_s <= start_s:
+            return 0.0
+        if self.calendar is None:
+            return (until_s - start_s) / (end_s - start_s)
+        busy_s = self.calendar.open_s(start_s, end_s)
+        # work without operations waits for a window too
+        return self.calendar.open_s(start_s, until_s) / busy_s if busy_s else 0.0

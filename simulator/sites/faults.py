@@ -4,12 +4,13 @@ Every node of every fault draws from a stream of its own, named by the fault's p
 the node, so another fault or site changes nobody's draws.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from simulator.rng import stream
+from simulator.scenario.faults import joins_and_leaves
 from simulator.scenario.schema import FAULT_VERBS, Fault
 from simulator.scenario.times import parse_distribution
 from simulator.sites.world import World
@@ -17,7 +18,10 @@ from simulator.sites.world import World
 UNDO = {"crash": "recover", "leave": "join", "disconnect": "reconnect"}
 """What ends a fault that lasts ``for`` a while or ``from``–``to``."""
 
+_BEGUN = {undo: verb for verb, undo in UNDO.items()}
 _STARTS = {"join", "recover"}
+_NOT_YET_JOINED = -1
+"""Stands among the numbers of the faults that keep a node away, until it joins."""
 
 
 def verb_of(fault: Fault) -> str:
@@ -38,22 +42,37 @@ def describe(fault: Fault) -> str:
 
 
 def absent_at_start(faults: Sequence[Fault]) -> frozenset[str]:
-    """Nodes whose first fault in the list is to join: they are not there when the run begins."""
-    seen: dict[str, str] = {}
-    for fault in faults:
-        for node in nodes_of(fault):
-            seen.setdefault(node, verb_of(fault))
-    return frozenset(node for node, verb in seen.items() if verb == "join")
+    """Nodes of whose joins and leaves the earliest is a join: not there when the run begins.
+
+    The place of a line in the list matters only between lines of the same instant, which fire in
+    that order. Drawn times need no comparing: the scenario was checked to draw them only for nodes
+    that do nothing but join, or nothing but leave.
+    """
+    absent = set()
+    for node in {node for fault in faults for node in nodes_of(fault)}:
+        found = joins_and_leaves(faults, node)
+        first = min(found, key=lambda one: one[2] or 0.0, default=None)
+        if first is not None and first[1] == "join":
+            absent.add(node)
+    return frozenset(absent)
 
 
 class Injector:
-    """Fires the declared faults; :meth:`finish` adds those that never did."""
+    """Fires the declared faults; :meth:`finish` adds those that never did.
+
+    Faults of one node may overlap: it stays down while any crash or leave lasts, and disconnected
+    while any disconnect does. The end of a fault ends that fault alone; a line ``recover``, ``join``
+    or ``reconnect`` of its own ends every crash, leave or disconnect of its node so far.
+    """
 
     def __init__(self, world: World, faults: Sequence[Fault]) -> None:
         self._world = world
         self._faults = faults
         self._fired: set[tuple[int, str]] = set()
         self._open: dict[tuple[str, str], float] = {}  # (node, verb) -> since when
+        self._causes: dict[tuple[str, str], set[int]] = defaultdict(set)  # the faults that last
+        for node in absent_at_start(faults):
+            self._causes[node, "leave"].add(_NOT_YET_JOINED)
         for index, fault in enumerate(faults):
             for node in nodes_of(fault):
                 if node in world.nodes:
@@ -107,13 +126,7 @@ class Injector:
 
     def _fire(self, index: int, verb: str, node: str) -> None:
         world = self._world
-        if verb in {"disconnect", "reconnect"}:
-            world.network.set_node(node, verb == "reconnect")
-            remark = ""
-        elif verb in {"crash", "leave"}:
-            remark = world.take_down(node, "down" if verb == "crash" else "absent")
-        else:
-            remark = world.bring_up(node)
+        remark = self._begin(index, verb, node) if verb in UNDO else self._end(index, verb, node)
         now = float(world.env.now)
         self._fired.add((index, node))
         world.observe(node, verb, None, None, None, {"fault": index})
@@ -121,11 +134,34 @@ class Injector:
         world.trace.faults.append((index, text, verb, node, now, "fired", remark or None))
         if verb in UNDO:
             self._open.setdefault((node, verb), now)
-        else:
-            begun = next(known for known, undo in UNDO.items() if undo == verb)
-            since = self._open.pop((node, begun), None)
+        elif not self._causes[node, _BEGUN[verb]]:
+            since = self._open.pop((node, _BEGUN[verb]), None)
             if since is not None:
-                world.trace.outages.append((node, begun, since, now))
+                world.trace.outages.append((node, _BEGUN[verb], since, now))
+
+    def _begin(self, index: int, verb: str, node: str) -> str:
+        """Let a fault begin; return a remark."""
+        self._causes[node, verb].add(index)
+        if verb == "disconnect":
+            self._world.network.set_node(node, False)
+            return ""
+        return self._world.take_down(node, "down" if verb == "crash" else "absent")
+
+    def _end(self, index: int, verb: str, node: str) -> str:
+        """Let a fault end, or all of a kind; return a remark."""
+        causes = self._causes[node, _BEGUN[verb]]
+        if verb_of(self._faults[index]) == verb:
+            causes.clear()
+        else:
+            causes.discard(index)
+        others = ("disconnect",) if verb == "reconnect" else ("crash", "leave")
+        lasting = [kind for kind in others if self._causes[node, kind]]
+        if lasting:
+            return f"a {' and a '.join(lasting)} goes on"
+        if verb == "reconnect":
+            self._world.network.set_node(node, True)
+            return ""
+        return self._world.bring_up(node)
 
     def finish(self) -> list[str]:
         """Close what is still open, list what never fired; return a warning for each of those."""

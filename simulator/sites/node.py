@@ -5,7 +5,7 @@ a crash then closes the generator where it stands (an ``Interrupt`` is an ``Exce
 protocol could swallow), and exceptions reach it unchanged.
 """
 
-from collections import deque
+from bisect import insort
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -46,10 +46,10 @@ class NodeRuntime:
         self.waits_forever = False
         self._protocol: Role | None = None
         self._generation = 0  # callbacks of an earlier life, or of an earlier yield, are stale
-        self._mailbox: dict[str, deque[Message]] = {}
+        self._mailbox: dict[str, list[tuple[float, Message]]] = {}  # with the time of arrival
         self._handlers: dict[str, Callable[[Message], None]] = {}
         self._waiting: tuple[str, simpy.Event] | None = None
-        self._work: list[Any] | None = None  # the row of the work in progress
+        self._open_work: list[list[Any]] = []  # rows of the work in progress and of what waits for it
         self._busy_until = 0.0
         self._streams: dict[str, np.random.Generator] = {}
 
@@ -108,11 +108,12 @@ class NodeRuntime:
         self._busy_until = end
         row = [self.name, task.name, ref.key, round_, start, end, "running", work_flop, extra]
         self._world.work.append(row)
-        self._work = row
+        self._open_work.append(row)
 
         def done(_: simpy.Event) -> None:
             if row[6] == "running":
                 row[6] = "done"
+                self._open_work.remove(row)
 
         event = self._world.env.timeout(end - self.now, value=ref)
         event.callbacks.append(done)
@@ -131,7 +132,7 @@ class NodeRuntime:
         event.defused = True
         box = self._mailbox.get(kind)
         if box:
-            event.succeed(box.popleft())
+            event.succeed(box.pop(0)[1])
             return event
         self._waiting = (kind, event)
         if timeout_s is None:
@@ -156,8 +157,8 @@ class NodeRuntime:
         self._handlers[kind] = handler
 
     def drain(self, kind: str) -> list[Message]:
-        """See :meth:`simulator.api.Node.drain`."""
-        return list(self._mailbox.pop(kind, ()))
+        """See :meth:`simulator.api.Node.drain`; by time of arrival, equals by the sender's name."""
+        return [message for _, message in self._mailbox.pop(kind, ())]
 
     def value(self, ref: Ref) -> Bundle:
         """See :meth:`simulator.api.Node.value`."""
@@ -207,8 +208,15 @@ class NodeRuntime:
         self._handlers.clear()
         self._waiting = None
         self.waits_forever = False
-        if self._work is not None and self._work[6] == "running":
-            self._work[5], self._work[6] = self.now, "lost"
+        self.cut_work("lost")
+
+    def cut_work(self, status: str) -> None:
+        """End the records of unfinished work now; their operations are those done until now."""
+        for row in self._open_work:
+            part = self._processor.part_done(row[4], row[5], self.now)
+            row[4], row[5], row[6] = min(row[4], self.now), min(row[5], self.now), status
+            row[7], row[8] = row[7] * part, row[8] * part
+        self._open_work.clear()
 
     def deliver(self, message: Message) -> None:
         """Put a message into the mailbox, or hand it to the protocol that waits for it."""
@@ -221,7 +229,8 @@ class NodeRuntime:
             self._waiting, self.waits_forever = None, False
             event.succeed(message)
         else:
-            self._mailbox.setdefault(message.kind, deque()).append(message)
+            box = self._mailbox.setdefault(message.kind, [])
+            insort(box, (self.now, message), key=lambda arrived: (arrived[0], arrived[1].src))
 
     def _give_up(self, kind: str, timeout_s: float, event: simpy.Event) -> None:
         if self._waiting is not None and self._waiting[1] is event:
@@ -239,6 +248,12 @@ class NodeRuntime:
         self._generation = generation = generation + 1
         try:
             event = self._protocol.send(value) if error is None else self._protocol.throw(error)
+            while event.callbacks is None:  # it has already happened: no time passes
+                happened = event
+                if happened.ok:
+                    event = self._protocol.send(happened.value)
+                else:
+                    event = self._protocol.throw(happened.value)
         except StopIteration:
             self._protocol = None
             self.state = "done"
@@ -250,6 +265,4 @@ class NodeRuntime:
             raise RuntimeError(
                 f"{self.name}: the protocol let TransferFailed({failure.reason}) escape"
             ) from failure
-        if event.callbacks is None:
-            raise RuntimeError(f"{self.name}: the protocol yielded an event that has already happened")
         event.callbacks.append(lambda happened: self._resume(generation, happened))

@@ -7,14 +7,14 @@ from typing import Any, cast
 import simpy
 
 from simulator.api import Bundle, Learner, Message, ModelSize, Ref, Settings, SiteData, Task, TransferFailed
-from simulator.codec import TRANSMIT, encoded_nbytes
+from simulator.codec import MEASURE, TRANSMIT, encoded_nbytes
 from simulator.errors import NoValue
 from simulator.network.transport import Network
 from simulator.record.trace import Observation, Trace
 from simulator.scenario.schema import Codec
 from simulator.sites.node import NodeRuntime
 from simulator.work.executors import Executor
-from simulator.work.jobs import Namer, model_only
+from simulator.work.jobs import Namer
 
 
 class World:
@@ -102,15 +102,15 @@ class World:
 
     def _payload(self, ref: Ref) -> tuple[Ref, int]:
         """What the receiver gets and how many bytes travel for it."""
-        num_values = self.model.num_parameters + self.model.num_buffers
-        nbytes = encoded_nbytes(num_values, self._codec.kind)
-        if self._codec.kind == "fp32" and self._codec.zstd == 0:
-            return model_only(ref), nbytes
-        params = {"kind": self._codec.kind, "zstd": self._codec.zstd}
-        received = self.submit(TRANSMIT, ref.node, (model_only(ref),), params, 0.0)
-        if self._codec.zstd:
+        kind, zstd = self._codec.kind, self._codec.zstd
+        nbytes = encoded_nbytes(self.model.num_parameters, self.model.num_buffers, kind)
+        sent = received = self._namer.model_only(ref)
+        if kind != "fp32":
+            received = self.submit(TRANSMIT, ref.node, (sent,), {"kind": kind}, 0.0)
+        if zstd:
+            size = self.submit(MEASURE, ref.node, (sent,), {"kind": kind, "zstd": zstd}, 0.0)
             try:
-                nbytes = int(self._executor.value(received.key).meta["nbytes"])
+                nbytes = int(self._executor.value(size.key).meta["nbytes"])
             except NoValue:
                 nbytes = round(nbytes * self._codec.plan_ratio)
         return received, nbytes
@@ -165,9 +165,16 @@ class World:
     def run(self, until_s: float, progress: Callable[[float], None]) -> str:
         """Run to the end and say why it is one.
 
-        The run ends when no protocol is left and none will start again, at ``until_s``, or when all
-        that are left wait for messages that nobody can send any more.
+        The run ends when no protocol is left and none will start again, after ``until_s``, or when
+        all that are left wait for messages that nobody can send any more. What happens exactly at
+        ``until_s`` still belongs to the run; work that goes on beyond its end is recorded up to it.
         """
+        reason = self._run(until_s, progress)
+        for node in self.nodes.values():
+            node.cut_work("running")
+        return reason
+
+    def _run(self, until_s: float, progress: Callable[[float], None]) -> str:
         steps = 0
         while True:
             if self.changed:  # looking at every node after every event would cost more than the events
@@ -176,7 +183,8 @@ class World:
                 if reason:
                     return reason
             if self.env.peek() > until_s:
-                self.env.run(until=until_s)
+                if self.env.now < until_s:  # SimPy refuses to run to where it is
+                    self.env.run(until=until_s)
                 return "virtual time of stop reached"
             self.env.step()
             steps += 1

@@ -93,37 +93,55 @@ class PoolExecutor:
 
     def value(self, key: str) -> Bundle:
         """Compute what ``key`` needs and return it; raise the error that stopped it."""
-        errors = self.finish([key], lambda *_: None)
-        if key in errors:
-            raise errors[key]
-        bundle = self.store.get(key)
-        if bundle is None:
-            raise TaskFailed("reading a result", "the store", f"{key} is gone or damaged")
-        return bundle
+        for _ in range(_TRIES):
+            errors = self.finish([key], lambda *_: None)
+            if key in errors:
+                raise errors[key]
+            bundle = self.store.get(key)
+            if bundle is not None:
+                return bundle
+            self._known.discard(key)  # evicted or damaged since it was seen: compute it again
+        raise TaskFailed("reading a result", "the store", f"{key} was gone or damaged {_TRIES} times")
+
+    def ancestors(self, keys: Iterable[str]) -> set[str]:
+        """Return ``keys`` and all that goes into them, whether or not it lies in the store."""
+        found: set[str] = set()
+        stack = list(keys)
+        while stack:
+            key = stack.pop()
+            if key not in found:
+                found.add(key)
+                stack.extend(self._jobs[key].needs)
+        return found
 
     def finish(self, keys: Iterable[str], progress: Progress) -> dict[str, MedgossipError]:
         """Compute everything that ``keys`` need, see :class:`Executor`."""
         wanted = list(keys)
-        needed = self._needed(wanted)
-        graph = Graph(needed, self._failed)
+        graph = Graph(self._failed)
+        graph.add(self._needed(wanted))
         tries: Counter[str] = Counter()
-        done = 0
         while graph.ready or self._pool.busy():
             self._hand_out(graph)
-            for worker, job, outcome in self._pool.wait():
-                if outcome is None:
+            for _, job, outcome in self._pool.wait():
+                error = outcome.error if outcome is not None else None
+                if outcome is None or outcome.missing:
                     tries[job.key] += 1
                     if tries[job.key] < _TRIES:
-                        graph.ready.append(job.key)
+                        self._again(graph, job, outcome)
                         continue
-                    reason = f"its worker died {_TRIES} times; recipe: {job.describe()}"
-                    outcome = Outcome(
-                        key=job.key, seconds=0.0, nbytes=0, error=TaskFailed(job.task, job.site, reason)
-                    )
-                self._book(worker, job, outcome)
-                done += 1 + graph.finished(job.key, outcome.error)
-                progress(job.task, done, len(needed))
+                    error = _gave_up(job, outcome)
+                elif error is None:
+                    self._book(job, outcome)
+                graph.finished(job.key, error)
+                progress(job.task, graph.done, graph.total)
         return {key: self._failed[key] for key in wanted if key in self._failed}
+
+    def _again(self, graph: Graph, job: Job, outcome: Outcome | None) -> None:
+        """Have a job run once more, after what it missed."""
+        missing = outcome.missing if outcome is not None else ()
+        self._known.difference_update(missing)
+        graph.add(self._needed(missing))
+        graph.wait_for_inputs(job.key)
 
     def _needed(self, keys: Iterable[str]) -> dict[str, Job]:
         """The jobs to run for ``keys``: ancestors that are not in the store."""
@@ -154,70 +172,94 @@ class PoolExecutor:
             self._home[job.site] = worker
             self._pool.start(worker, job)
 
-    def _book(self, worker: int, job: Job, outcome: Outcome) -> None:
-        if outcome.error is None:
-            self._known.add(job.key)
-            self.tally.executed[job.task] += 1
-            self.tally.seconds[job.task] += outcome.seconds
+    def _book(self, job: Job, outcome: Outcome) -> None:
+        self._known.add(job.key)
+        self.tally.executed[job.task] += 1
+        self.tally.seconds[job.task] += outcome.seconds
 
     def close(self) -> None:
         """End all workers."""
         self._pool.close()
 
 
+def _gave_up(job: Job, outcome: Outcome | None) -> TaskFailed:
+    why = "its worker died" if outcome is None else f"inputs {outcome.missing} were gone or damaged"
+    return TaskFailed(job.task, job.site, f"{why} {_TRIES} times; recipe: {job.describe()}")
+
+
 class Graph:
     """The jobs still to run, who waits for whom, and how far each is from the end."""
 
-    def __init__(self, jobs: Mapping[str, Job], failed: dict[str, MedgossipError]) -> None:
-        self.jobs = jobs
-        self._failed = failed
-        self._missing = {key: {name for name in job.needs if name in jobs} for key, job in jobs.items()}
-        self._users: dict[str, list[str]] = {}
-        for key, inputs in self._missing.items():
-            for name in inputs:
-                self._users.setdefault(name, []).append(key)
-        self.urgency = self._critical_paths()
+    def __init__(self, failed: dict[str, MedgossipError]) -> None:
+        self.jobs: dict[str, Job] = {}  # neither done nor failed
+        self.total = 0  # jobs ever added; one whose result got lost counts again
+        self.done = 0  # those of them that ended, well or not
         self.ready: list[str] = []
-        for key, job in jobs.items():
-            broken = next((failed[name] for name in job.needs if name in failed), None)
-            if broken is not None:
-                self._fail(key, broken)
-            elif not self._missing[key]:
-                self.ready.append(key)
-        self.ready = [key for key in self.ready if key not in failed]
+        self.urgency: dict[str, float] = {}
+        self._failed = failed
+        self._missing: dict[str, set[str]] = {}
+        self._users: dict[str, list[str]] = {}
+
+    def add(self, jobs: Mapping[str, Job]) -> None:
+        """Take in jobs with all their ancestors that must run; those already here stay as they are."""
+        new = {key: job for key, job in jobs.items() if key not in self.jobs}
+        self.jobs.update(new)
+        self.total += len(new)
+        for key in new:
+            self._missing[key] = set()
+        for key in new:
+            self.wait_for_inputs(key)
+        self.urgency = self._critical_paths()
+
+    def wait_for_inputs(self, key: str) -> None:
+        """Make a job ready, or wait for its inputs that are still to run, or fail with a failed one."""
+        if key not in self.jobs:
+            return  # failed with one of its inputs
+        needs = self.jobs[key].needs
+        broken = next((self._failed[name] for name in needs if name in self._failed), None)
+        if broken is not None:
+            self._fail(key, broken)
+            return
+        self._missing[key] = {name for name in needs if name in self.jobs}
+        for name in self._missing[key]:
+            self._users.setdefault(name, []).append(key)
+        if not self._missing[key]:
+            self.ready.append(key)
 
     def _critical_paths(self) -> dict[str, float]:
         """Work from each job to the end of its longest chain of users."""
-        longest: dict[str, float] = {}
-        left = {key: len(self._users.get(key, ())) for key in self.jobs}
-        stack = [key for key, count in left.items() if not count]
+        longest = dict.fromkeys(self.jobs, 0.0)
+        left = Counter(name for key in self.jobs for name in self._missing[key])
+        stack = [key for key in self.jobs if not left[key]]
         while stack:
             key = stack.pop()
-            after = max((longest[user] for user in self._users.get(key, ())), default=0.0)
-            longest[key] = after + self.jobs[key].flop + 1.0
+            longest[key] += self.jobs[key].flop + 1.0
             for name in self._missing[key]:
+                longest[name] = max(longest[name], longest[key])
                 left[name] -= 1
                 if not left[name]:
                     stack.append(name)
         return longest
 
-    def _fail(self, key: str, error: MedgossipError) -> int:
-        """Fail a job and all that need it; return how many that are."""
-        count, stack = 0, [key]
+    def _fail(self, key: str, error: MedgossipError) -> None:
+        """Fail a job and all that need it."""
+        stack = [key]
         while stack:
             name = stack.pop()
-            if name not in self._failed:
+            if self.jobs.pop(name, None) is not None:
                 self._failed[name] = error
-                count += 1
-                stack.extend(self._users.get(name, ()))
-        return count
+                self.done += 1
+                stack.extend(self._users.pop(name, ()))
 
-    def finished(self, key: str, error: MedgossipError | None) -> int:
-        """Free the users of a job that ended well, or fail them; return how many others failed."""
+    def finished(self, key: str, error: MedgossipError | None) -> None:
+        """Free the users of a job that ended well, or fail them with it."""
         if error is not None:
-            return self._fail(key, error) - 1
-        for user in self._users.get(key, ()):
-            self._missing[user].discard(key)
-            if not self._missing[user] and user not in self._failed:
-                self.ready.append(user)
-        return 0
+            self._fail(key, error)
+            return
+        del self.jobs[key]
+        self.done += 1
+        for user in self._users.pop(key, ()):
+            if user in self.jobs:
+                self._missing[user].discard(key)
+                if not self._missing[user]:
+                    self.ready.append(user)

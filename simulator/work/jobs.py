@@ -29,7 +29,8 @@ class Job:
     """One piece of work, complete: a worker needs nothing else but the store.
 
     ``inputs`` and ``data`` are keys (an input may end in :data:`MODEL`); ``recipe`` is the
-    scenario's ``task`` section as JSON; ``flop`` orders the work, longest first.
+    scenario's ``task`` section as JSON; ``flop`` orders the work, longest first; ``stateful`` says
+    whether the outcome may hold an optimizer's state.
     """
 
     key: str
@@ -42,6 +43,7 @@ class Job:
     seed: int
     recipe: Mapping[str, Any] = field(repr=False)
     flop: float = 0.0
+    stateful: bool = True
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -70,6 +72,7 @@ class Namer:
     mode: str
     seed: int
     prepared: Mapping[str, str]
+    _stateless: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def job(
         self, task: Task, site: str, refs: tuple[Ref, ...], params: Mapping[str, Any], flop: float
@@ -96,13 +99,21 @@ class Namer:
                 "mode": self.mode,
             }
         )
+        # what comes from no model and no cases, as initial weights do, has not been trained yet
+        stateful = task.stateful and bool(inputs or data)
+        if not stateful:
+            self._stateless.add(key)
         return Job(
-            key=key, task=task.name, function=task.function, inputs=inputs, data=data,
-            params=params, site=site, seed=self.seed, recipe=self.recipe, flop=flop,
+            key=key, task=task.name, function=task.function, inputs=inputs, data=data, params=params,
+            site=site, seed=self.seed, recipe=self.recipe, flop=flop, stateful=stateful,
         )  # fmt: skip
 
+    def model_only(self, ref: Ref) -> Ref:
+        """Return the reference to the model of an outcome, as it travels between sites.
 
-def model_only(ref: Ref) -> Ref:
-    """Return the reference to the model of an outcome, as it travels between sites."""
-    key = ref.key if ref.key.endswith(MODEL) else ref.key + MODEL
-    return Ref(key, ref.task, ref.node)
+        An outcome that holds nothing else keeps its key, so that training from it is the same work
+        at the site that has it and at one that received it.
+        """
+        if ref.key in self._stateless or ref.key.endswith(MODEL):
+            return ref
+        return Ref(ref.key + MODEL, ref.task, ref.node)

@@ -9,6 +9,7 @@ import json
 import os
 import time
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,18 @@ class Store:
         return self.root / key[:2] / f"{key}{SUFFIX}"
 
     def __contains__(self, key: str) -> bool:
-        return self.path(key).exists()
+        """Whether there is a result of ``key``; it counts as used now, so that it stays for a while."""
+        return self._touch(self.path(key))
+
+    def _touch(self, path: Path) -> bool:
+        """Mark a file as used now; return whether it is there."""
+        try:
+            os.utime(path)  # the least recently used goes first when the store is full
+        except FileNotFoundError:
+            return False
+        except OSError:  # a store that may only be read
+            return path.exists()
+        return True
 
     def put(self, key: str, bundle: Bundle) -> int:
         """Keep ``bundle`` under ``key``; return its bytes on disk.
@@ -87,9 +99,11 @@ class Store:
             header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
             arrays = load(blob)
         except (zstandard.ZstdError, SafetensorError, ValueError):
-            path.replace(self.root / "quarantine" / path.name)
+            # another process may have found the same damage first, or evicted the file
+            with suppress(FileNotFoundError):
+                path.replace(self.root / "quarantine" / path.name)
             return None
-        os.utime(path)  # the least recently used goes first when the store is full
+        self._touch(path)
         return Bundle(arrays=arrays, meta=json.loads(header["__metadata__"]["meta"]))
 
     def quarantined(self) -> list[str]:

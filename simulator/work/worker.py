@@ -3,7 +3,7 @@
 import importlib
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,12 +20,20 @@ _CACHE_NBYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a job: its meta data, or the error that stopped it."""
+    """What became of a job: its size, the error that stopped it, or the inputs it did not find.
+
+    ``missing`` are keys whose results are gone or damaged; the job can run once they are there again.
+    """
 
     key: str
     seconds: float
     nbytes: int
     error: MedgossipError | None = None
+    missing: tuple[str, ...] = ()
+
+
+class Unreadable(Exception):
+    """Results that should be in the store are gone or damaged; ``args`` are their keys."""
 
 
 class Bench:
@@ -37,18 +45,25 @@ class Bench:
         self._recent: OrderedDict[str, Bundle] = OrderedDict()
         self._recent_nbytes = 0
 
-    def value(self, key: str) -> Bundle:
-        """The result of ``key``, or its model alone where the key says so.
+    def values(self, keys: Sequence[str]) -> list[Bundle]:
+        """The results of ``keys``, or their models alone where a key says so.
 
         Raises:
-            TaskFailed: it is not in the store although it should be.
+            Unreadable: some are not in the store although they should be; all of them are named.
         """
+        found = {key: self._value(key) for key in keys}
+        missing = dict.fromkeys(key.removesuffix(MODEL) for key, bundle in found.items() if bundle is None)
+        if missing:
+            raise Unreadable(*missing)
+        return [bundle for key in keys if (bundle := found[key]) is not None]
+
+    def _value(self, key: str) -> Bundle | None:
         whole = key.removesuffix(MODEL)
         bundle = self._recent.get(whole)
         if bundle is None:
             bundle = self.store.get(whole)
             if bundle is None:
-                raise TaskFailed("reading an input", "the store", f"{whole} is gone or damaged")
+                return None
             self._keep(whole, bundle)
         else:
             self._recent.move_to_end(whole)
@@ -77,12 +92,16 @@ class Bench:
                 dict(job.recipe),
                 job.site,
                 job.seed,
-                lambda: [self.value(key) for key in job.data],
+                lambda: self.values(job.data),
                 self.device,
             )
-            inputs = [self.value(key) for key in job.inputs]
+            inputs = self.values(job.inputs)
             bundle = resolve(job.function)(context, *inputs, **job.params)
+            if not job.stateful and any(name.startswith("optimizer.") for name in bundle.arrays):
+                raise ValueError("declared stateful=False, yet its outcome holds an optimizer's state")
             nbytes = self.store.put(job.key, bundle)
+        except Unreadable as error:
+            return Outcome(key=job.key, seconds=perf_counter() - start, nbytes=0, missing=error.args)
         except Diverged as error:
             task, site, _ = error.args
             return _failed(job, start, Diverged(task, site, job.describe()))

@@ -60,7 +60,7 @@ def test_sites_notice_that_the_server_is_gone_and_keep_their_last_model(tmp_path
 
 
 def test_sites_may_train_on_alone_when_the_server_is_gone(tmp_path):
-    text = "algorithm: {name: fedavg, rounds: 6, when_server_lost: train_alone, server_patience: 10 min}\n"
+    text = "algorithm: {name: fedavg, rounds: 6, when_server_lost: train_alone, round_deadline: 5 min, server_patience: 10 min}\n"
     result = run(tmp_path, text + "faults: [{at: 150 s, crash: server}]\n")
     assert all(seen == 6 for seen in rounds_of(result).values())
 
@@ -148,3 +148,76 @@ def test_a_site_without_training_cases_takes_no_part(tmp_path):
     assert result.world.sites == ("a", "b")
     with pytest.raises(ScenarioError, match="no site has a training case"):
         run(tmp_path, "algorithm: {name: local, rounds: 2}\n", "sites.*.data.train=0")
+
+
+def test_a_site_that_crashed_in_its_first_round_asks_too(tmp_path):
+    text = "algorithm: {name: gcml, rounds: 30, warmup_epochs: 1, receive_timeout: 100 s}\n"
+    result = run(tmp_path, text + "faults: [{at: 35 s, crash: c, for: 600 s}]\n")
+    events = [row[3] for row in result.world.trace.events if row[2] == "c"]
+    assert "missed_rounds" in events or "others_finished" in events
+
+
+def test_a_peer_that_restarts_itself_does_not_tell_an_old_round(tmp_path):
+    text = "algorithm: {name: gcml, rounds: 40, receive_timeout: 60 s}\n"
+    text += "faults: [{at: 35 s, crash: [a, b], for: 300 s}]\n"
+    for seed in range(8):
+        result = run(tmp_path, text, f"seed.network={seed}")
+        missed = [row[2] for row in result.world.trace.events if row[3] == "missed_rounds"]
+        assert sorted(missed) == ["a", "b"], seed
+
+
+def test_a_crash_in_the_warm_up_loses_one_epoch_not_all(tmp_path):
+    text = "algorithm: {name: gcml, rounds: 2, warmup_epochs: 5}\nfaults: [{at: 45 s, crash: a, for: 1 s}]\n"
+    result = run(tmp_path, text)
+    assert [row[6] for row in result.world.work if row[:2] == ["a", "train"]][:6].count("lost") == 1
+
+
+def test_the_final_model_survives_a_crash_of_the_server_while_it_is_handed_out(tmp_path):
+    text = "algorithm: {name: fedavg, rounds: 2}\n"
+    calm = run(tmp_path, text)
+    end = next(row[1] for row in calm.world.trace.events if row[3] == "aggregated" and row[4] == 1)
+    result = run(tmp_path, text + f"faults: [{{at: {end + 1:g} s, crash: server, for: 60 s}}]\n")
+    assert rounds_of(result) == {"a": 2, "b": 2, "c": 2}
+
+
+def test_an_update_that_a_crashed_server_lost_is_sent_again_not_trained_again(tmp_path):
+    text = "algorithm: {name: fedavg, rounds: 4}\nfaults: [{at: 60 s, crash: server, for: 5 s}]\n"
+    result = run(tmp_path, text)
+    trained = [(row[0], row[3]) for row in result.world.work if row[1] == "train" and row[6] == "done"]
+    assert len(trained) == len(set(trained)) == 12
+
+
+def test_sites_outside_the_cohort_know_that_the_server_lives(tmp_path):
+    text = (
+        "algorithm: {name: fedavg, rounds: 40, cohort: 0.34, round_deadline: 150 s, server_patience: 200 s}\n"
+    )
+    result = run(tmp_path, text)
+    assert "server_lost" not in {row[3] for row in result.world.trace.events}
+
+
+def test_a_quorum_beyond_the_cohort_is_refused(tmp_path):
+    with pytest.raises(ScenarioError, match="min_answers: 5 exceeds the 3 site"):
+        run(tmp_path, "algorithm: {name: fedavg, rounds: 2, min_answers: 5}\n")
+
+
+def test_bernoulli_never_sends_to_a_site_that_has_ended_and_never_mixes_up_models(tmp_path):
+    text = "algorithm: {name: gcml, rounds: 40, schedule: bernoulli, receive_timeout: 1 s}\n"
+    result = run(tmp_path, text, "sites.c.link.up=64 kbit/s")
+    ended = {row[2]: row[1] for row in result.world.trace.events if row[3] == "ended"}
+    models = [row for row in result.ledger.rows("transfers") if not row[6]]
+    assert models
+    assert all(row[9] < ended[row[3]] for row in models)
+    events = Counter(row[3] for row in result.world.trace.events)
+    assert events["nothing_received"] > 0
+    # every model that came is used once, late or in time, or thrown away with a record
+    stages = [row for row in result.world.work if row[1] == "mutual"]
+    assert len(stages) + events["late_discarded"] <= len(models)
+
+
+def test_a_site_that_returns_takes_up_the_running_round(tmp_path):
+    text = "algorithm: {name: fedavg, rounds: 4}\nfaults: [{at: 50 s, crash: a, for: 10 s}]\n"
+    result = run(tmp_path, text)
+    assert rounds_of(result) == {"a": 4, "b": 4, "c": 4}
+    missing = [row[6] for row in result.world.trace.events if row[3] == "aggregated"]
+    assert all('"missing": 0' in detail for detail in missing)
+    assert result.virtual_time_s < 300  # nobody waited for the deadline of an hour

@@ -123,7 +123,9 @@ def write_run(folder, algorithm, *, label=None, seed=1, shape=None, status="ok")
         write_table(folder, name, rows)
     if shape.overlays and not shape.plan:
         np.savez_compressed(folder / "overlays.npz", **_overlays(algorithm, seed, shape))
-    (folder / "scenario.yaml").write_text(f"name: hospitals\nalgorithm: {{name: {algorithm}}}\n")
+    (folder / "scenario.yaml").write_text(
+        f"name: hospitals\nalgorithm: {{name: {algorithm}, rounds: {shape.rounds}}}\n"
+    )
     (folder / "manifest.json").write_text(
         json.dumps(_manifest(algorithm, label, seed, shape, status, end_s, tables))
     )

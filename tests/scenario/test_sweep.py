@@ -56,7 +56,6 @@ sweep:
         ("{sites.0.link.up: [1 B/s], sites.1.link.up: [2 B/s]}", ["link-up1B-s-link-up2B-s"]),
         ("{task.patch_size: [[8, 8], [16, 16]]}", ["patch-size8-8", "patch-size16-16"]),
         ("{task.strict: [true, false]}", ["strict-true", "strict-false"]),
-        ("{algorithm.rounds: [1, 1]}", ["rounds1", "rounds1-2"]),
     ],
 )
 def test_labels(load, sweep, expected):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from simulator import registry
-from simulator.registry import Algorithm, DataMeta, Dataset, ModelSize, Network, Settings
+from simulator.registry import Algorithm, CaseInfo, DataMeta, Dataset, ModelSize, Network, Settings, SiteIndex
 from simulator.scenario import schema
 from simulator.units import Millimeters, Seconds
 
@@ -66,10 +66,24 @@ def _describe(settings):
     return DataMeta(channels=("a",), structures=("x", "y"), spatial_dims=dims, simulated=True)
 
 
+def _index(settings, sites, seed):
+    """One training case per case that a site says it has; none for a site that says nothing."""
+    return {
+        name: SiteIndex(
+            cases=tuple(
+                CaseInfo(site=name, patient=str(number), case=str(number), split="train", num_items=1)
+                for number in range(getattr(data, "cases", 0))
+            ),
+            fingerprint=name,
+        )
+        for name, data in sites.items()
+    }
+
+
 def _dataset(settings, site_settings):
     return Dataset(
         settings=settings, site_settings=site_settings, describe=_describe,
-        index=lambda *_: {}, load=None, summary="toy data", source="made up",
+        index=_index, load=lambda *_: None, summary="toy data", source="made up",
     )  # fmt: skip
 
 
@@ -88,7 +102,7 @@ REGISTRIES = {
     },
     "datasets": {"counts": _dataset(Counts, CountsSite), "files": _dataset(Files, FilesSite)},
     "networks": {
-        "net": Network(settings=Net, size=_size, build=None, summary="toy net", source="made up"),
+        "net": Network(settings=Net, size=_size, build="toy:net", summary="toy net", source="made up"),
         "wide": Network(settings=Wide, size=_size, build=None, summary="toy wide", source="made up"),
     },
 }

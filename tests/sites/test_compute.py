@@ -29,6 +29,16 @@ def test_work_pauses_outside_the_window():
     assert calendar.finish(7 * H, 1 * H) == 8 * H
 
 
+def test_the_part_done_counts_only_open_hours():
+    # open 18:00 to 06:00 from noon: 13 h of work from 0 to 31 h; 3 h are done at 21:00, 12 h at 10:00
+    calendar = Calendar.from_spec(Availability(daily=("18:00-06:00",), starts_at="12:00"))
+    processor = Processor(1.0, calendar)
+    parts = [processor.part_done(0.0, 31 * H, hour * H) for hour in (0, 6, 9, 22, 31, 40)]
+    assert parts == pytest.approx([0, 0, 3 / 13, 12 / 13, 1, 1])
+    assert processor.part_done(0.0, 6 * H, 3 * H) == 0.0, "no operations, waiting for the window"
+    assert Processor(1.0, None).part_done(10.0, 30.0, 15.0) == 0.25
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 23), st.integers(0, 23)), min_size=1, max_size=3),
     st.integers(0, 23),

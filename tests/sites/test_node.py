@@ -118,6 +118,52 @@ def test_a_crash_loses_work_and_mail_but_not_what_is_durable(play):
     assert [row[6] for row in result.world.work if row[1] == "train"] == ["done", "done", "lost", "done"]
     lost = next(row for row in result.world.work if row[6] == "lost")
     assert (lost[4], lost[5]) == (20.0, 25.0)
+    assert lost[7] == pytest.approx(0.5 * result.world.work[1][7]), "half of the epoch was done"
+
+
+def test_a_crash_loses_work_that_still_waits_for_the_processor(play):
+    def a(node, say):
+        model = yield begin(node)
+        node.compute(node.learner.train, model, epochs=1, first_epoch=0)
+        yield node.compute(node.learner.train, model, epochs=1, first_epoch=1)
+
+    result, _ = play({"a": a}, "[{at: 5 s, crash: a}]")
+    rows = [(row[4], row[5], row[6]) for row in result.world.work if row[1] == "train"]
+    assert rows == [(0.0, 5.0, "lost"), (5.0, 5.0, "lost")]
+    assert result.world.work[-1][7] == 0.0
+
+
+def test_work_beyond_the_end_of_the_run_is_recorded_up_to_it(play):
+    def a(node, say):
+        model = yield begin(node)
+        model = yield node.compute(node.learner.train, model, epochs=1, first_epoch=0)
+        yield node.compute(node.learner.train, model, epochs=1, first_epoch=1)
+
+    result, _ = play({"a": a}, "[]", "stop.virtual_time=12.5 s")
+    first, second = (row for row in result.world.work if row[1] == "train")
+    assert (first[5], first[6]) == (10.0, "done")
+    assert (second[4], second[5], second[6]) == (10.0, 12.5, "running")
+    assert second[7] == pytest.approx(0.25 * first[7])
+
+
+def test_messages_of_one_instant_come_by_the_name_of_their_sender(play):
+    def a(node, say):
+        yield node.sleep(10)
+        say([(message.src, message.header["n"]) for message in node.drain("x")])
+
+    def c(node, say):
+        for n in range(2):
+            node.post("a", "x", n=n)
+        yield node.sleep(2)
+        node.post("a", "x", n=2)
+
+    def b(node, say):
+        yield node.sleep(0)  # after c
+        yield node.sleep(2)
+        node.post("a", "x", n=0)
+
+    _, log = play({"a": a, "b": b, "c": c}, "[]", "network.transport.control_size=0 B")
+    assert log == [(10.0, [("c", 0), ("c", 1), ("b", 0), ("c", 2)])]
 
 
 def test_a_crash_of_the_peer_fails_the_transfer_with_the_bytes_carried(play):
@@ -198,6 +244,18 @@ def test_the_run_stops_at_the_declared_virtual_time(play):
 
     result, _ = play({"a": a}, "[]", "stop.virtual_time=30 s")
     assert (result.virtual_time_s, result.end_reason) == (30.0, "virtual time of stop reached")
+
+
+@pytest.mark.parametrize(("until", "happened"), [("30 s", 3), ("0 s", 0), ("29 s", 2)])
+def test_what_happens_at_the_declared_virtual_time_belongs_to_the_run(play, until, happened):
+    def a(node, say):
+        model = yield begin(node)
+        for epoch in range(10):
+            model = yield node.compute(node.learner.train, model, epochs=1, first_epoch=epoch)
+            say(epoch)
+
+    result, log = play({"a": a}, "[]", f"stop.virtual_time={until}")
+    assert (f"{result.virtual_time_s:g} s", len(log)) == (until, happened)
 
 
 def test_streams_are_named_so_another_site_changes_nobodys_draws(play):

@@ -6,6 +6,7 @@ from simulator.work.executors import PlanExecutor, PoolExecutor
 from simulator.work.jobs import MODEL, Job
 from simulator.work.pools import InlinePool, ProcessPool
 from simulator.work.store import Store
+from simulator.work.worker import Outcome
 
 # no task here trains, but every task gets a context, and that wants a recipe
 RECIPE = {
@@ -129,3 +130,61 @@ def test_a_plan_has_no_values():
     executor.submit(job("a0"))
     with pytest.raises(NoValue, match="outcome of add"):
         executor.value("a0")
+
+
+def damage(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("harm", [damage, lambda path: path.unlink()])
+def test_an_input_lost_after_it_was_seen_is_computed_again(executor, harm):
+    for one in [job("a0"), job("b0", "a0"), job("c0", "b0"), job("d0", "b0", "c0")]:
+        executor.submit(one)
+    executor.value("b0")
+    # a second process with the same store: it has seen b0, but not read it
+    later = PoolExecutor(executor.store, InlinePool(executor.store, "cpu"))
+    for one in [job("a0"), job("b0", "a0"), job("c0", "b0"), job("d0", "b0", "c0")]:
+        later.submit(one)
+    assert later.finish(["b0"], quiet) == {}
+    harm(executor.store.path("b0"))
+    executor.store.path("a0").unlink()
+    seen = []
+    assert later.finish(["d0"], lambda task, done, total: seen.append((done, total))) == {}
+    # a = 1, b = 2, c = 3, d = 2 + 3 + 1
+    assert np.array_equal(later.value("d0").arrays["model"], np.full(3, 6, dtype=np.float32))
+    assert later.tally.executed == {"add": 4}
+    assert seen[-1] == (4, 4)
+
+
+@pytest.mark.parametrize("harm", [damage, lambda path: path.unlink()])
+def test_a_value_lost_after_it_was_computed_is_computed_again(executor, harm):
+    for one in [job("a0"), job("b0", "a0")]:
+        executor.submit(one)
+    executor.value("b0")
+    harm(executor.store.path("b0"))
+    assert np.array_equal(executor.value("b0").arrays["model"], np.full(3, 2, dtype=np.float32))
+    assert executor.tally.executed == {"add": 3}
+
+
+def test_an_input_that_never_stays_ends_the_job_and_its_users(executor, monkeypatch):
+    for one in [job("a0"), job("b0", "a0"), job("c0", "b0")]:
+        executor.submit(one)
+    executor.value("a0")
+    lost = Outcome(key="b0", seconds=0.0, nbytes=0, missing=("a0",))
+    wait = executor._pool.wait
+
+    def losing():
+        return [(worker, one, lost if one.key == "b0" else outcome) for worker, one, outcome in wait()]
+
+    monkeypatch.setattr(executor._pool, "wait", losing)
+    errors = executor.finish(["c0"], quiet)
+    assert "were gone or damaged 3 times" in str(errors["c0"])
+
+
+def test_ancestors_do_not_depend_on_the_store(executor):
+    for one in [job("a0"), job("b0", "a0" + MODEL), job("c0", "b0"), job("other")]:
+        executor.submit(one)
+    executor.value("b0")
+    assert executor.ancestors(["c0"]) == {"a0", "b0", "c0"}

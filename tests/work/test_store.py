@@ -61,3 +61,34 @@ def test_an_unusable_place_is_an_environment_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SetupError, match="choose one with --store"):
         Store(tmp_path / "file" / "store")
+
+
+def test_a_file_that_vanishes_or_is_moved_meanwhile_counts_as_absent(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    store.put(KEY, bundle())
+    path = store.path(KEY)
+    data = path.read_bytes()
+    path.write_bytes(data[:-3])
+
+    def read_and_lose(self):
+        self.unlink()
+        return data[:-3]
+
+    monkeypatch.setattr(type(path), "read_bytes", read_and_lose)
+    assert store.get(KEY) is None
+    store.put(KEY, bundle())
+
+    def evicted(self):
+        self.unlink()
+        return data
+
+    monkeypatch.setattr(type(path), "read_bytes", evicted)
+    assert np.array_equal(store.get(KEY).arrays["model"], bundle().arrays["model"])
+
+
+def test_asking_for_a_result_counts_as_using_it(tmp_path):
+    store = Store(tmp_path)
+    store.put(KEY, bundle())
+    os.utime(store.path(KEY), (1, 1))
+    assert KEY in store
+    assert store.evict(0) == 0

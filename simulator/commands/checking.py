@@ -1,0 +1,129 @@
+"""What commands check before they begin, beyond what a scenario's text can say.
+
+Here and not at the simulation, whose imports take longer than ``medgossip validate`` may.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from simulator import registry
+from simulator.api import SiteData
+from simulator.errors import ScenarioError, SetupError
+from simulator.registry import SiteIndex
+from simulator.scenario.load import Point, Study
+from simulator.scenario.locate import Finding, show
+from simulator.scenario.schema import ScenarioBase
+
+_ALONE = "local"
+"""The method whose sites exchange nothing on purpose."""
+
+_Indexes = dict[tuple[str, ...], dict[str, SiteIndex]]
+
+
+def check_trainable(study: Study) -> None:
+    """Refuse to train on what is only declared.
+
+    Raises:
+        ScenarioError: a data set or network that can only be planned with.
+    """
+    found: list[str] = []
+    for point in study.points:
+        task = point.scenario.task
+        for key, settings, can in (
+            ("dataset", task.dataset, registry.registry("datasets")[task.dataset.name].load),
+            ("network", task.network, registry.registry("networks")[task.network.name].build),
+        ):
+            if can is None:
+                message = f'"{settings.name}" can only be planned with; use medgossip plan'
+                found.append(show(point.tree, Finding(path=("task", key, "name"), message=message))[1])
+    if found:
+        raise ScenarioError("\n".join(dict.fromkeys(found)))
+
+
+def check_out(out: Path) -> None:
+    """Refuse a folder that results cannot be written to; makes nothing that stays.
+
+    Raises:
+        SetupError: the folder, or the nearest that exists above it, takes no files.
+    """
+    try:
+        above = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        raise SetupError(f"cannot write to {out}: {error.strerror}; choose another with --out") from None
+
+
+def check_data(study: Study) -> None:
+    """List every site's cases, without opening one, and ask the algorithms whether they can do.
+
+    Raises:
+        ScenarioError: what ``medgossip plan`` would refuse: missing folders, empty sites, a method
+            that needs cases which some site has not.
+    """
+    indexes: _Indexes = {}
+    found: list[str] = []
+    for point in study.points:
+        try:
+            _check_point(point.scenario, indexes)
+        except ScenarioError as error:
+            found.append(study.locate(str(error), point))
+    if found:
+        raise ScenarioError("\n".join(dict.fromkeys(found)))
+
+
+def warnings(study: Study) -> list[str]:
+    """Return what is allowed but hardly meant: sites that an explicit overlay leaves alone."""
+    indexes: _Indexes = {}
+    texts = [f"{point.label}: {text}" for point in study.points for text in _alone(point, indexes)]
+    return list(dict.fromkeys(texts))
+
+
+def _check_point(scenario: ScenarioBase, indexes: _Indexes) -> None:
+    index = _index(scenario, indexes)
+    data = {name: _site_data(site) for name, site in index.items() if site.count("train")}
+    if not data:
+        raise ScenarioError("sites: no site has a training case")
+    algorithm = registry.registry("algorithms")[scenario.algorithm.name]
+    objection = algorithm.check(scenario.algorithm, data) if algorithm.check else ""
+    if objection:
+        raise ScenarioError(objection)
+
+
+def _site_data(site: SiteIndex) -> SiteData:
+    """Counts as checks need them: a case is as many steps as its index says."""
+    return SiteData(
+        num_train=site.count("train"),
+        num_val=site.count("val"),
+        num_test=site.count("test"),
+        train_items=site.num_items("train"),
+        val_items=site.num_items("val"),
+        test_items=site.num_items("test"),
+    )
+
+
+def _index(scenario: ScenarioBase, indexes: _Indexes) -> Mapping[str, SiteIndex]:
+    """The sites' cases; points of a sweep with the same data share one look at it."""
+    settings = scenario.task.dataset
+    sites = [f"{site.name} {site.data.model_dump_json()}" for site in scenario.sites]
+    key = (settings.model_dump_json(), str(scenario.seed.learning), *sites)
+    if key not in indexes:
+        habits = {site.name: site.data for site in scenario.sites}
+        dataset = registry.registry("datasets")[settings.name]
+        indexes[key] = dataset.index(settings, habits, scenario.seed.learning)
+    return indexes[key]
+
+
+def _alone(point: Point, indexes: _Indexes) -> Iterator[str]:
+    scenario = point.scenario
+    pairs, name = scenario.network.overlay, scenario.algorithm.name
+    has_server = registry.registry("algorithms")[name].server is not None
+    if isinstance(pairs, str) or has_server or name == _ALONE:
+        return
+    index = _index(scenario, indexes)
+    here = [site for site in index if index[site].count("train")]
+    paired = {site for pair in pairs if all(end in here for end in pair) for site in pair}
+    for site in here:
+        if site not in paired and len(here) > 1:
+            yield f"network.overlay: {site} has no peer and learns alone; pair it with another site"

@@ -1,0 +1,49 @@
+"""Equal effort: with the same ``epochs`` every method trains every site for as many local epochs."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from algorithms.bounds import Local
+from algorithms.gcml import Gcml
+from algorithms.schedules import Gossip
+from tests.support import run
+
+
+@given(st.integers(1, 60), st.integers(1, 6))
+def test_warm_up_and_rounds_add_up_to_the_budget(rounds, local_epochs):
+    epochs = rounds * local_epochs
+    cfg = Gossip(epochs=epochs, local_epochs=local_epochs)
+    assert cfg.num_warmup_epochs + cfg.num_rounds * local_epochs == epochs
+    assert cfg.num_rounds >= 1
+    assert cfg.num_warmup_epochs >= round(0.2 * epochs) - local_epochs
+    assert Local(epochs=epochs, local_epochs=local_epochs).num_rounds * local_epochs == epochs
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"epochs": 10, "local_epochs": 3},
+        {"epochs": 10, "warmup_epochs": 10},
+        {"epochs": 10, "warmup_epochs": 3, "local_epochs": 2},
+        {"epochs": 10, "rounds": 5},
+        {},
+    ],
+)
+def test_a_budget_that_does_not_come_out_even_is_refused(settings):
+    with pytest.raises(ValidationError):
+        Gcml(**settings)
+
+
+@pytest.mark.parametrize("name", ["gcml", "gossip-averaging", "fedavg", "local"])
+def test_every_method_spends_the_same_epochs_at_every_site(tmp_path, name):
+    result = run(tmp_path, f"algorithm: {{name: {name}, epochs: 10, local_epochs: 2}}\n")
+    model = result.world.model
+    for site, items in {"a": 10, "b": 20, "c": 30}.items():
+        rows = [row for row in result.world.work if row[0] == site]
+        # plain training passes cost three forward passes; validation in a stage comes on top
+        spent = sum(row[7] - row[8] for row in rows if row[1] != "mix")
+        stages = sum(row[1] == "mutual" for row in rows)
+        validation = stages * 3 * 2 * model.forward_flop
+        assert spent - validation == pytest.approx(10 * items * 3 * model.forward_flop)

@@ -1,0 +1,66 @@
+"""From a scenario to its world: unseen hospitals, the cost of whole slices, keys of prepared cases."""
+
+import math
+from types import SimpleNamespace
+
+import simulator.simulation as simulation
+from simulator.api import Bundle, Ref
+from simulator.observations import Evaluation, selected, unseen
+from simulator.simulation import index_sites, prepare_jobs, site_data
+from tests.support import SITES, run, study
+
+LOCAL = "algorithm: {name: local, rounds: 1}\n"
+
+
+def test_pairs_with_an_unseen_hospital_fall_away(tmp_path):
+    sites = SITES.replace("train: 30", "train: 0")
+    text = "algorithm: {name: gossip-averaging, rounds: 1}\n"
+    result = run(tmp_path, text, "network.overlay=[[a, b], [b, c]]", sites=sites)
+    assert result.world.overlay == {"a": ("b",), "b": ("a",)}
+
+
+def test_validation_costs_whole_slices_in_patches(tmp_path):
+    def items(*overrides):
+        scenario = study(tmp_path, LOCAL, *overrides).points[0].scenario
+        data = site_data(scenario, index_sites(scenario))["a"]
+        return data.train_items, data.val_items, data.test_items
+
+    assert items() == (10, 2, 3)
+    assert items("task.patch_size=[16, 16]") == (10, 8, 12)
+    assert items("task.patch_size=[24, 24]") == (10, 4, 6), "2 and 3 times 1.78, rounded up"
+
+
+def test_another_version_of_a_reader_is_another_key(tmp_path, monkeypatch):
+    scenario = study(tmp_path, LOCAL).points[0].scenario
+    index = index_sites(scenario)
+    keys = {prepare_jobs(scenario, index)["a"].key for _ in range(2)}
+    assert len(keys) == 1
+    for package in ("numpy", "scipy", "pillow", "nibabel", "tifffile"):
+        monkeypatch.setattr(simulation, "version", lambda name, new=package: "2" if name == new else "1")
+        keys.add(prepare_jobs(scenario, index)["a"].key)
+    assert len(keys) == 6
+
+
+def test_models_are_tested_at_unseen_hospitals_that_have_test_cases(tmp_path):
+    for test, expected in ((3, ["c"]), (0, [])):
+        sites = SITES.replace("train: 30, val: 2, test: 3", f"train: 0, val: 2, test: {test}")
+        result = run(tmp_path, LOCAL, sites=sites)
+        executor = SimpleNamespace(submit=lambda job: None)
+        done = [Evaluation("0", "a", 0, 0.0, "test", Ref("m", "train", "a"))]
+        assert [one.site for one in unseen(result, executor, done)] == expected
+
+
+def choose(tmp_path, losses):
+    """Return the round of the model selected at site a for the losses of its rounds."""
+    result = run(tmp_path, LOCAL)
+    values = {str(i): Bundle(arrays={}, meta={"loss": loss}) for i, loss in enumerate(losses)}
+    executor = SimpleNamespace(value=values.__getitem__, submit=lambda job: None)
+    done = [
+        Evaluation(str(i), "a", i, float(i), "val", Ref(f"m{i}", "train", "a")) for i in range(len(losses))
+    ]
+    return [one.round for one in selected(result, executor, done)]
+
+
+def test_the_best_model_is_selected_and_the_last_without_any_loss(tmp_path):
+    assert choose(tmp_path, [math.nan, 2.0, 1.0, 1.0, math.nan]) == [2]
+    assert choose(tmp_path, [math.nan, math.inf, math.nan]) == [2]
