@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from simulator.api import Bundle, Ref
+from simulator.indexing import taking_part
 from simulator.learning.tasks import EVALUATE
 from simulator.record.trace import Observation
-from simulator.simulation import Simulated, taking_part
+from simulator.simulation import Simulated
 from simulator.work.executors import Executor
 
 Row = tuple[Any, ...]

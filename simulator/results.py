@@ -10,6 +10,7 @@ import numpy as np
 from simulator import observations
 from simulator.api import Bundle, ModelSize
 from simulator.codec import encoded_nbytes
+from simulator.indexing import model_size
 from simulator.outcome import Outcome
 from simulator.record import manifest
 from simulator.record.ledger import Ledger
@@ -17,7 +18,7 @@ from simulator.record.tables import TABLES
 from simulator.registry import registry
 from simulator.scenario import Study, dump
 from simulator.scenario.schema import ScenarioBase
-from simulator.simulation import SERVER, Simulated, model_size
+from simulator.simulation import SERVER, Simulated
 from simulator.work.executors import PoolExecutor
 
 Row = tuple[Any, ...]

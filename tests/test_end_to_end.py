@@ -196,10 +196,10 @@ def test_without_network_and_faults_fedavg_is_the_sequential_loop_bit_for_bit(tm
     """The same tasks called one after another, without engine, network, executor or store."""
     from algorithms.mixing import mean
     from simulator.api import Bundle
+    from simulator.indexing import index_sites, prepare_jobs, recipe_of
     from simulator.learning.context import Context
     from simulator.learning.prepare import prepare
     from simulator.learning.training import initial, train
-    from simulator.simulation import index_sites, prepare_jobs, recipe_of
     from simulator.work.store import Store
 
     path = write(tmp_path, **FLAT)

@@ -13,7 +13,7 @@ LAYERS = [
     {"registry"},
     {"api"},
     {"scenario", "record", "codec"},
-    {"network", "work", "learning"},
+    {"network", "work", "learning", "indexing"},
     {"sites"},
     {"simulation", "observations", "outcome"},
     {"results", "report"},

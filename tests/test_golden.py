@@ -35,7 +35,8 @@ SCENARIOS = {
         (),
     ),
     "fedavg-server-death": (
-        "algorithm: {name: fedavg, rounds: 3, round_deadline: 200 s, server_patience: 5 min}\nfaults: [{at: 60 s, crash: server}]\n",
+        "algorithm: {name: fedavg, rounds: 3, round_deadline: 200 s, server_patience: 5 min}\n"
+        "faults: [{at: 60 s, crash: server}]\n",
         (),
     ),
     "fedprox-quorum": ("algorithm: {name: fedprox, rounds: 2, min_answers: 2, grace: 1 s}\n", ()),

@@ -1,15 +1,12 @@
-"""What commands check before they begin, beyond what a scenario's text can say.
-
-Here and not at the simulation, whose imports take longer than ``medgossip validate`` may.
-"""
+"""What commands check before they begin, beyond what a scenario's text can say."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from simulator import registry
-from simulator.api import SiteData
 from simulator.errors import ScenarioError, SetupError
+from simulator.indexing import index_sites, model_size, site_data, taking_part
 from simulator.registry import SiteIndex
 from simulator.scenario.load import Point, Study
 from simulator.scenario.locate import Finding, show
@@ -82,25 +79,12 @@ def warnings(study: Study) -> list[str]:
 
 def _check_point(scenario: ScenarioBase, indexes: _Indexes) -> None:
     index = _index(scenario, indexes)
-    data = {name: _site_data(site) for name, site in index.items() if site.count("train")}
-    if not data:
-        raise ScenarioError("sites: no site has a training case")
+    data = site_data(scenario, index)
+    model_size(scenario)
     algorithm = registry.registry("algorithms")[scenario.algorithm.name]
     objection = algorithm.check(scenario.algorithm, data) if algorithm.check else ""
     if objection:
         raise ScenarioError(objection)
-
-
-def _site_data(site: SiteIndex) -> SiteData:
-    """Counts as checks need them: a case is as many steps as its index says."""
-    return SiteData(
-        num_train=site.count("train"),
-        num_val=site.count("val"),
-        num_test=site.count("test"),
-        train_items=site.num_items("train"),
-        val_items=site.num_items("val"),
-        test_items=site.num_items("test"),
-    )
 
 
 def _index(scenario: ScenarioBase, indexes: _Indexes) -> Mapping[str, SiteIndex]:
@@ -109,9 +93,7 @@ def _index(scenario: ScenarioBase, indexes: _Indexes) -> Mapping[str, SiteIndex]
     sites = [f"{site.name} {site.data.model_dump_json()}" for site in scenario.sites]
     key = (settings.model_dump_json(), str(scenario.seed.learning), *sites)
     if key not in indexes:
-        habits = {site.name: site.data for site in scenario.sites}
-        dataset = registry.registry("datasets")[settings.name]
-        indexes[key] = dataset.index(settings, habits, scenario.seed.learning)
+        indexes[key] = index_sites(scenario)
     return indexes[key]
 
 
@@ -122,7 +104,7 @@ def _alone(point: Point, indexes: _Indexes) -> Iterator[str]:
     if isinstance(pairs, str) or has_server or name == _ALONE:
         return
     index = _index(scenario, indexes)
-    here = [site for site in index if index[site].count("train")]
+    here = taking_part(index)
     paired = {site for pair in pairs if all(end in here for end in pair) for site in pair}
     for site in here:
         if site not in paired and len(here) > 1:

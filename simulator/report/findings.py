@@ -51,9 +51,8 @@ def _best(groups: Groups, sites: SiteTable) -> list[str]:
             key=lambda pair: (-pair[0], pair[1]),
         )
         if len(ranked) == 1:
-            said.append(
-                f"{with_stop(ranked[0][1], groups[ranked[0][1]])} reaches a {what} of {spread(cells[ranked[0][1]].dice)}."
-            )
+            only = ranked[0][1]
+            said.append(f"{with_stop(only, groups[only])} reaches a {what} of {spread(cells[only].dice)}.")
         elif ranked:
             said.append(_first_two(groups, ranked, what, worst=worst))
         for label in sorted(pooled):

@@ -96,7 +96,8 @@ def draw(groups: Mapping[str, Sequence[Run]], folder: Path) -> Picture | None:
         title="What the models see",
         caption=_channel(firsts[labels[0]])
         + "Solid lines are predictions of each site's selected model, dotted lines the "
-        "truth, which is solid in its own column. The number is the Dice of the whole case, not of the slice shown (that with the most truth, "
+        "truth, which is solid in its own column. The number is the Dice of the whole case, "
+        "not of the slice shown (that with the most truth, "
         "cut to the frame in the first column). "
         "Cases are the first of each site, not chosen by result.",
     )
@@ -111,7 +112,7 @@ def _channel(run: Run) -> str:
     """Say which channel the pictures show: FLAIR where the scenario names one, else the first."""
     dataset = (run.scenario.get("task") or {}).get("dataset") or {}
     channels = [str(name) for name in dataset.get("channels") or dataset.get("modalities") or ()]
-    flair = next((name for name in channels if "flair" in name.lower() or name.lower() == "t2f"), None)
+    flair = next((name for name in channels if "flair" in name.lower()), None)
     shown = flair or (channels[0] if channels else "FLAIR where the data set has one, else the first channel")
     return f"Test cases, shown: {shown}. "
 

@@ -66,7 +66,9 @@ def _say_load(axes: Axes, src: Point, dst: Point, link: dict[str, Any]) -> None:
     """Write a link's bytes and rate beside its middle."""
     rate = link["bytes_per_s"]
     text = size(link["carried_nbytes"]) + (f"\nat {size(rate)}/s" if rate else "")
-    x, y = (src[0] + dst[0]) / 2, (src[1] + dst[1]) / 2
+    # to the side of its bow, so that neither direction of the line is hidden
+    across, along = dst[0] - src[0], dst[1] - src[1]
+    x, y = (src[0] + dst[0]) / 2 + 0.3 * along, (src[1] + dst[1]) / 2 - 0.3 * across
     box = {"facecolor": "white", "alpha": 0.85, "pad": 0.8, "linewidth": 0}
     axes.text(x, y, text, color=VERMILION, fontsize=7, ha="center", va="center", bbox=box, zorder=7)
 

@@ -60,7 +60,8 @@ def test_sites_notice_that_the_server_is_gone_and_keep_their_last_model(tmp_path
 
 
 def test_sites_may_train_on_alone_when_the_server_is_gone(tmp_path):
-    text = "algorithm: {name: fedavg, rounds: 6, when_server_lost: train_alone, round_deadline: 5 min, server_patience: 10 min}\n"
+    patience = "when_server_lost: train_alone, round_deadline: 5 min, server_patience: 10 min"
+    text = f"algorithm: {{name: fedavg, rounds: 6, {patience}}}\n"
     result = run(tmp_path, text + "faults: [{at: 150 s, crash: server}]\n")
     assert all(seen == 6 for seen in rounds_of(result).values())
 

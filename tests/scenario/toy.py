@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from simulator import registry
+from simulator import indexing, registry
 from simulator.registry import Algorithm, CaseInfo, DataMeta, Dataset, ModelSize, Network, Settings, SiteIndex
 from simulator.scenario import schema
 from simulator.units import Millimeters, Seconds
@@ -63,7 +63,9 @@ class Wide(Settings):
 
 def _describe(settings):
     dims = getattr(settings, "dims", 2)
-    return DataMeta(channels=("a",), structures=("x", "y"), spatial_dims=dims, simulated=True)
+    return DataMeta(
+        channels=("a",), structures=("x", "y"), spatial_dims=dims, simulated=True, item_shape=(8, 8)
+    )
 
 
 def _index(settings, sites, seed):
@@ -112,4 +114,5 @@ def register(monkeypatch):
     """Put the toy entries in place; the caller clears the model's cache afterwards."""
     monkeypatch.setattr(registry, "registry", REGISTRIES.__getitem__)
     monkeypatch.setattr(schema, "registry", REGISTRIES.__getitem__)
+    monkeypatch.setattr(indexing, "registry", REGISTRIES.__getitem__)
     schema.scenario_model.cache_clear()

@@ -3,10 +3,10 @@
 import math
 from types import SimpleNamespace
 
-import simulator.simulation as simulation
+import simulator.indexing as indexing
 from simulator.api import Bundle, Ref
+from simulator.indexing import index_sites, prepare_jobs, site_data
 from simulator.observations import Evaluation, selected, unseen
-from simulator.simulation import index_sites, prepare_jobs, site_data
 from tests.support import SITES, run, study
 
 LOCAL = "algorithm: {name: local, rounds: 1}\n"
@@ -36,7 +36,7 @@ def test_another_version_of_a_reader_is_another_key(tmp_path, monkeypatch):
     keys = {prepare_jobs(scenario, index)["a"].key for _ in range(2)}
     assert len(keys) == 1
     for package in ("numpy", "scipy", "pillow", "nibabel", "tifffile"):
-        monkeypatch.setattr(simulation, "version", lambda name, new=package: "2" if name == new else "1")
+        monkeypatch.setattr(indexing, "version", lambda name, new=package: "2" if name == new else "1")
         keys.add(prepare_jobs(scenario, index)["a"].key)
     assert len(keys) == 6
 

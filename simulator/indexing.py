@@ -1,0 +1,123 @@
+"""What a scenario's data and network amount to, known before anything runs and without torch."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from fractions import Fraction
+from importlib.metadata import version
+from typing import Any
+
+from simulator.api import ModelSize, SiteData
+from simulator.errors import ScenarioError
+from simulator.learning.tasks import PREPARE
+from simulator.registry import Dataset, SiteIndex, registry
+from simulator.scenario.schema import ScenarioBase
+from simulator.work.jobs import Job, digest
+
+_READERS = ("numpy", "scipy", "pillow", "nibabel", "tifffile")
+"""Packages whose version can change what is read from a file, or how it is normalized."""
+
+
+def recipe_of(scenario: ScenarioBase) -> dict[str, Any]:
+    """The ``task`` section as JSON: what workers need to know of a scenario."""
+    return dict(scenario.task.model_dump(mode="json", by_alias=True))
+
+
+def index_sites(scenario: ScenarioBase) -> dict[str, SiteIndex]:
+    """List every site's cases, without opening an image."""
+    dataset: Dataset = registry("datasets")[scenario.task.dataset.name]
+    habits = {site.name: site.data for site in scenario.sites}
+    return dataset.index(scenario.task.dataset, habits, scenario.seed.learning)
+
+
+def model_size(scenario: ScenarioBase) -> ModelSize:
+    """Parameters, buffers and work of the network on one slice or patch."""
+    meta = registry("datasets")[scenario.task.dataset.name].describe(scenario.task.dataset)
+    shape = scenario.task.patch_size or meta.item_shape
+    if shape is None:
+        raise ScenarioError(
+            "task.patch_size: missing; the cases of this data set differ in size, "
+            "so say what one training step sees, for example [96, 96]"
+        )
+    background = scenario.task.loss == "jaccard_ce"
+    network = registry("networks")[scenario.task.network.name]
+    size: ModelSize = network.size(
+        scenario.task.network, len(meta.channels), len(meta.structures) + background, shape
+    )
+    return size
+
+
+def taking_part(index: Mapping[str, SiteIndex]) -> list[str]:
+    """Sites that have training cases. The others are unseen hospitals: they have no node, and the
+    models of those that take part are tested on their cases.
+
+    Raises:
+        ScenarioError: no site has any.
+    """
+    names = [name for name, site in index.items() if site.count("train")]
+    if not names:
+        raise ScenarioError("sites: no site has a training case")
+    return names
+
+
+def site_data(scenario: ScenarioBase, index: Mapping[str, SiteIndex]) -> dict[str, SiteData]:
+    """What every site that takes part knows of its cases, in training steps' worth of voxels.
+
+    For training a volume counts as its patches of one epoch. Validation and tests see slices and
+    volumes whole: one counts as its voxels over those of a patch, rounded up by site; as 1 where
+    the size of the cases is not known without opening them, which costs them too low.
+    """
+    meta = registry("datasets")[scenario.task.dataset.name].describe(scenario.task.dataset)
+    whole = Fraction(1)
+    if scenario.task.patch_size and meta.item_shape:
+        whole = Fraction(math.prod(meta.item_shape), math.prod(scenario.task.patch_size))
+    patches = scenario.task.patches_per_case if meta.spatial_dims == 3 else 1
+    return {
+        name: SiteData(
+            num_train=site.count("train"),
+            num_val=site.count("val"),
+            num_test=site.count("test"),
+            train_items=patches * site.num_items("train"),
+            val_items=math.ceil(whole * site.num_items("val")),
+            test_items=math.ceil(whole * site.num_items("test")),
+        )
+        for name, site in index.items()
+        if name in taking_part(index)
+    }
+
+
+def union(data: Mapping[str, SiteData]) -> SiteData:
+    """All sites' cases taken together."""
+    sums = {name: sum(asdict(one)[name] for one in data.values()) for name in SiteData.__slots__}
+    return SiteData(**sums)
+
+
+def prepare_jobs(scenario: ScenarioBase, index: Mapping[str, SiteIndex]) -> dict[str, Job]:
+    """One job per site that reads, checks and normalizes its cases; its key names the data and the
+    versions of the packages that read them.
+    """
+    readers = {name: version(name) for name in _READERS}
+    recipe = recipe_of(scenario)
+    dataset = {name: value for name, value in recipe["dataset"].items() if name != "root"}
+    jobs = {}
+    for site in scenario.sites:
+        found = index[site.name]
+        params = {
+            "site_data": site.data.model_dump(mode="json", by_alias=True),
+            "cases": [asdict(case) for case in found.cases],
+        }
+        what = [PREPARE.function, PREPARE.version, dataset, found.fingerprint, params]
+        key = digest([*what, recipe["normalize"], recipe["strict"], scenario.seed.learning, readers])
+        jobs[site.name] = Job(
+            key=key,
+            task=PREPARE.name,
+            function=PREPARE.function,
+            inputs=(),
+            data=(),
+            params=params,
+            site=site.name,
+            seed=scenario.seed.learning,
+            recipe=recipe,
+            flop=1e12,  # first of all: everything waits for it
+        )
+    return jobs
