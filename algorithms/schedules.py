@@ -28,13 +28,15 @@ class Gossip(GossipBudget):
     refused. ``async``: no common rounds; each site pushes and takes what came, on its own clock.
     Senders are drawn in proportion to their ``cases`` or uniformly. A receiver waits at most
     ``receive_timeout``. A model that comes later is used when the site would next train alone, or
-    discarded. A sender trains after its transfer (``sender_blocks``) or meanwhile. A site that
-    joins late warms up alone first or adopts the first model it receives.
+    discarded. With ``membership: live`` pairs are drawn among the sites that are up, which takes an
+    oracle; ``configured`` wastes the pair of a site that is down. A sender trains after its transfer
+    (``sender_blocks``) or meanwhile. A site that joins late warms up alone first or adopts the first
+    model it receives.
     """
 
     schedule: Literal["pairs", "bernoulli", "async"] = "pairs"
     sender_weights: Weights = "cases"
-    membership: Literal["configured"] = "configured"
+    membership: Literal["configured", "live"] = "configured"
     receive_timeout: Seconds = 3600.0
     answer_timeout: Seconds = 30.0
     late: Literal["next_round", "discard"] = "next_round"
@@ -204,7 +206,7 @@ def draw_pairs(
     free = dict.fromkeys(rest[i] for i in rng.permutation(len(rest)))
     receiver_of: dict[str, str] = {}
     for sender in senders:
-        known = set(neighbors[sender]) if len(neighbors[sender]) < len(names) - 1 else free
+        known = set(neighbors[sender]).intersection(free) if len(neighbors[sender]) < len(names) - 1 else free
         receiver = next((name for name in free if name in known), None)
         if receiver is not None:
             receiver_of[sender] = receiver
@@ -223,7 +225,9 @@ def pairs(node: Node, cfg: Any, model: Ref, done: int, absorb: Absorb, turn: Tur
     weights = sender_weights(node, cfg)
     for now in range(done, cfg.num_rounds):
         turn.now = now
-        receiver_of = draw_pairs(node.common_rng("pairs", now), weights, node.neighbors_of)
+        members = node.sites if cfg.membership == "configured" else node.live_sites(now)
+        drawn = {name: weights[name] for name in members}
+        receiver_of = draw_pairs(node.common_rng("pairs", now), drawn, node.neighbors_of)
         message = None
         if node.name in receiver_of:
             yield from push(node, cfg, receiver_of[node.name], model, now)

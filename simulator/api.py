@@ -237,6 +237,11 @@ class Node(Protocol):
     def common_rng(self, purpose: str, index: int) -> np.random.Generator:
         """A stream that every node draws alike, from its beginning."""
 
+    def live_sites(self, index: int) -> tuple[str, ...]:
+        """An oracle that no real site has: the sites that were up when the first node asked for this
+        ``index``, sorted; the same answer for all who ask.
+        """
+
     def record(
         self,
         event: str,

@@ -174,6 +174,10 @@ class NodeRuntime:
         """See :meth:`simulator.api.Node.common_rng`."""
         return stream(self._world.network_seed, "everyone", purpose, index)
 
+    def live_sites(self, index: int) -> tuple[str, ...]:
+        """See :meth:`simulator.api.Node.live_sites`."""
+        return self._world.live_sites(index)
+
     def record(
         self,
         event: str,

@@ -65,6 +65,7 @@ class World:
         self._codec = codec
         self._control_nbytes = control_nbytes
         self._in_flight = 0
+        self._live: dict[int, tuple[str, ...]] = {}
 
     # -- what nodes ask for -----------------------------------------------------------------------
 
@@ -82,6 +83,11 @@ class World:
     def value(self, ref: Ref) -> Bundle:
         """The outcome itself; waits in wall time."""
         return self._executor.value(ref.key)
+
+    def live_sites(self, index: int) -> tuple[str, ...]:
+        """Sites that were up when this was first asked for ``index``."""
+        up = tuple(name for name in self.sites if self.nodes[name].state == "up")
+        return self._live.setdefault(index, up)
 
     def observe(
         self,

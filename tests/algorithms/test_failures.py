@@ -222,3 +222,17 @@ def test_a_site_that_returns_takes_up_the_running_round(tmp_path):
     missing = [row[6] for row in result.world.trace.events if row[3] == "aggregated"]
     assert all('"missing": 0' in detail for detail in missing)
     assert result.virtual_time_s < 300  # nobody waited for the deadline of an hour
+
+
+def test_live_membership_wastes_no_pair_on_the_dead(tmp_path):
+    counts = {}
+    for membership in ("configured", "live"):
+        text = f"algorithm: {{name: gcml, rounds: 20, membership: {membership}}}\n"
+        result = run(tmp_path, text + "faults: [{at: 0.5 s, crash: c}]\n")
+        events = Counter(row[3] for row in result.world.trace.events)
+        delivered = [row for row in result.ledger.rows("transfers") if row[11] == "delivered" and not row[6]]
+        counts[membership] = (len(delivered), events["lost"] + events["nothing_received"])
+    # with the oracle a and b are a pair in every round but the one drawn before the crash
+    assert counts["live"][0] >= 19
+    assert counts["live"][1] <= 1
+    assert counts["configured"][1] > 5
