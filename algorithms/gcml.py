@@ -31,7 +31,8 @@ class Gcml(Gossip):
     A receiver trains both models for ``mutual_epochs`` (by default its local epochs). Each one's
     loss is the supervised loss plus ``lam`` times the coupling: follow the other model where it is
     right (within ``region``), and, weighted by ``beta``, keep a Bernoulli divergence of at least
-    ``margin`` nats from it where it is wrong. ``merge`` says how the two become one model;
+    ``margin`` nats from it where it is wrong; of the main head, or of ``heads: all`` where a network has
+    auxiliary ones. ``merge`` says how the two become one model;
     ``gate`` accepts the merged model only if it validates no worse than the local one.
     """
 
@@ -49,6 +50,7 @@ class Gcml(Gossip):
     temperature: Positive = 1.0
     lambda_schedule: Literal["const", "linear_rampup"] = "const"
     rampup_rounds: Annotated[int, Field(ge=1)] = 10
+    heads: Literal["main", "all"] = "main"
     update: Literal["simultaneous", "alternating"] = "simultaneous"
     merge: Literal[
         "keep_local", "keep_incoming", "mean", "case_weighted", "val_weighted", "dice_weighted", "best_val"
@@ -96,6 +98,7 @@ def absorb(node: Node, cfg: Gcml, model: Ref, messages: list[Message], round_: i
             margin=cfg.margin,
             b=cfg.b,
             temperature=cfg.temperature,
+            heads=cfg.heads,
             update=cfg.update,
             merge=cfg.merge,
             gate=cfg.gate,

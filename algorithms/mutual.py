@@ -33,6 +33,7 @@ def stage(
     margin: float,
     b: float,
     temperature: float,
+    heads: Literal["main", "all"],
     update: Literal["simultaneous", "alternating"],
     merge: Rule,
     gate: bool,
@@ -58,7 +59,7 @@ def stage(
     )  # fmt: skip
     own, other = ctx.train_together(
         local, incoming, epochs=epochs, first_epoch=first_epoch, coupling=coupling,
-        alternating=update == "alternating",
+        alternating=update == "alternating", all_heads=heads == "all",
     )  # fmt: skip
     if not own.meta["finite"]:
         return _alone(ctx, local, epochs, first_epoch, merge, "the loss is not finite")

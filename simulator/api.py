@@ -176,6 +176,7 @@ class TaskContext(Protocol):
         first_epoch: int,
         coupling: Any,
         alternating: bool = False,
+        all_heads: bool = False,
     ) -> tuple[Bundle, Bundle]:
         """Two models on the same batches; ``coupling(own_logits, other_logits, target)`` joins
         each one's supervised loss, the other's logits detached.

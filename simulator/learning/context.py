@@ -110,6 +110,7 @@ class Context:
         first_epoch: int,
         coupling: loop.Coupling,
         alternating: bool = False,
+        all_heads: bool = False,
     ) -> tuple[Bundle, Bundle]:
         """Two models on the same batches, see :meth:`simulator.api.TaskContext.train_together`."""
         return loop.train_two(
@@ -120,6 +121,7 @@ class Context:
             first_epoch=first_epoch,
             coupling=coupling,
             alternating=alternating,
+            all_heads=all_heads,
         )
 
     def validate(self, model: Bundle) -> tuple[float, float]:

@@ -105,6 +105,7 @@ def train_two(
     first_epoch: int,
     coupling: Coupling,
     alternating: bool,
+    all_heads: bool,
 ) -> tuple[Bundle, Bundle]:
     """See :meth:`simulator.api.TaskContext.train_together`.
 
@@ -115,7 +116,7 @@ def train_two(
     own, other = _pupil(ctx, local, "local"), _pupil(ctx, incoming, "incoming")
     optimizer = optimizers.make_optimizer(settings, own.parameters + other.parameters)
     optimizers.load_state(optimizer, settings, own.parameters, local.arrays)
-    parts = _Pair(ctx=ctx, own=own, other=other, coupling=coupling, optimizer=optimizer)
+    parts = _Pair(ctx=ctx, own=own, other=other, coupling=coupling, all_heads=all_heads, optimizer=optimizer)
     step = parts.step_in_turn if alternating else parts.step_together
     losses, steps = _epochs(ctx, step, epochs, first_epoch)
     steps_in_all = optimizers.num_steps(local.arrays) + steps
@@ -128,22 +129,22 @@ def train_two(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pair:
-    """Two models on the same batches, each supervised and coupled to the other's main head."""
+    """Two models on the same batches, each supervised and coupled to the other's predictions."""
 
     ctx: "Context"
     own: Pupil
     other: Pupil
     coupling: Coupling
+    all_heads: bool
     optimizer: torch.optim.Optimizer
 
     def step_together(self, batch: Batch) -> Tensor:
         """One forward each, one backward over the sum, one optimizer step for both."""
         outputs = [_run(self.ctx, pupil, batch) for pupil in (self.own, self.other)]
-        logits = [main_head(output) for output in outputs]
         supervised = [self.ctx.loss.train(output, batch.labels) for output in outputs]
         mutual = [
-            self.coupling(logits[0], logits[1].detach(), batch.labels),
-            self.coupling(logits[1], logits[0].detach(), batch.labels),
+            self._coupled(outputs[0], outputs[1], batch.labels),
+            self._coupled(outputs[1], outputs[0], batch.labels),
         ]
         self._update(supervised[0] + mutual[0] + supervised[1] + mutual[1], self.own, self.other)
         return torch.stack(supervised).detach()
@@ -153,13 +154,23 @@ class _Pair:
         output = _run(self.ctx, self.other, batch)
         own_output = _run(self.ctx, self.own, batch)
         first = self.ctx.loss.train(own_output, batch.labels)
-        logits, own_logits = main_head(output), main_head(own_output)
-        self._update(first + self.coupling(own_logits, logits.detach(), batch.labels), self.own)
+        self._update(first + self._coupled(own_output, output, batch.labels), self.own)
         with torch.no_grad():
-            own_logits = main_head(_run(self.ctx, self.own, batch))
+            own_output = _run(self.ctx, self.own, batch)
         second = self.ctx.loss.train(output, batch.labels)
-        self._update(second + self.coupling(logits, own_logits, batch.labels), self.other)
+        self._update(second + self._coupled(output, own_output, batch.labels), self.other)
         return torch.stack([first, second]).detach()
+
+    def _coupled(self, output: Output, peer: Output, labels: Tensor) -> Tensor:
+        """The coupling to the peer, held constant: of the main heads, or of each pair of heads,
+        combined like their supervised losses.
+        """
+        if not self.all_heads:
+            return self.coupling(main_head(output), main_head(peer).detach(), labels)
+        peers = iter([peer] if isinstance(peer, Tensor) else peer)
+        return self.ctx.loss.heads(
+            output, labels, lambda logits, target: self.coupling(logits, next(peers).detach(), target)
+        )
 
     def _update(self, total: Tensor, *pupils: Pupil) -> None:
         """Step the parameters that ``total`` reaches; the optimizer skips those without gradient."""

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 Output = Tensor | Sequence[Tensor]
 Weights = tuple[float, ...] | None
+HeadLoss = Callable[[Tensor, Tensor], Tensor]
 
 _DICE_SMOOTHING = 1e-5  # MONAI's
 _BRATS_SMOOTHING = 10.0
@@ -31,11 +32,13 @@ _BRATS_MAIN, _BRATS_AUXILIARY = 0.4, 0.6
 class Loss:
     """One loss: what is minimized, and what selects models on validation cases.
 
-    ``validation`` takes the logits of the main head for one whole case.
+    ``heads`` combines a value of each head, called in the order main, auxiliary heads, as ``train``
+    combines the heads' losses. ``validation`` takes the logits of the main head for one whole case.
     """
 
     train: Callable[[Output, Tensor], Tensor]
     validation: Callable[[Tensor, Tensor], Tensor]
+    heads: Callable[[Output, Tensor, HeadLoss], Tensor]
     softmax: bool = False
 
 
@@ -52,16 +55,23 @@ def make_loss(name: str, class_weight: Weights = None) -> Loss:
 
     if name == "jaccard_focal":
         head = weighted(jaccard_focal)
-        return Loss(train=lambda output, target: brats_heads(output, target, head), validation=jaccard)
+        return Loss(
+            train=lambda output, target: brats_heads(output, target, head),
+            validation=jaccard,
+            heads=brats_heads,
+        )
     if name == "jaccard_ce":
         head = weighted(jaccard_ce)
         return Loss(
             train=lambda output, target: panseg_heads(output, target, head),
             validation=hard_dice_loss,
+            heads=panseg_heads,
             softmax=True,
         )
     head = weighted({"dice_ce": dice_ce, "dice": dice}[name])
-    return Loss(train=lambda output, target: head(main_head(output), target), validation=head)
+    return Loss(
+        train=lambda output, target: head(main_head(output), target), validation=head, heads=main_only
+    )
 
 
 def main_head(output: Output) -> Tensor:
@@ -149,7 +159,12 @@ def jaccard_focal(logits: Tensor, target: Tensor, class_weight: Weights = None) 
     return 0.5 * jaccard(logits, target, class_weight) + 0.5 * focal(logits, target)
 
 
-def brats_heads(output: Output, target: Tensor, head: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+def main_only(output: Output, target: Tensor, head: HeadLoss) -> Tensor:
+    """The main head alone."""
+    return head(main_head(output), target)
+
+
+def brats_heads(output: Output, target: Tensor, head: HeadLoss) -> Tensor:
     """0.4 × main head + 0.6 × mean of the auxiliary heads, all at full size."""
     main = head(main_head(output), target)
     if isinstance(output, Tensor) or len(output) == 1:
@@ -179,7 +194,7 @@ def jaccard_ce(logits: Tensor, target: Tensor, class_weight: Weights = None) -> 
     return 0.5 * (1 - _mean_over_channels(ratio, class_weight)) + 0.5 * cross_entropy
 
 
-def panseg_heads(output: Output, target: Tensor, head: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+def panseg_heads(output: Output, target: Tensor, head: HeadLoss) -> Tensor:
     """Main head plus auxiliary heads at weights ½, ¼, …, on labels reduced to their size, over the
     sum of all weights.
     """

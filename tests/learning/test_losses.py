@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from monai.losses import DiceLoss
 from torch.nn import functional
 
+from simulator.learning import loop
 from simulator.learning.losses import decide, focal, hard_dice, jaccard, make_loss
 from tests.vectors import close, load
 
@@ -99,3 +102,27 @@ def test_a_logit_of_zero_is_positive_and_softmax_takes_the_largest():
 def test_hard_dice_of_two_empty_masks_is_one():
     dice = hard_dice(torch.full((1, 2, 4), -1.0), torch.tensor([[[0.0] * 4, [1.0] * 4]]), softmax=False)
     assert dice.tolist() == [[1.0, 0.0]]
+
+
+def test_coupling_of_all_heads_is_combined_like_their_losses():
+    # the coupling here is the mean squared difference to the peer's head of the same place
+    own = [torch.full((1, 1, 4, 4), value) for value in (1.0, 2.0, 4.0)]
+    peer = [torch.zeros(1, 1, 4, 4) for _ in own]
+    labels = torch.zeros(1, 1, 4, 4)
+
+    def couple(name, **pair):
+        context = SimpleNamespace(loss=make_loss(name))
+        parts = loop._Pair(
+            ctx=context,
+            own=None,
+            other=None,
+            optimizer=None,
+            coupling=lambda a, b, y: ((a - b) ** 2).mean(),
+            **pair,
+        )
+        return float(parts._coupled(own, peer, labels))
+
+    assert couple("jaccard_focal", all_heads=False) == 1.0
+    assert couple("jaccard_focal", all_heads=True) == pytest.approx(0.4 * 1 + 0.6 * (4 + 16) / 2)
+    assert couple("jaccard_ce", all_heads=True) == pytest.approx((1 + 0.5 * 4 + 0.25 * 16) / 1.75)
+    assert couple("dice_ce", all_heads=True) == 1.0

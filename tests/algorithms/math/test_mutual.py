@@ -18,8 +18,8 @@ from tests.learning import toy
 
 SETTINGS = {
     "epochs": 1, "first_epoch": 3, "contrast": "correct_wrong", "region": "union", "dilation": 1,
-    "lam": 1.0, "beta": 1.0, "margin": 0.693, "b": 0.0, "temperature": 1.0, "update": "simultaneous",
-    "merge": "val_weighted", "gate": False, "optimizer_after_merge": "keep",
+    "lam": 1.0, "beta": 1.0, "margin": 0.693, "b": 0.0, "temperature": 1.0, "heads": "main",
+    "update": "simultaneous", "merge": "val_weighted", "gate": False, "optimizer_after_merge": "keep",
     "num_cases_local": 3, "num_cases_incoming": 1,
 }  # fmt: skip
 WEIGHTS = ("model", "buffers", "counters")
@@ -231,7 +231,9 @@ def test_both_models_see_the_batches_of_a_plain_epoch(toy_registry, monkeypatch)
         seen.append(target)
         return Contrast()(own, other, target)
 
-    train_two(ctx, local, incoming, epochs=1, first_epoch=3, coupling=coupling, alternating=False)
+    train_two(
+        ctx, local, incoming, epochs=1, first_epoch=3, coupling=coupling, alternating=False, all_heads=False
+    )
     labels = [batch.labels for batch in epoch_batches(ctx, training_items(ctx), 3)]
     assert len(seen) == 2 * len(batches)
     assert all(torch.equal(one, two) for one, two in zip(seen[::2], labels, strict=True))
