@@ -81,8 +81,7 @@ def site_data(scenario: ScenarioBase, index: Mapping[str, SiteIndex]) -> dict[st
             val_items=math.ceil(whole * site.num_items("val")),
             test_items=math.ceil(whole * site.num_items("test")),
         )
-        for name, site in index.items()
-        if name in taking_part(index)
+        for name, site in ((name, index[name]) for name in taking_part(index))
     }
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import simpy
 
-from simulator.api import Algorithm
+from simulator.api import Algorithm, SiteData
 from simulator.errors import ScenarioError
-from simulator.indexing import index_sites, model_size, prepare_jobs, recipe_of, site_data, taking_part, union
+from simulator.indexing import index_sites, model_size, prepare_jobs, recipe_of, site_data, union
 from simulator.learning.tasks import learner
 from simulator.network.topology import build, overlay
 from simulator.network.transport import Network
@@ -68,10 +68,11 @@ def simulate(
         seed=scenario.seed.learning,
         prepared={name: job.key for name, job in jobs.items()},
     )
-    world, ledger = _build(scenario, algorithm, index, namer, executor)
-    objection = algorithm.check(scenario.algorithm, site_data(scenario, index)) if algorithm.check else ""
+    data = site_data(scenario, index)
+    objection = algorithm.check(scenario.algorithm, data) if algorithm.check else ""
     if objection:
         raise ScenarioError(objection)
+    world, ledger = _build(scenario, algorithm, data, namer, executor)
     absent = absent_at_start(scenario.faults)
     injector = Injector(world, scenario.faults)
     world.start(absent)
@@ -113,18 +114,17 @@ def _waits(world: World) -> list[str]:
 def _build(
     scenario: ScenarioBase,
     algorithm: Algorithm,
-    index: Mapping[str, SiteIndex],
+    data: Mapping[str, SiteData],
     namer: Namer,
     executor: Executor,
 ) -> tuple[World, Ledger]:
     """Nodes, lines and work, joined."""
-    here = taking_part(index)
-    specs: dict[str, NodeSpec] = {site.name: site for site in scenario.sites if site.name in here}
+    specs: dict[str, NodeSpec] = {site.name: site for site in scenario.sites if site.name in data}
     if algorithm.server is not None:
         assert scenario.server is not None  # the scenario was checked
         specs[SERVER] = scenario.server
     env, ledger = simpy.Environment(), Ledger()
-    model, data = model_size(scenario), site_data(scenario, index)
+    model = model_size(scenario)
     seed = scenario.seed.network
     network = Network(
         env,

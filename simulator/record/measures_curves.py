@@ -1,7 +1,7 @@
 """Dice against what it cost: curves of one run, time- and bytes-to-target, and bands over seeds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -111,6 +111,14 @@ def curve(run: Run, *, split: str = "test") -> pl.DataFrame:
     return frame.join_asof(spent(run), on="time_s").with_columns(
         pl.col("carried_nbytes", "busiest_nbytes").fill_null(0)
     )
+
+
+def curves_of(groups: Mapping[str, Sequence[Run]]) -> dict[str, list[pl.DataFrame]]:
+    """Return the curves of all labels that have any."""
+    curves = {label: [curve(run) for run in runs] for label, runs in groups.items()}
+    return {
+        label: kept for label, found in curves.items() if (kept := [c for c in found if not c.is_empty()])
+    }
 
 
 def spent(run: Run) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from simulator.record.measures_curves import Band, Cost, Score, band, curve
+from simulator.record.measures_curves import Band, Cost, Score, band, curves_of
 from simulator.record.measures_run import Run
 from simulator.report.style import PAGE_IN, Look, Picture, new_figure, save, styled, tidy
 from simulator.report.text import size_unit
@@ -28,10 +28,7 @@ LOG_FROM = 4.0
 
 def draw(groups: Mapping[str, Sequence[Run]], looks: Mapping[str, Look], folder: Path) -> Picture | None:
     """Draw all labels that have test scores; None if none has."""
-    curves = {label: [curve(run) for run in runs] for label, runs in groups.items()}
-    curves = {
-        label: kept for label, found in curves.items() if (kept := [c for c in found if not c.is_empty()])
-    }
+    curves = curves_of(groups)
     if not curves:
         return None
     with styled():

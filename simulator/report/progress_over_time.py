@@ -8,7 +8,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simulator.record.measures_curves import Score, band, curve
+from simulator.record.measures_curves import Score, band, curves_of
 from simulator.record.measures_run import Run
 from simulator.report.cost import band_note
 from simulator.report.style import GRAY, PAGE_IN, Look, Picture, new_figure, save, styled, tidy
@@ -51,10 +51,7 @@ def marks(runs: Sequence[Run]) -> list[Mark]:
 
 def draw(groups: Mapping[str, Sequence[Run]], looks: Mapping[str, Look], folder: Path) -> Picture | None:
     """Draw all labels that have test scores; None if none has."""
-    curves = {label: [curve(run) for run in runs] for label, runs in groups.items()}
-    curves = {
-        label: kept for label, found in curves.items() if (kept := [c for c in found if not c.is_empty()])
-    }
+    curves = curves_of(groups)
     if not curves:
         return None
     runs = [run for label in curves for run in groups[label]]
