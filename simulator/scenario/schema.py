@@ -122,8 +122,11 @@ class Site(NodeSpec):
 
 
 class TransportSpec(Settings):
-    """How bytes move: protocol, patience and what happens after a failure in mid-transfer."""
+    """How bytes move: model of sharing, protocol, patience and what happens after a failure in
+    mid-transfer.
+    """
 
+    tier: Literal["share", "window", "simgrid", "simgrid-cm02"] = "share"
     preset: Literal["tcp-cubic", "tcp-reno", "tcp-bbr", "ideal"] = "tcp-cubic"
     window: Bytes = 4.0 * 2**20
     fairness: Literal["rtt", "equal"] = "rtt"
