@@ -14,6 +14,7 @@ from algorithms.tasks import MEAN, TRAIN_PROX
 from simulator.api import (
     Algorithm,
     Message,
+    ModelSize,
     Node,
     ReceiveTimeout,
     Ref,
@@ -203,7 +204,7 @@ def train_alone(node: Node, cfg: FedAvg, model: Ref, next_round: int) -> Generat
         node.record("round", round=round_, model=model)
 
 
-def check(cfg: FedAvg, data: Mapping[str, SiteData]) -> str:
+def check(cfg: FedAvg, data: Mapping[str, SiteData], model: ModelSize) -> str:
     """A quorum that no cohort can reach would leave every round empty."""
     size = max(1, round(cfg.cohort * len(data)))
     if cfg.min_answers > size:

@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 from algorithms.common import Positive
 from algorithms.schedules import Gossip, Steps, gossip_site
 from algorithms.tasks import EXTRA_STAGE, STAGE
-from simulator.api import Algorithm, Message, Node, Ref, SiteData
+from simulator.api import Algorithm, Message, ModelSize, Node, Ref, SiteData
 
 
 class Gcml(Gossip):
@@ -110,7 +110,7 @@ def absorb(node: Node, cfg: Gcml, model: Ref, messages: list[Message], round_: i
     return model
 
 
-def check(cfg: Gcml, data: Mapping[str, SiteData]) -> str:
+def check(cfg: Gcml, data: Mapping[str, SiteData], model: ModelSize) -> str:
     """The gate and the merges by validation need validation cases at every site."""
     needs_them = cfg.merge in {"val_weighted", "dice_weighted", "best_val"}
     blind = sorted(name for name, site in data.items() if not site.num_val)

@@ -16,6 +16,7 @@ from simulator.registry import Algorithm, ModelSize, Settings
 from simulator.units import Bytes, Seconds
 
 __all__ = [
+    "OPTIMIZER",
     "Algorithm",
     "Bundle",
     "Bytes",
@@ -24,6 +25,7 @@ __all__ = [
     "Message",
     "ModelSize",
     "Node",
+    "Pupil",
     "ReceiveTimeout",
     "Ref",
     "Role",
@@ -35,6 +37,8 @@ __all__ = [
     "TransferFailed",
 ]
 
+OPTIMIZER = "optimizer."
+"""Beginning of the names of a bundle's arrays that never travel."""
 Role = Generator[Any, Any, None]
 """What a role's generator function returns."""
 
@@ -54,7 +58,8 @@ class Bundle:
 
     A model is ``model`` (all parameters, flat float32), ``buffers`` (float buffers, flat float32)
     and ``counters`` (integer buffers, flat int64); the optimizer's state is any array whose name
-    starts with ``optimizer.``. What travels to another site is the model alone.
+    starts with ``optimizer.``. It stays at home: what travels to another site are all other arrays,
+    without ``meta``.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -103,6 +108,8 @@ class Task:
         reported: whether the outcome's ``meta`` is written to the trace.
         stateful: whether the outcome may hold an optimizer's state. One that cannot is the same
             thing at home and after a trip, so what follows from it is computed once.
+        payload: from ``(model, params)``, how many values each float array of the outcome has that
+            travels, sorted by the arrays' names; None: the parameters and buffers of one model.
     """
 
     name: str
@@ -113,6 +120,7 @@ class Task:
     seeded: Literal["no", "run", "site"] = "no"
     reported: bool = False
     stateful: bool = True
+    payload: Callable[[ModelSize, Mapping[str, Any]], tuple[int, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +153,45 @@ class Learner:
     train_pooled: Task  # the same on the union of all sites' cases; data all
 
 
+class Pupil(Protocol):
+    """A model in training: a module that holds its weights, and its optimizer.
+
+    Tensors are torch's; a batch has ``images`` float32 ``(batch, channels, *item)``, ``labels``
+    float32 ``(batch, structures, *item)`` and ``items``, where each came from.
+    """
+
+    module: Any
+    parameters: list[Any]  # those that learn
+
+    def output(self, batch: Any) -> Any:
+        """Logits float32 ``(batch, outputs, *item)``, or a list of them, the main head first."""
+
+    def supervised(self, output: Any, batch: Any) -> Any:
+        """The scenario's loss of an output, a scalar."""
+
+    def step(self, total: Any) -> None:
+        """Differentiate a scalar, clip as the scenario says, and let the optimizer step."""
+
+    def flat(self) -> Any:
+        """The parameters that learn, one after another, differentiable."""
+
+    def bundle(self, *, keep_optimizer: bool, **meta: Any) -> Bundle:
+        """The model as it is now.
+
+        Raises:
+            Diverged: a value is not finite.
+        """
+
+
 class TaskContext(Protocol):
     """What a task's function may use where it runs (see ``simulator.learning``).
 
-    ``train`` and ``train_together`` run the same loop; algorithms add to its loss.
+    ``train`` and ``train_together`` run the same loop; algorithms add to its loss. Methods with a
+    loop of their own put it together from ``pupil`` and ``epochs``.
     """
 
     site: str
+    batch_size: int
 
     def rng(self, *purpose: str | int) -> np.random.Generator:
         """The learning seed's stream for this site and purpose."""
@@ -164,8 +204,36 @@ class TaskContext(Protocol):
         first_epoch: int,
         penalty: Any = None,
         keep_optimizer: bool = True,
+        only: str | None = None,
     ) -> Bundle:
-        """Local epochs; ``penalty(parameters: flat tensor) -> scalar`` joins the loss."""
+        """Local epochs; ``penalty(parameters: flat tensor) -> scalar`` joins the loss. ``only`` a
+        part of the network learns, or all but a part (``"-head"``).
+        """
+
+    def pupil(
+        self, model: Bundle, role: str, *, state: Bundle | None = None, only: str | None = None
+    ) -> Pupil:
+        """A model ready for training; models in use at the same time need different roles.
+
+        The optimizer continues from ``state``, or starts fresh. With ``only`` the rest is frozen:
+        it gets no gradient, and its batch normalization uses what it has learned.
+        """
+
+    def epochs(
+        self,
+        step: Callable[[Any], Any],
+        *,
+        epochs: int,
+        first_epoch: int,
+        drop_last: bool = False,
+    ) -> tuple[list[Any], int]:
+        """Call ``step(batch)`` for every batch; return the mean over items of the loss (or losses)
+        that it returned, one entry per epoch, and the number of steps. An epoch whose loss is not
+        finite is the last one. ``drop_last`` leaves out a last batch that is not full.
+        """
+
+    def mask(self, part: str) -> Mapping[str, np.ndarray]:
+        """Which entries of ``model``, ``buffers`` and ``counters`` belong to a part of the network."""
 
     def train_together(
         self,
@@ -250,8 +318,11 @@ class Node(Protocol):
         round: int | None = None,
         model: Ref | None = None,
         peer: str | None = None,
+        predictor: str = "",
         **detail: Any,
     ) -> None:
         """Write to the trace. ``event="round"`` with a model has it evaluated: at a site as the
-        model which that site uses now, at the server as the model all sites use.
+        model which that site uses now, at the server as the model all sites use. ``predictor``, a
+        reference ``"module:function"`` to ``(ctx, model) -> (images -> logits)``, says how it
+        predicts where that is not one forward pass of the network.
         """

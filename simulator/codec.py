@@ -9,13 +9,13 @@ and are not counted.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import zstandard
 
-from simulator.api import Bundle, Cost, ModelSize, SiteData, Task, TaskContext
+from simulator.api import OPTIMIZER, Bundle, Cost, ModelSize, SiteData, Task, TaskContext
 
 BLOCK = 4096
 """Values of an int8 block that share one float32 scale."""
@@ -35,9 +35,8 @@ MEASURE = Task(name="measure", function="simulator.codec:measure", version=1, co
 """No model, but its size on the wire as ``meta["nbytes"]``: ``(model), kind, zstd``."""
 
 
-def encoded_nbytes(num_parameters: int, num_buffers: int, kind: str) -> int:
-    """Bytes of a model in a codec without zstd; parameters and buffers are encoded separately."""
-    counts = (num_parameters, num_buffers)
+def encoded_nbytes(counts: Sequence[int], kind: str) -> int:
+    """Bytes of float arrays of so many values in a codec without zstd; each is encoded separately."""
     scales = 4 * sum(math.ceil(count / BLOCK) for count in counts) if kind == "int8" else 0
     return sum(counts) * _BYTES_PER_VALUE[kind] + scales
 
@@ -96,17 +95,20 @@ def compressed_nbytes(parts: list[np.ndarray], level: int) -> int:
 
 
 def _floats(model: Bundle) -> dict[str, np.ndarray]:
-    """What is encoded of a model: parameters and float buffers, by name."""
-    names = [name for name in ("model", "buffers") if name in model.arrays]
-    return {name: np.ascontiguousarray(model.arrays[name], dtype=np.float32) for name in names}
+    """What is encoded: all float arrays but an optimizer's state, by name."""
+    return {
+        name: np.ascontiguousarray(array, dtype=np.float32)
+        for name, array in sorted(model.arrays.items())
+        if array.dtype.kind == "f" and not name.startswith(OPTIMIZER)
+    }
 
 
 def transmit(ctx: TaskContext, model: Bundle, *, kind: str) -> Bundle:
-    """Encode and decode a model: parameters and float buffers; integer counters travel as they are."""
-    arrays = {name: encode(values, kind)[1]() for name, values in _floats(model).items()}
-    if "counters" in model.arrays:
-        arrays["counters"] = model.arrays["counters"]
-    return Bundle(arrays=arrays)
+    """Encode and decode the float arrays; integers travel as they are."""
+    arrays = {name: array for name, array in model.arrays.items() if array.dtype.kind != "f"}
+    return Bundle(
+        arrays=arrays | {name: encode(values, kind)[1]() for name, values in _floats(model).items()}
+    )
 
 
 def measure(ctx: TaskContext, model: Bundle, *, kind: str, zstd: int) -> Bundle:

@@ -6,7 +6,7 @@ with the smallest validation loss is the site's selected model, tested once more
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ class Evaluation:
     time_s: float
     split: str
     model: Ref
+    predictor: str = ""
 
 
 def expand(run: Simulated) -> list[Observation]:
@@ -39,7 +40,7 @@ def expand(run: Simulated) -> list[Observation]:
     per_site: dict[str, list[Observation]] = {name: [] for name in taking_part(run.index)}
     for seen in run.world.trace.observations:
         for site in [seen.site] if seen.site is not None else sorted(per_site):
-            per_site[site].append(Observation(site, seen.round, seen.time_s, seen.model))
+            per_site[site].append(replace(seen, site=site))
     chosen = []
     for site in sorted(per_site):
         last = len(per_site[site]) - 1
@@ -47,12 +48,16 @@ def expand(run: Simulated) -> list[Observation]:
     return chosen
 
 
-def submit(run: Simulated, executor: Executor, site: str, model: Ref, split: str, **params: Any) -> str:
-    """Make an evaluation known; return its key."""
+def submit(
+    run: Simulated, executor: Executor, seen: Observation | Evaluation, site: str, split: str, **params: Any
+) -> Evaluation:
+    """Make the evaluation of an observed model at a site known."""
     settings = {"split": split, "distances": False, "overlays": 0, "empty": run.scenario.evaluation.empty}
-    job = run.namer.job(EVALUATE, site, (model,), settings | params, 0.0)
+    if seen.predictor:
+        params["predictor"] = seen.predictor
+    job = run.namer.job(EVALUATE, site, (seen.model,), settings | params, 0.0)
     executor.submit(job)
-    return job.key
+    return Evaluation(job.key, site, seen.round, seen.time_s, split, seen.model, seen.predictor)
 
 
 def rounds(run: Simulated, executor: Executor) -> list[Evaluation]:
@@ -62,8 +67,7 @@ def rounds(run: Simulated, executor: Executor) -> list[Evaluation]:
         assert seen.site is not None
         for split in ("val", "test"):
             if run.index[seen.site].count(split):
-                key = submit(run, executor, seen.site, seen.model, split)
-                found.append(Evaluation(key, seen.site, seen.round, seen.time_s, split, seen.model))
+                found.append(submit(run, executor, seen, seen.site, split))
     return found
 
 
@@ -87,8 +91,7 @@ def selected(run: Simulated, executor: Executor, done: Iterable[Evaluation]) -> 
     found = []
     for site, (_, one) in sorted(best.items()):
         if run.index[site].count("test"):
-            key = submit(run, executor, site, one.model, "test", **full)
-            found.append(Evaluation(key, site, one.round, one.time_s, "test", one.model))
+            found.append(submit(run, executor, one, site, "test", **full))
     return found
 
 
@@ -101,8 +104,7 @@ def unseen(run: Simulated, executor: Executor, done: Iterable[Evaluation]) -> li
     away = sorted(set(run.index) - set(taking_part(run.index)))
     for site in (name for name in away if run.index[name].count("test")):
         for one in done:
-            key = submit(run, executor, site, one.model, "test", **full)
-            found.append(Evaluation(key, site, one.round, one.time_s, "test", one.model))
+            found.append(submit(run, executor, one, site, "test", **full))
     return found
 
 

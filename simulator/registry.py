@@ -6,6 +6,7 @@ torch and MONAI.
 """
 
 import difflib
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -29,15 +30,15 @@ class Algorithm:
 
     ``site`` and ``server`` are generator functions of ``(node, settings)``; ``server`` is None for
     methods without one. ``settings`` has a field ``name: Literal[...]``. ``check``, given the
-    settings and what every site that takes part knows of its cases
-    (:class:`simulator.api.SiteData` by name), returns why the method cannot run on them, beginning
-    with the key to change, or an empty text.
+    settings, what every site that takes part knows of its cases
+    (:class:`simulator.api.SiteData` by name) and the network's :class:`ModelSize`, returns why the
+    method cannot run on them, beginning with the key to change, or an empty text.
     """
 
     settings: type[Settings]
     site: Callable[..., Any]
     server: Callable[..., Any] | None = None
-    check: Callable[[Any, Mapping[str, Any]], str] | None = None
+    check: Callable[[Any, Mapping[str, Any], "ModelSize"], str] | None = None
     summary: str
     source: str
 
@@ -113,11 +114,16 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSize:
-    """What a network costs, known without building it."""
+    """What a network costs, known without building it.
+
+    ``parts`` says of named parts of the network ("head", "batch_norm", …) how many of the
+    parameters and of the float buffers are theirs.
+    """
 
     num_parameters: int
     num_buffers: int  # float entries besides parameters (running statistics)
     forward_flop: float  # floating-point operations of one forward pass of one item
+    parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,12 +132,15 @@ class Network:
 
     ``size(settings, num_channels, num_structures, item_shape)`` needs no torch; ``build`` is a
     reference ``"module:function"`` to ``(settings, num_channels, num_structures, spatial_dims) ->
-    torch.nn.Module``, or None where a network is only declared for plans.
+    torch.nn.Module``, or None where a network is only declared for plans. ``parts`` maps the name of
+    a part to a regular expression, searched in the names of parameters and buffers; the part
+    ``batch_norm`` is found by the type of layers and needs none.
     """
 
     settings: type[Settings]
     size: Callable[[Any, int, int, tuple[int, ...]], ModelSize]
     build: str | None
+    parts: Mapping[str, str] = field(default_factory=dict)
     summary: str
     source: str
 
@@ -141,6 +150,12 @@ def registry(group: Group) -> Mapping[str, Any]:
     """Return all entries of a group by name, sorted."""
     found = entry_points(group=f"medgossip.{group}")
     return {entry.name: entry.load() for entry in sorted(found, key=lambda e: e.name)}
+
+
+def resolve(reference: str) -> Any:
+    """Import what ``"module:name"`` says."""
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def suggest(name: str, known: list[str]) -> str:

@@ -196,7 +196,7 @@ def _model(scenario: ScenarioBase, size: ModelSize) -> dict[str, Any]:
         "num_parameters": size.num_parameters,
         "forward_flop": size.forward_flop,
         "codec": codec.kind,
-        "payload_nbytes": encoded_nbytes(size.num_parameters, size.num_buffers, codec.kind),
+        "payload_nbytes": encoded_nbytes((size.num_parameters, size.num_buffers), codec.kind),
     }
 
 

@@ -69,7 +69,8 @@ def simulate(
         prepared={name: job.key for name, job in jobs.items()},
     )
     data = site_data(scenario, index)
-    objection = algorithm.check(scenario.algorithm, data) if algorithm.check else ""
+    size = model_size(scenario)
+    objection = algorithm.check(scenario.algorithm, data, size) if algorithm.check else ""
     if objection:
         raise ScenarioError(objection)
     world, ledger = _build(scenario, algorithm, data, namer, executor)

@@ -65,7 +65,7 @@ def made(num_parameters, num_buffers):
 @pytest.mark.parametrize("counts", [(2 * BLOCK + 7, 0), (BLOCK - 1, 1), (BLOCK + 1, BLOCK + 1)])
 def test_declared_size_is_the_real_size(kind, counts):
     real = measure(None, made(*counts), kind=kind, zstd=0).meta["nbytes"]
-    assert encoded_nbytes(*counts, kind) == real
+    assert encoded_nbytes(counts, kind) == real
 
 
 @pytest.mark.parametrize("kind", ["fp32", "fp16", "bf16", "int8"])

@@ -80,9 +80,9 @@ def warnings(study: Study) -> list[str]:
 def _check_point(scenario: ScenarioBase, indexes: _Indexes) -> None:
     index = _index(scenario, indexes)
     data = site_data(scenario, index)
-    model_size(scenario)
+    size = model_size(scenario)
     algorithm = registry.registry("algorithms")[scenario.algorithm.name]
-    objection = algorithm.check(scenario.algorithm, data) if algorithm.check else ""
+    objection = algorithm.check(scenario.algorithm, data, size) if algorithm.check else ""
     if objection:
         raise ScenarioError(objection)
 

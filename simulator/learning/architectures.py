@@ -79,6 +79,7 @@ class _Count:
     spatial_dims: int
     parameters: int = 0
     buffers: int = 0
+    norm_parameters: int = 0
     flop: float = 0.0
 
     def convolution(self, c_in: int, c_out: int, voxels: int, kernel: int = _KERNEL) -> None:
@@ -89,7 +90,9 @@ class _Count:
     def activation(self, channels: int) -> None:
         """Normalization, dropout and PReLU with its one slope."""
         self.parameters += 1 + (0 if self.norm == "instance" else 2 * channels)
-        self.buffers += 2 * channels if self.norm == "batch" else 0
+        if self.norm == "batch":
+            self.norm_parameters += 2 * channels
+            self.buffers += 2 * channels
 
     def down(self, c_in: int, c_out: int, voxels: int, stride: int, num_units: int) -> None:
         """One level of the encoder; ``voxels`` of its output."""
@@ -136,12 +139,22 @@ def unet_size(
         count.down(above, channels[level], voxels[level + 1], stride, units)
         above = channels[level]
     count.down(above, channels[-1], voxels[-1], 1, units)
+    encoder = count.parameters, count.buffers
     for level in reversed(range(len(channels) - 1)):
         bottom = level == len(channels) - 2
         below = channels[level] + (channels[-1] if bottom else channels[level])
         out = channels[level - 1] if level else num_structures
+        rest = count.parameters, count.buffers
         count.up(below, out, (voxels[level + 1], voxels[level]), units, level == 0)
-    return ModelSize(num_parameters=count.parameters, num_buffers=count.buffers, forward_flop=count.flop)
+    parts = {
+        "head": (count.parameters - rest[0], count.buffers - rest[1]),
+        "decoder": (count.parameters - encoder[0], count.buffers - encoder[1]),
+    }
+    if count.norm_parameters:
+        parts["batch_norm"] = count.norm_parameters, count.buffers
+    return ModelSize(
+        num_parameters=count.parameters, num_buffers=count.buffers, forward_flop=count.flop, parts=parts
+    )
 
 
 def declared_size(
@@ -159,6 +172,8 @@ UNET = Network(
     settings=UNetSettings,
     size=unet_size,
     build="simulator.learning.networks:unet",
+    # MONAI nests levels: "2" follows one or more "1.submodule" for each level below the top
+    parts={"head": r"^model\.2\.", "decoder": r"^model\.(1\.submodule\.)*2\."},
     summary="U-Net with residual units, 2-D and 3-D",
     source="Kerfoot et al., Left-ventricle quantification using residual U-Net, STACOM 2018 (MONAI's UNet)",
 )

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Images float32 ``(batch, channels, *item)``, labels float32 ``(batch, structures, *item)``."""
+    """Images float32 ``(batch, channels, *item)``, labels float32 ``(batch, structures, *item)``, and
+    where each came from: a case and the number of its item.
+    """
 
     images: Tensor
     labels: Tensor
+    items: tuple[tuple[Case, int], ...]
 
 
 def training_items(ctx: "Context") -> list[tuple[Case, int]]:
@@ -50,13 +53,16 @@ def training_items(ctx: "Context") -> list[tuple[Case, int]]:
     return items
 
 
-def epoch_batches(ctx: "Context", items: Sequence[tuple[Case, int]], epoch: int) -> Iterator[Batch]:
-    """Yield the batches of one epoch; the last one may be smaller."""
+def epoch_batches(
+    ctx: "Context", items: Sequence[tuple[Case, int]], epoch: int, *, drop_last: bool = False
+) -> Iterator[Batch]:
+    """Yield the batches of one epoch; the last one may be smaller, unless it is dropped then."""
     recipe, dims = ctx.recipe, ctx.meta.spatial_dims
     order = ctx.rng("order", epoch).permutation(len(items))
     crop = ctx.rng("crop", epoch)
     augmentation = Augmentation(recipe.augment, ctx.rng, epoch, len(items), dims)
-    for start in range(0, len(items), recipe.batch_size):
+    end = len(items) - recipe.batch_size + 1 if drop_last else len(items)
+    for start in range(0, end, recipe.batch_size):
         places = slice(start, min(start + recipe.batch_size, len(items)))
         images, labels = [], []
         for place in range(places.start, places.stop):
@@ -70,6 +76,7 @@ def epoch_batches(ctx: "Context", items: Sequence[tuple[Case, int]], epoch: int)
         yield Batch(
             images=augmentation.intensity(places, torch.stack(images)),
             labels=torch.stack(labels).float(),
+            items=tuple(items[order[place]] for place in range(places.start, places.stop)),
         )
 
 

@@ -4,17 +4,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from simulator.api import Bundle
 from simulator.errors import ScenarioError
 from simulator.learning import loop
 from simulator.learning.architectures import num_outputs
+from simulator.learning.batches import Batch
 from simulator.learning.cases import CACHE, Case
 from simulator.learning.evaluation import validate
 from simulator.learning.losses import make_loss
 from simulator.learning.models import resident
 from simulator.learning.networks import network_spec
+from simulator.learning.parts import masks
 from simulator.registry import registry
 from simulator.rng import stream
 from simulator.scenario.schema import Task
@@ -42,6 +44,7 @@ class Context:
     ) -> None:
         self.recipe = Task.model_validate(recipe)
         self.site, self.seed, self.device = site, seed, device
+        self.batch_size = self.recipe.batch_size
         self._data = data
         dataset = registry("datasets")[self.recipe.dataset["name"]]
         self.meta = dataset.describe(dataset.settings.model_validate(self.recipe.dataset))
@@ -87,6 +90,7 @@ class Context:
         first_epoch: int,
         penalty: loop.Penalty | None = None,
         keep_optimizer: bool = True,
+        only: str | None = None,
     ) -> Bundle:
         """Local epochs, see :meth:`simulator.api.TaskContext.train`.
 
@@ -99,7 +103,29 @@ class Context:
             first_epoch=first_epoch,
             penalty=penalty,
             keep_optimizer=keep_optimizer,
+            only=only,
         )
+
+    def pupil(
+        self, model: Bundle, role: str, *, state: Bundle | None = None, only: str | None = None
+    ) -> loop.Pupil:
+        """A model ready for training, see :meth:`simulator.api.TaskContext.pupil`."""
+        return loop.enroll(self, model, role, state=state, only=only)
+
+    def epochs(
+        self,
+        step: Callable[[Batch], Tensor],
+        *,
+        epochs: int,
+        first_epoch: int,
+        drop_last: bool = False,
+    ) -> tuple[list[Any], int]:
+        """A training loop of one's own, see :meth:`simulator.api.TaskContext.epochs`."""
+        return loop.run_epochs(self, step, epochs, first_epoch, drop_last=drop_last)
+
+    def mask(self, part: str) -> dict[str, np.ndarray]:
+        """Entries of a part of the network, see :meth:`simulator.api.TaskContext.mask`."""
+        return masks(self.module("local"), part, self.spec)
 
     def train_together(
         self,

@@ -1,12 +1,13 @@
 """Predicting whole cases, validation, and the evaluation task."""
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from monai.inferers.utils import sliding_window_inference
-from torch import Tensor, nn
+from torch import Tensor
 
 from simulator.api import Bundle
 from simulator.learning.cases import Case
@@ -21,6 +22,7 @@ from simulator.learning.metrics import (
     surface_distances_mm,
 )
 from simulator.learning.models import load_weights
+from simulator.registry import resolve
 
 if TYPE_CHECKING:
     from simulator.learning.context import Context
@@ -30,18 +32,30 @@ _WINDOW_OVERLAP = 0.25
 _DEFAULT_WINDOW = 96
 
 
+Predictor = Callable[[Tensor], Tensor]
+"""From images ``(batch, channels, *item)`` to logits ``(batch, outputs, *item)``."""
+
+
+def one_pass(ctx: "Context", model: Bundle, role: str = "local") -> Predictor:
+    """Return the usual predictor: one forward pass of the network with the model's weights."""
+    module = ctx.module(role)
+    load_weights(module, model)
+    module.eval()
+
+    def run(images: Tensor) -> Tensor:
+        return main_head(forward(module, images, ctx.spec.divisor, ctx.recipe.precision))
+
+    return run
+
+
 @torch.inference_mode()
-def predict(ctx: "Context", module: nn.Module, case: Case) -> Tensor:
-    """Return the main head's logits for a whole case, ``(items, outputs, *item)``.
+def predict(ctx: "Context", run: Predictor, case: Case) -> Tensor:
+    """Return logits for a whole case, ``(items, outputs, *item)``.
 
     Slices go through in batches and volumes whole, at most 4 (GPU: 16) million voxels at once; a
     larger item is cut into windows of the patch size that overlap by a quarter.
     """
     limit = _WHOLE_VOXELS[ctx.device]
-
-    def run(images: Tensor) -> Tensor:
-        return main_head(forward(module, images, ctx.spec.divisor, ctx.recipe.precision))
-
     shape = case.images.shape[2:]
     voxels = math.prod(shape)
     if voxels <= limit:
@@ -56,12 +70,6 @@ def predict(ctx: "Context", module: nn.Module, case: Case) -> Tensor:
     return whole
 
 
-def _evaluating(ctx: "Context", model: Bundle) -> nn.Module:
-    module = ctx.module("local")
-    load_weights(module, model)
-    return module.eval()
-
-
 def _case_loss(ctx: "Context", logits: Tensor, case: Case) -> float:
     """Validation loss of one case taken as a whole."""
     return float(ctx.loss.validation(case.as_volume(logits), case.as_volume(case.labels)))
@@ -72,10 +80,10 @@ def validate(ctx: "Context", model: Bundle) -> tuple[float, float]:
 
     Where both masks are empty the Dice counts 1.
     """
-    module = _evaluating(ctx, model)
+    run = one_pass(ctx, model)
     losses, scores = [], []
     for case in ctx.cases("val"):
-        logits = predict(ctx, module, case)
+        logits = predict(ctx, run, case)
         losses.append(_case_loss(ctx, logits, case))
         volume, labels = case.as_volume(logits), case.as_volume(case.labels)
         scores.append(float(hard_dice(volume, labels, softmax=ctx.loss.softmax).mean()))
@@ -85,7 +93,14 @@ def validate(ctx: "Context", model: Bundle) -> tuple[float, float]:
 
 
 def evaluate(
-    ctx: "Context", model: Bundle, *, split: str, distances: bool, empty: str, overlays: int
+    ctx: "Context",
+    model: Bundle,
+    *,
+    split: str,
+    distances: bool,
+    empty: str,
+    overlays: int,
+    predictor: str = "",
 ) -> Bundle:
     """Measure a model on the site's cases of one split (a task function).
 
@@ -96,6 +111,7 @@ def evaluate(
         distances: whether HD95 and ASSD are wanted; they are NaN otherwise.
         empty: Dice where truth and prediction are empty: ``one`` or ``exclude`` (NaN).
         overlays: for how many cases, from the first, one slice is kept for a picture.
+        predictor: how the model predicts, see :meth:`simulator.api.Node.record`.
 
     Returns:
         ``dice``, ``hd95_mm``, ``assd_mm`` float64 and ``status`` uint8, all (cases, structures);
@@ -104,7 +120,7 @@ def evaluate(
         ``cases``, ``structures``, ``loss`` (mean validation loss, NaN without cases),
         ``missed`` and ``false_alarms`` (counts), ``status_names``, ``overlay_slices``.
     """
-    module = _evaluating(ctx, model)
+    run = resolve(predictor)(ctx, model) if predictor else one_pass(ctx, model)
     cases = ctx.cases(split)
     shape = (len(cases), len(ctx.meta.structures))
     tables = {name: np.full(shape, math.nan) for name in ("dice", "hd95_mm", "assd_mm")}
@@ -115,7 +131,7 @@ def evaluate(
     # FLAIR shows the whole lesion of a brain tumor
     channel = next((i for i, name in enumerate(ctx.meta.channels) if "flair" in name.lower()), 0)
     for row, case in enumerate(cases):
-        logits = predict(ctx, module, case)
+        logits = predict(ctx, run, case)
         losses.append(_case_loss(ctx, logits, case))
         prediction = _mask(case, decide(logits, softmax=ctx.loss.softmax))
         truth = _mask(case, case.labels > 0)

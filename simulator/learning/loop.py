@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from simulator.api import Bundle
-from simulator.errors import Diverged
+from simulator.errors import Diverged, ScenarioError
 from simulator.learning import optimizers
 from simulator.learning.batches import Batch, epoch_batches, training_items
 from simulator.learning.losses import Output, main_head
 from simulator.learning.models import is_finite, load_weights, weights_of
+from simulator.learning.parts import freeze_rest
 from simulator.rng import draw_seed
 
 if TYPE_CHECKING:
@@ -30,12 +31,56 @@ Penalty = Callable[[Tensor], Tensor]
 Coupling = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Pupil:
-    """A model in training: its module and the module's parameters."""
+    """A model in training, see :class:`simulator.api.Pupil`; two may share an optimizer."""
 
+    ctx: "Context"
     module: nn.Module
     parameters: list[nn.Parameter]
+    optimizer: torch.optim.Optimizer
+    steps_before: int = 0
+    steps: int = 0
+
+    def output(self, batch: Batch) -> Output:
+        """Logits of the batch."""
+        return forward(self.module, batch.images, self.ctx.spec.divisor, self.ctx.recipe.precision)
+
+    def supervised(self, output: Output, batch: Batch) -> Tensor:
+        """The scenario's loss."""
+        return self.ctx.loss.train(output, batch.labels)
+
+    def flat(self) -> Tensor:
+        """The parameters that learn, one after another."""
+        return torch.cat([values.reshape(-1) for values in self.parameters])
+
+    def clip(self) -> None:
+        """Bound the gradient's norm as the scenario says."""
+        if self.ctx.recipe.optimizer.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.ctx.recipe.optimizer.clip_norm)
+
+    def step(self, total: Tensor) -> None:
+        """Differentiate, clip, and let the optimizer step."""
+        self.optimizer.zero_grad()
+        total.backward()  # type: ignore[no-untyped-call]
+        self.clip()
+        self.optimizer.step()
+        self.steps += 1
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The optimizer's state of this model."""
+        settings = self.ctx.recipe.optimizer
+        return optimizers.dump_state(
+            self.optimizer, settings, self.parameters, self.steps_before + self.steps
+        )
+
+    def bundle(self, *, keep_optimizer: bool, **meta: Any) -> Bundle:
+        """The model as it is now."""
+        arrays = weights_of(self.module)
+        losses = meta.get("loss", [])
+        if not (np.isfinite(losses).all() and is_finite(arrays)):
+            raise diverged(self.ctx)
+        return Bundle(arrays=arrays | (self.state() if keep_optimizer else {}), meta=meta)
 
 
 def forward(module: nn.Module, images: Tensor, divisor: int, precision: str) -> Output:
@@ -68,32 +113,18 @@ def train_one(
     first_epoch: int,
     penalty: Penalty | None,
     keep_optimizer: bool,
+    only: str | None,
 ) -> Bundle:
     """See :meth:`simulator.api.TaskContext.train`."""
-    pupil = _pupil(ctx, model, "local")
-    optimizer = optimizers.make_optimizer(ctx.recipe.optimizer, pupil.parameters)
-    state = model.arrays if keep_optimizer else {}
-    optimizers.load_state(optimizer, ctx.recipe.optimizer, pupil.parameters, state)
+    pupil = enroll(ctx, model, "local", state=model if keep_optimizer else None, only=only)
 
     def step(batch: Batch) -> Tensor:
-        supervised = ctx.loss.train(_run(ctx, pupil, batch), batch.labels)
-        total = supervised
-        if penalty is not None:
-            total = total + penalty(torch.cat([values.reshape(-1) for values in pupil.parameters]))
-        optimizer.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
-        _clip(ctx, pupil)
-        optimizer.step()
+        supervised = pupil.supervised(pupil.output(batch), batch)
+        pupil.step(supervised if penalty is None else supervised + penalty(pupil.flat()))
         return supervised.detach()
 
-    losses, steps = _epochs(ctx, step, epochs, first_epoch)
-    arrays = weights_of(pupil.module)
-    if not (np.isfinite(losses).all() and is_finite(arrays)):
-        raise diverged(ctx)
-    if keep_optimizer:
-        steps_in_all = optimizers.num_steps(state) + steps
-        arrays |= optimizers.dump_state(optimizer, ctx.recipe.optimizer, pupil.parameters, steps_in_all)
-    return Bundle(arrays=arrays, meta={"loss": losses, "steps": steps})
+    losses, steps = run_epochs(ctx, step, epochs, first_epoch)
+    return pupil.bundle(keep_optimizer=keep_optimizer, loss=losses, steps=steps)
 
 
 def train_two(
@@ -113,12 +144,17 @@ def train_two(
     A value that is not finite may be the peer's fault: nothing is raised, ``meta["finite"]`` says so.
     """
     settings = ctx.recipe.optimizer
-    own, other = _pupil(ctx, local, "local"), _pupil(ctx, incoming, "incoming")
-    optimizer = optimizers.make_optimizer(settings, own.parameters + other.parameters)
-    optimizers.load_state(optimizer, settings, own.parameters, local.arrays)
+    modules = [_loaded(ctx, local, "local"), _loaded(ctx, incoming, "incoming")]
+    parameters = [list(module.parameters()) for module in modules]
+    optimizer = optimizers.make_optimizer(settings, parameters[0] + parameters[1])
+    optimizers.load_state(optimizer, settings, parameters[0], local.arrays)
+    own, other = (
+        Pupil(ctx=ctx, module=module, parameters=learning, optimizer=optimizer)
+        for module, learning in zip(modules, parameters, strict=True)
+    )
     parts = _Pair(ctx=ctx, own=own, other=other, coupling=coupling, all_heads=all_heads, optimizer=optimizer)
     step = parts.step_in_turn if alternating else parts.step_together
-    losses, steps = _epochs(ctx, step, epochs, first_epoch)
+    losses, steps = run_epochs(ctx, step, epochs, first_epoch)
     steps_in_all = optimizers.num_steps(local.arrays) + steps
     state = optimizers.dump_state(optimizer, settings, own.parameters, steps_in_all)
     arrays = [weights_of(own.module), weights_of(other.module)]
@@ -140,8 +176,8 @@ class _Pair:
 
     def step_together(self, batch: Batch) -> Tensor:
         """One forward each, one backward over the sum, one optimizer step for both."""
-        outputs = [_run(self.ctx, pupil, batch) for pupil in (self.own, self.other)]
-        supervised = [self.ctx.loss.train(output, batch.labels) for output in outputs]
+        outputs = [pupil.output(batch) for pupil in (self.own, self.other)]
+        supervised = [self.own.supervised(output, batch) for output in outputs]
         mutual = [
             self._coupled(outputs[0], outputs[1], batch.labels),
             self._coupled(outputs[1], outputs[0], batch.labels),
@@ -151,13 +187,12 @@ class _Pair:
 
     def step_in_turn(self, batch: Batch) -> Tensor:
         """The local model steps first; the incoming one learns from its new predictions."""
-        output = _run(self.ctx, self.other, batch)
-        own_output = _run(self.ctx, self.own, batch)
-        first = self.ctx.loss.train(own_output, batch.labels)
+        output, own_output = self.other.output(batch), self.own.output(batch)
+        first = self.own.supervised(own_output, batch)
         self._update(first + self._coupled(own_output, output, batch.labels), self.own)
         with torch.no_grad():
-            own_output = _run(self.ctx, self.own, batch)
-        second = self.ctx.loss.train(output, batch.labels)
+            own_output = self.own.output(batch)
+        second = self.other.supervised(output, batch)
         self._update(second + self._coupled(output, own_output, batch.labels), self.other)
         return torch.stack([first, second]).detach()
 
@@ -177,45 +212,75 @@ class _Pair:
         self.optimizer.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
         for pupil in pupils:
-            _clip(self.ctx, pupil)
+            pupil.clip()
         self.optimizer.step()
 
 
-def _pupil(ctx: "Context", model: Bundle, role: str) -> Pupil:
+def enroll(
+    ctx: "Context", model: Bundle, role: str, *, state: Bundle | None = None, only: str | None = None
+) -> Pupil:
+    """See :meth:`simulator.api.TaskContext.pupil`.
+
+    Raises:
+        ValueError: an optimizer's state for a part of the network.
+    """
+    module = _loaded(ctx, model, role)
+    parameters = list(module.parameters())
+    if only is not None:
+        if state is not None:
+            raise ValueError("a part of a network learns with a fresh optimizer")
+        parameters = freeze_rest(module, only, ctx.spec)
+    optimizer = optimizers.make_optimizer(ctx.recipe.optimizer, parameters)
+    arrays = {} if state is None else state.arrays
+    optimizers.load_state(optimizer, ctx.recipe.optimizer, parameters, arrays)
+    return Pupil(
+        ctx=ctx,
+        module=module,
+        parameters=parameters,
+        optimizer=optimizer,
+        steps_before=optimizers.num_steps(arrays),
+    )
+
+
+def _loaded(ctx: "Context", model: Bundle, role: str) -> nn.Module:
+    """The resident module with these weights; nothing of an earlier use is left."""
     module = ctx.module(role)
     load_weights(module, model)
-    module.train()
-    return Pupil(module=module, parameters=list(module.parameters()))
+    return module.train().requires_grad_(True)
 
 
-def _run(ctx: "Context", pupil: Pupil, batch: Batch) -> Output:
-    return forward(pupil.module, batch.images, ctx.spec.divisor, ctx.recipe.precision)
-
-
-def _clip(ctx: "Context", pupil: Pupil) -> None:
-    if ctx.recipe.optimizer.clip_norm is not None:
-        nn.utils.clip_grad_norm_(pupil.parameters, ctx.recipe.optimizer.clip_norm)
-
-
-def _epochs(
-    ctx: "Context", step: Callable[[Batch], Tensor], epochs: int, first_epoch: int
+def run_epochs(
+    ctx: "Context",
+    step: Callable[[Batch], Tensor],
+    epochs: int,
+    first_epoch: int,
+    *,
+    drop_last: bool = False,
 ) -> tuple[list[Any], int]:
-    """Run epochs; return the mean loss (or losses) of each over its items, and the steps taken.
+    """See :meth:`simulator.api.TaskContext.epochs`.
 
-    An epoch whose loss is not finite is the last one.
+    Raises:
+        ScenarioError: no batch is full although only full ones are wanted.
     """
     items = training_items(ctx)
+    batch_size = ctx.recipe.batch_size
+    num_items = len(items) - len(items) % batch_size if drop_last else len(items)
+    if not num_items:
+        raise ScenarioError(
+            f"task.batch_size: {ctx.site} has {len(items)} items, not one full batch of {batch_size}; "
+            "use a smaller batch"
+        )
     means: list[Any] = []
     steps = 0
     for epoch in range(first_epoch, first_epoch + epochs):
         total: Tensor | None = None
         with _dropout_stream(ctx, epoch):
-            for batch in epoch_batches(ctx, items, epoch):
+            for batch in epoch_batches(ctx, items, epoch, drop_last=drop_last):
                 weighted = step(batch).double() * len(batch.images)
                 total = weighted if total is None else total + weighted
                 steps += 1
-        assert total is not None  # training_items() is never empty
-        means.append((total / len(items)).tolist())
+        assert total is not None  # there is at least one batch
+        means.append((total / num_items).tolist())
         if not np.isfinite(means[-1]).all():
             break
     return means, steps

@@ -1,6 +1,5 @@
 """From a scenario's network to a torch module."""
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from torch import nn
 
 from simulator.errors import ScenarioError
 from simulator.learning.architectures import UNetSettings
-from simulator.registry import registry
+from simulator.registry import registry, resolve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +58,7 @@ def build(spec: NetworkSpec) -> nn.Module:
         raise ScenarioError(
             f'task.network: "{spec.name}" can only be planned with; choose a network that can be built'
         )
-    module, _, function = reference.partition(":")
-    make = getattr(importlib.import_module(module), function)
-    network = make(spec.settings, spec.num_channels, spec.num_outputs, spec.spatial_dims)
+    network = resolve(reference)(spec.settings, spec.num_channels, spec.num_outputs, spec.spatial_dims)
     assert isinstance(network, nn.Module)
     return network
 

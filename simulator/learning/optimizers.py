@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from simulator.api import OPTIMIZER
 from simulator.learning.models import flatten, unflatten
 from simulator.scenario.schema import Optimizer
 
-PREFIX = "optimizer."
-_STEP = PREFIX + "step"
+_STEP = OPTIMIZER + "step"
 _STATE_KEYS = {"momentum": "momentum_buffer"}  # our name -> torch's, where they differ
 
 
@@ -45,7 +45,7 @@ def load_state(
     step = float(arrays[_STEP][0])
     for name in _entries(settings):
         tensors = [torch.empty_like(parameter) for parameter in parameters]
-        unflatten(arrays[PREFIX + name], tensors)
+        unflatten(arrays[OPTIMIZER + name], tensors)
         for parameter, tensor in zip(parameters, tensors, strict=True):
             optimizer.state[parameter][_STATE_KEYS.get(name, name)] = tensor
     if settings.name != "sgd":
@@ -66,7 +66,7 @@ def dump_state(
     for name in _entries(settings):
         key = _STATE_KEYS.get(name, name)
         tensors = [optimizer.state[parameter][key] for parameter in parameters]
-        arrays[PREFIX + name] = flatten(tensors, torch.float32)
+        arrays[OPTIMIZER + name] = flatten(tensors, torch.float32)
     return arrays
 
 

@@ -17,6 +17,7 @@ class Observation:
     round: int
     time_s: float
     model: Ref
+    predictor: str = ""  # how it predicts, where not by one forward pass
 
 
 @dataclass(slots=True)

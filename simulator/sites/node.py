@@ -185,10 +185,11 @@ class NodeRuntime:
         round: int | None = None,
         model: Ref | None = None,
         peer: str | None = None,
+        predictor: str = "",
         **detail: Any,
     ) -> None:
         """See :meth:`simulator.api.Node.record`."""
-        self._world.observe(self.name, event, round, model, peer, detail)
+        self._world.observe(self.name, event, round, model, peer, detail, predictor)
 
     # -- life cycle, driven by the world and its faults ------------------------------------------
 

@@ -14,7 +14,7 @@ from simulator.record.trace import Observation, Trace
 from simulator.scenario.schema import Codec
 from simulator.sites.node import NodeRuntime
 from simulator.work.executors import Executor
-from simulator.work.jobs import Namer
+from simulator.work.jobs import MODEL, Namer
 
 
 class World:
@@ -64,6 +64,7 @@ class World:
         self._executor = executor
         self._codec = codec
         self._control_nbytes = control_nbytes
+        self._values: dict[str, tuple[int, ...]] = {}  # sizes of outcomes that are not one model
         self._in_flight = 0
         self._live: dict[int, tuple[str, ...]] = {}
 
@@ -78,6 +79,8 @@ class World:
         self.keys.add(job.key)
         if task.reported:
             self.reported.add(job.key)
+        if task.payload is not None:
+            self._values[job.key] = task.payload(self.model, params)
         return Ref(job.key, task.name, node)
 
     def value(self, ref: Ref) -> Bundle:
@@ -97,22 +100,26 @@ class World:
         model: Ref | None,
         peer: str | None,
         detail: dict[str, Any],
+        predictor: str = "",
     ) -> None:
         """Write an event; a model that a site uses from now on is noted for evaluation."""
         now = float(self.env.now)
         self.trace.event(now, node, event, round_, peer, detail)
         if model is not None and round_ is not None:
             self.trace.observations.append(
-                Observation(None if node == self.server else node, round_, now, model)
+                Observation(None if node == self.server else node, round_, now, model, predictor)
             )
 
     def _payload(self, ref: Ref) -> tuple[Ref, int]:
         """What the receiver gets and how many bytes travel for it."""
         kind, zstd = self._codec.kind, self._codec.zstd
-        nbytes = encoded_nbytes(self.model.num_parameters, self.model.num_buffers, kind)
         sent = received = self._namer.model_only(ref)
+        one_model = self.model.num_parameters, self.model.num_buffers
+        values = self._values.get(sent.key.removesuffix(MODEL), one_model)
+        nbytes = encoded_nbytes(values, kind)
         if kind != "fp32":
             received = self.submit(TRANSMIT, ref.node, (sent,), {"kind": kind}, 0.0)
+            self._values[received.key] = values
         if zstd:
             size = self.submit(MEASURE, ref.node, (sent,), {"kind": kind, "zstd": zstd}, 0.0)
             try:

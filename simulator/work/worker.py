@@ -1,17 +1,16 @@
 """Where jobs run: in this process or in resident workers, with networks and inputs kept at hand."""
 
-import importlib
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
-from simulator.api import Bundle
+from simulator.api import OPTIMIZER, Bundle
 from simulator.errors import Diverged, MedgossipError, TaskFailed
+from simulator.registry import resolve
 from simulator.work.jobs import MODEL, Job
 from simulator.work.store import Store
 
@@ -69,10 +68,9 @@ class Bench:
             self._recent.move_to_end(whole)
         if key == whole:
             return bundle
-        arrays = {
-            name: bundle.arrays[name] for name in ("model", "buffers", "counters") if name in bundle.arrays
-        }
-        return Bundle(arrays=arrays)
+        return Bundle(
+            arrays={name: array for name, array in bundle.arrays.items() if not name.startswith(OPTIMIZER)}
+        )
 
     def _keep(self, key: str, bundle: Bundle) -> None:
         self._recent[key] = bundle
@@ -97,7 +95,7 @@ class Bench:
             )
             inputs = self.values(job.inputs)
             bundle = resolve(job.function)(context, *inputs, **job.params)
-            if not job.stateful and any(name.startswith("optimizer.") for name in bundle.arrays):
+            if not job.stateful and any(name.startswith(OPTIMIZER) for name in bundle.arrays):
                 raise ValueError("declared stateful=False, yet its outcome holds an optimizer's state")
             nbytes = self.store.put(job.key, bundle)
         except Unreadable as error:
@@ -116,13 +114,6 @@ class Bench:
 
 def _failed(job: Job, start: float, error: MedgossipError) -> Outcome:
     return Outcome(key=job.key, seconds=perf_counter() - start, nbytes=0, error=error)
-
-
-def resolve(function: str) -> Callable[..., Bundle]:
-    """Import what ``"module:function"`` names."""
-    module, _, name = function.partition(":")
-    found: Any = getattr(importlib.import_module(module), name)
-    return found  # type: ignore[no-any-return]
 
 
 def serve(connection: Connection, root: Path, device: str) -> None:

@@ -8,22 +8,10 @@ import torch
 from simulator.learning import evaluation
 from simulator.learning.evaluation import evaluate, predict
 from simulator.learning.metrics import STATUS_NAMES
-from simulator.learning.models import load_weights
 from simulator.learning.training import initial, train
 from tests.learning import toy
 
 OPTIONS = {"split": "test", "distances": True, "empty": "one", "overlays": 0}
-
-
-class Fixed(torch.nn.Module):
-    """A network whose logits a test chooses by the image."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, images):
-        return self.function(images)
 
 
 @pytest.fixture
@@ -31,7 +19,7 @@ def fixed(monkeypatch):
     """Evaluate with logits that are a function of the images."""
 
     def use(ctx, function):
-        monkeypatch.setattr(evaluation, "_evaluating", lambda ctx, model: Fixed(function))
+        monkeypatch.setattr(evaluation, "one_pass", lambda ctx, model: function)
 
     return use
 
@@ -118,12 +106,11 @@ def test_without_distances_they_are_nan(toy_registry):
 
 def test_slices_in_parts_and_at_once_agree(toy_registry, monkeypatch):
     ctx = toy.context(toy.recipe())
-    network = ctx.module("local")
-    load_weights(network, initial(ctx))
+    run = evaluation.one_pass(ctx, initial(ctx))
     case = ctx.cases("test")[0]
-    whole = predict(ctx, network.eval(), case)
+    whole = predict(ctx, run, case)
     monkeypatch.setitem(evaluation._WHOLE_VOXELS, "cpu", 16 * 16)
-    torch.testing.assert_close(predict(ctx, network, case), whole)
+    torch.testing.assert_close(predict(ctx, run, case), whole)
 
 
 @pytest.mark.parametrize("patch_size", [None, [8, 8, 8]])
@@ -131,10 +118,10 @@ def test_a_volume_that_is_too_large_goes_through_in_windows(toy_registry, monkey
     """A network that looks at one voxel at a time cannot tell windows from the whole."""
     ctx = toy.context(toy.recipe(dataset={"dims": 3}, patch_size=patch_size))
     case = ctx.cases("test")[0]
-    whole = predict(ctx, Fixed(perfect), case)
+    whole = predict(ctx, perfect, case)
     assert whole.shape == (1, 2, 16, 16, 16)
     monkeypatch.setitem(evaluation._WHOLE_VOXELS, "cpu", 1000)
-    torch.testing.assert_close(predict(ctx, Fixed(perfect), case), whole)
+    torch.testing.assert_close(predict(ctx, perfect, case), whole)
 
 
 def test_validation_is_the_mean_over_cases(toy_registry, fixed):
