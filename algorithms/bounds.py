@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from algorithms.common import Budget
+from algorithms.common import Budget, Steps, fine_tuned
 from simulator.api import Algorithm, Node, Role
 
 
@@ -18,7 +18,7 @@ class Pooled(Budget):
     name: Literal["pooled"] = "pooled"
 
 
-def local_site(node: Node, cfg: Local) -> Role:
+def local_site(node: Node, cfg: Local) -> Steps:
     """Train ``local_epochs`` per round, from a cold start or from the last durable round."""
     done, model = node.durable.get("round", (0, None))
     if model is None:
@@ -30,6 +30,7 @@ def local_site(node: Node, cfg: Local) -> Role:
         )
         node.durable["round"] = (round_ + 1, model)
         node.record("round", round=round_, model=model)
+    return model
 
 
 def pooled_site(node: Node, cfg: Pooled) -> Role:
@@ -53,7 +54,7 @@ def pooled_server(node: Node, cfg: Pooled) -> Role:
 
 LOCAL = Algorithm(
     settings=Local,
-    site=local_site,
+    site=fine_tuned(local_site),
     summary="every site trains alone (lower reference)",
     source="the usual 'individual' arm of federated-learning studies",
 )

@@ -1,10 +1,14 @@
 """What the methods share: the budget of local epochs, and how a model's epochs are numbered."""
 
-from typing import Annotated, Literal
+from collections.abc import Callable, Generator
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from simulator.api import Settings
+from simulator.api import Node, Role, Settings
+
+Steps = Generator[Any, Any, Any]
+"""A part of a role; what it returns is handed to whoever yields from it."""
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -15,12 +19,14 @@ class Budget(Settings):
     """How much each site trains: the same number of local epochs for every method compared.
 
     ``epochs`` is the budget per site, a whole number of rounds of ``local_epochs``; ``rounds`` may
-    be given instead.
+    be given instead. After them each site may train its last model ``finetune_epochs`` more on its
+    own cases, beyond the budget.
     """
 
     epochs: Count | None = None
     rounds: Count | None = None
     local_epochs: Count = 1
+    finetune_epochs: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
     def _whole_rounds(self) -> "Budget":
@@ -36,6 +42,11 @@ class Budget(Settings):
     def num_rounds(self) -> int:
         """Rounds of a method that trains ``local_epochs`` in each of them."""
         return self.rounds or (self.epochs or 0) // self.local_epochs
+
+    @property
+    def num_epochs(self) -> int:
+        """Local epochs of a site in all, without fine-tuning."""
+        return self.num_rounds * self.local_epochs
 
 
 class GossipBudget(Budget):
@@ -75,9 +86,34 @@ class GossipBudget(Budget):
             return (self.epochs - self.warmup_epochs) // self.local_epochs
         return max(1, (4 * self.epochs) // (5 * self.local_epochs))
 
+    @property
+    def num_epochs(self) -> int:
+        """Local epochs of a site in all, without fine-tuning."""
+        return self.num_warmup_epochs + self.num_rounds * self.local_epochs
+
     def first_epoch(self, round_: int) -> int:
         """Number of the first local epoch of a round; batches are drawn by this number."""
         return self.num_warmup_epochs + round_ * self.local_epochs
 
 
 Weights = Literal["cases", "uniform"]
+
+
+def fine_tuned(role: Callable[..., Steps]) -> Callable[..., Role]:
+    """Let a site train the model that its role returns for ``finetune_epochs`` more, on batches
+    beyond the budget, and use the outcome.
+    """
+
+    def site(node: Node, cfg: Any) -> Role:
+        model = yield from role(node, cfg)
+        if cfg.finetune_epochs and model is not None:
+            model = yield node.compute(
+                node.learner.train,
+                model,
+                epochs=cfg.finetune_epochs,
+                first_epoch=cfg.num_epochs,
+                round=cfg.num_rounds,
+            )
+            node.record("round", round=cfg.num_rounds, model=model)
+
+    return site

@@ -15,12 +15,12 @@ be quoted as an equation of the paper.
 from collections.abc import Mapping
 from functools import partial
 from math import log
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from algorithms.common import Positive
-from algorithms.schedules import Gossip, Steps, gossip_site
+from algorithms.common import Positive, Steps, fine_tuned
+from algorithms.schedules import Gossip, gossip_site
 from algorithms.tasks import EXTRA_STAGE, STAGE
 from simulator.api import Algorithm, Message, ModelSize, Node, Ref, SiteData
 
@@ -110,7 +110,7 @@ def absorb(node: Node, cfg: Gcml, model: Ref, messages: list[Message], round_: i
     return model
 
 
-def check(cfg: Gcml, data: Mapping[str, SiteData], model: ModelSize) -> str:
+def check(cfg: Gcml, data: Mapping[str, SiteData], model: ModelSize, task: Any) -> str:
     """The gate and the merges by validation need validation cases at every site."""
     needs_them = cfg.merge in {"val_weighted", "dice_weighted", "best_val"}
     blind = sorted(name for name, site in data.items() if not site.num_val)
@@ -125,14 +125,14 @@ def check(cfg: Gcml, data: Mapping[str, SiteData], model: ModelSize) -> str:
 _GML = "arXiv 2401.06180 (SPIE MI 2024), arXiv 2401.15434 (DSE-HMB 2023)"
 GCML = Algorithm(
     settings=Gcml,
-    site=partial(gossip_site, absorb=absorb),
+    site=fine_tuned(partial(gossip_site, absorb=absorb)),
     check=check,
     summary="peers push models; a receiver learns mutually from right and wrong predictions (GCML-style)",
     source="Chen and Yuan, IEEE TMI 2025; contrast and merge are our reconstruction",
 )
 GML = Algorithm(
     settings=Gml,
-    site=partial(gossip_site, absorb=absorb),
+    site=fine_tuned(partial(gossip_site, absorb=absorb)),
     check=check,
     summary="GCML without contrast: regional mutual learning on the label",
     source=f"Chen et al., {_GML}; region and merge are our reconstruction",

@@ -10,8 +10,8 @@ schedules, which isolates what mutual learning adds.
 from functools import partial
 from typing import Literal
 
-from algorithms.common import Weights
-from algorithms.schedules import Gossip, Steps, gossip_site, train_alone
+from algorithms.common import Steps, Weights, fine_tuned
+from algorithms.schedules import Gossip, gossip_site, train_alone
 from algorithms.tasks import MIX
 from simulator.api import Algorithm, Message, Node, Ref
 
@@ -35,7 +35,7 @@ def absorb(node: Node, cfg: GossipAveraging, model: Ref, messages: list[Message]
 
 GOSSIP_AVERAGING = Algorithm(
     settings=GossipAveraging,
-    site=partial(gossip_site, absorb=absorb),
+    site=fine_tuned(partial(gossip_site, absorb=absorb)),
     summary="peers push models; a receiver averages and trains on",
     source="Boyd et al., IEEE TIT 2006; Ormándi et al., CCPE 2013; Hegedűs et al., DAIS 2019",
 )

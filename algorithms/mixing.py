@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from simulator.api import Bundle, TaskContext
+from simulator.api import OPTIMIZER, Bundle, TaskContext
 
 
 def weighted_mean(arrays: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
@@ -56,7 +56,16 @@ def mean(ctx: TaskContext, *models: Bundle, weights: Sequence[float]) -> Bundle:
     return Bundle(arrays=merge(models, weights), meta={"weights": list(weights)})
 
 
+def carry(ctx: TaskContext, received: Bundle, own: Bundle) -> Bundle:
+    """A received model with the state of the site's own optimizer (a task function)."""
+    return Bundle(arrays=dict(received.arrays) | state_of(own))
+
+
+def state_of(own: Bundle) -> dict[str, np.ndarray]:
+    """What stays at home of an outcome: its optimizer's state."""
+    return {name: array for name, array in own.arrays.items() if name.startswith(OPTIMIZER)}
+
+
 def mix(ctx: TaskContext, local: Bundle, incoming: Bundle, *, weights: Sequence[float]) -> Bundle:
     """Weighted mean of a local and an incoming model; the local optimizer's state stays with it."""
-    state = {name: array for name, array in local.arrays.items() if name.startswith("optimizer.")}
-    return Bundle(arrays=merge([local, incoming], weights) | state, meta={"weights": list(weights)})
+    return Bundle(arrays=merge([local, incoming], weights) | state_of(local), meta={"weights": list(weights)})

@@ -8,11 +8,11 @@ published; contrast and merge are our reconstruction.
 from math import isfinite, isnan
 from typing import Any, Literal
 
-import numpy as np
-
 from algorithms.contrast import Contrast, Kind, Region
 from algorithms.merging import Rule, Standing, merge_weights
 from algorithms.mixing import merge as merge_models
+from algorithms.mixing import state_of
+from algorithms.parts import is_finite
 from simulator.api import Bundle, TaskContext
 
 Optimizer = Literal["keep", "reset"]
@@ -51,7 +51,7 @@ def stage(
         ValueError: merge or gate needs validation cases and the site has none.
         Diverged: the local model alone diverges too.
     """
-    if not _is_finite(incoming):
+    if not is_finite(incoming):
         return _alone(ctx, local, epochs, first_epoch, merge, "the incoming model is not finite")
     coupling = Contrast(
         contrast=contrast, region=region, dilation=dilation, lam=lam, beta=beta, margin=margin,
@@ -98,7 +98,7 @@ def merge_and_gate(
             raise ValueError("the gate needs validation cases; use gate: false")
         merged_loss = losses[1] if weights[1] == 1 else ctx.validate(Bundle(arrays=arrays))[0]
         accepted = merged_loss <= losses[0]
-    state = {name: array for name, array in local.arrays.items() if name.startswith("optimizer.")}
+    state = state_of(local)
     if not accepted:
         weights, arrays = (1.0, 0.0), {name: local.arrays[name] for name in arrays}
     elif optimizer_after_merge == "reset":
@@ -131,7 +131,3 @@ def _report(
         "rejected": rejected,
         "val_loss": known,
     }
-
-
-def _is_finite(model: Bundle) -> bool:
-    return all(bool(np.isfinite(model.arrays[name]).all()) for name in ("model", "buffers"))

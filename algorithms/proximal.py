@@ -27,7 +27,14 @@ def proximal(received: np.ndarray, mu: float) -> Callable[[Tensor], Tensor]:
     return penalty
 
 
+def train_near(
+    ctx: TaskContext, start: Bundle, anchor: Bundle, *, mu: float, epochs: int, first_epoch: int
+) -> Bundle:
+    """Local epochs of a model held near another one (a task function); its optimizer goes on."""
+    penalty = proximal(anchor.arrays["model"], mu)
+    return ctx.train(start, epochs=epochs, first_epoch=first_epoch, penalty=penalty)
+
+
 def train_prox(ctx: TaskContext, received: Bundle, *, mu: float, epochs: int, first_epoch: int) -> Bundle:
     """Local epochs held near the model they start from (a task function)."""
-    penalty = proximal(received.arrays["model"], mu)
-    return ctx.train(received, epochs=epochs, first_epoch=first_epoch, penalty=penalty)
+    return train_near(ctx, received, received, mu=mu, epochs=epochs, first_epoch=first_epoch)

@@ -5,17 +5,16 @@ differ in nothing but what a receiver does with an incoming model. The number of
 round follows GML's published ratios to FedAvg; the schedules themselves are our reconstruction.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from algorithms.common import Count, GossipBudget, Weights
-from simulator.api import Message, Node, ReceiveTimeout, Ref, Role, Seconds, TransferFailed
+from algorithms.common import Count, GossipBudget, Steps, Weights
+from simulator.api import Message, Node, ReceiveTimeout, Ref, Seconds, TransferFailed
 
-Steps = Generator[Any, Any, Any]
 Absorb = Callable[..., Steps]
 """``absorb(node, cfg, model, messages, round_)``: a receiver's round with incoming models."""
 
@@ -61,8 +60,10 @@ class Turn:
     accepted: tuple[str, int] | None = None
 
 
-def gossip_site(node: Node, cfg: Any, absorb: Absorb) -> Role:
-    """A site of any server-less method: warm up, then exchange by the schedule until the rounds end."""
+def gossip_site(node: Node, cfg: Any, absorb: Absorb) -> Steps:
+    """A site of any server-less method: warm up, then exchange by the schedule until the rounds end;
+    return its last model.
+    """
     loop = {"pairs": pairs, "bernoulli": bernoulli, "async": asynchronous}[cfg.schedule]
     turn = Turn(now=0 if node.now == 0 else None)
     answer_questions(node, turn)
@@ -73,6 +74,7 @@ def gossip_site(node: Node, cfg: Any, absorb: Absorb) -> Role:
     else:
         yield from loop(node, cfg, model, done, absorb, turn)
     turn.now, turn.open = cfg.num_rounds, False
+    return node.durable["round"][1]
 
 
 def answer_questions(node: Node, turn: Turn) -> None:

@@ -10,13 +10,31 @@ from typing import Any
 from simulator.api import Cost, ModelSize, SiteData, Task
 
 
-def _epochs(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str, Any]) -> Cost:
+def epochs_cost(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str, Any]) -> Cost:
+    """Local epochs."""
     return Cost(train_items=data.train_items * params["epochs"])
 
 
-def _mean(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str, Any]) -> Cost:
+def free(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str, Any]) -> Cost:
+    """Moving values in memory takes no virtual time."""
+    return Cost()
+
+
+def extra_epochs_cost(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str, Any]) -> Cost:
+    """Local epochs of a second model: more than the budget that all methods share."""
+    items = data.train_items * params["epochs"]
+    return Cost(train_items=items, extra_train_items=items)
+
+
+def mean_cost(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str, Any]) -> Cost:
     """One multiply-add per value and model."""
     return Cost(flop=2.0 * num_inputs * (model.num_parameters + model.num_buffers))
+
+
+def twice_epochs_cost(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str, Any]) -> Cost:
+    """Local epochs of two models on the same batches; the second one is extra."""
+    items = data.train_items * params["epochs"]
+    return Cost(train_items=2 * items, extra_train_items=items)
 
 
 def _stage(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str, Any]) -> Cost:
@@ -40,21 +58,34 @@ def _extra_stage(data: SiteData, model: ModelSize, num_inputs: int, params: Mapp
     return replace(cost, extra_train_items=cost.train_items)
 
 
-MEAN = Task(name="average", function="algorithms.mixing:mean", version=1, cost=_mean, stateful=False)
+MEAN = Task(name="average", function="algorithms.mixing:mean", version=1, cost=mean_cost, stateful=False)
 """Weighted mean of models: ``(*models, weights)``."""
 
-MIX = Task(name="mix", function="algorithms.mixing:mix", version=1, cost=_mean)
+CARRY = Task(name="carry", function="algorithms.mixing:carry", version=1, cost=free)
+"""A received model with the site's own optimizer: ``(received, own)``."""
+
+MIX = Task(name="mix", function="algorithms.mixing:mix", version=1, cost=mean_cost)
 """Weighted mean of the local and an incoming model; the local optimizer's state stays."""
 
 TRAIN_PROX = Task(
     name="train_prox",
     function="algorithms.proximal:train_prox",
     version=1,
-    cost=_epochs,
+    cost=epochs_cost,
     data="own",
     seeded="site",
 )
 """Local epochs held near the model they start from: ``(received, mu, epochs, first_epoch)``."""
+
+TRAIN_NEAR = Task(
+    name="train_near",
+    function="algorithms.proximal:train_near",
+    version=1,
+    cost=extra_epochs_cost,
+    data="own",
+    seeded="site",
+)
+"""Local epochs of a second model, held near a first: ``(start, anchor), mu, epochs, first_epoch``."""
 
 STAGE = Task(
     name="mutual",

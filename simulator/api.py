@@ -76,6 +76,8 @@ class SiteData:
     train_items: int  # slices or volumes that one local epoch visits
     val_items: int
     test_items: int
+    train_batches: int = 0  # optimizer steps of one local epoch
+    full_batches: int = 0  # the same without a last batch that is not full
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,11 +168,17 @@ class Pupil(Protocol):
     def output(self, batch: Any) -> Any:
         """Logits float32 ``(batch, outputs, *item)``, or a list of them, the main head first."""
 
+    def output_and_features(self, batch: Any) -> tuple[Any, Any]:
+        """The output, and the bottleneck's features averaged over space, ``(batch, channels)``."""
+
     def supervised(self, output: Any, batch: Any) -> Any:
         """The scenario's loss of an output, a scalar."""
 
     def step(self, total: Any) -> None:
         """Differentiate a scalar, clip as the scenario says, and let the optimizer step."""
+
+    def apply(self, gradients: Any) -> None:
+        """Clip gradients, one tensor per parameter that learns, and let the optimizer step by them."""
 
     def flat(self) -> Any:
         """The parameters that learn, one after another, differentiable."""
@@ -192,6 +200,7 @@ class TaskContext(Protocol):
 
     site: str
     batch_size: int
+    learning_rate: float
 
     def rng(self, *purpose: str | int) -> np.random.Generator:
         """The learning seed's stream for this site and purpose."""

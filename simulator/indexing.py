@@ -72,12 +72,15 @@ def site_data(scenario: ScenarioBase, index: Mapping[str, SiteIndex]) -> dict[st
     if scenario.task.patch_size and meta.item_shape:
         whole = Fraction(math.prod(meta.item_shape), math.prod(scenario.task.patch_size))
     patches = scenario.task.patches_per_case if meta.spatial_dims == 3 else 1
+    batch_size = scenario.task.batch_size
     return {
         name: SiteData(
             num_train=site.count("train"),
             num_val=site.count("val"),
             num_test=site.count("test"),
             train_items=patches * site.num_items("train"),
+            train_batches=math.ceil(patches * site.num_items("train") / batch_size),
+            full_batches=patches * site.num_items("train") // batch_size,
             val_items=math.ceil(whole * site.num_items("val")),
             test_items=math.ceil(whole * site.num_items("test")),
         )

@@ -31,14 +31,15 @@ class Algorithm:
     ``site`` and ``server`` are generator functions of ``(node, settings)``; ``server`` is None for
     methods without one. ``settings`` has a field ``name: Literal[...]``. ``check``, given the
     settings, what every site that takes part knows of its cases
-    (:class:`simulator.api.SiteData` by name) and the network's :class:`ModelSize`, returns why the
-    method cannot run on them, beginning with the key to change, or an empty text.
+    (:class:`simulator.api.SiteData` by name), the network's :class:`ModelSize` and the scenario's
+    ``task`` section, returns why the method cannot run on them, beginning with the key to change, or
+    an empty text.
     """
 
     settings: type[Settings]
     site: Callable[..., Any]
     server: Callable[..., Any] | None = None
-    check: Callable[[Any, Mapping[str, Any], "ModelSize"], str] | None = None
+    check: Callable[[Any, Mapping[str, Any], "ModelSize", Any], str] | None = None
     summary: str
     source: str
 
@@ -134,13 +135,15 @@ class Network:
     reference ``"module:function"`` to ``(settings, num_channels, num_structures, spatial_dims) ->
     torch.nn.Module``, or None where a network is only declared for plans. ``parts`` maps the name of
     a part to a regular expression, searched in the names of parameters and buffers; the part
-    ``batch_norm`` is found by the type of layers and needs none.
+    ``batch_norm`` is found by the type of layers and needs none. ``bottleneck`` is searched in the names
+    of layers; the longest that fits has the features at the lowest resolution as output.
     """
 
     settings: type[Settings]
     size: Callable[[Any, int, int, tuple[int, ...]], ModelSize]
     build: str | None
     parts: Mapping[str, str] = field(default_factory=dict)
+    bottleneck: str = ""
     summary: str
     source: str
 

@@ -70,7 +70,7 @@ def simulate(
     )
     data = site_data(scenario, index)
     size = model_size(scenario)
-    objection = algorithm.check(scenario.algorithm, data, size) if algorithm.check else ""
+    objection = algorithm.check(scenario.algorithm, data, size, scenario.task) if algorithm.check else ""
     if objection:
         raise ScenarioError(objection)
     world, ledger = _build(scenario, algorithm, data, namer, executor)

@@ -18,7 +18,11 @@ HEADER = """
 name: tiny
 task:
   dataset: {name: declared, channels: [t1], structures: [tumor], spatial_dims: 2, item_shape: [32, 32]}
-  network: {name: declared, num_parameters: 250000, forward_flop: 1.0e9}
+  network:
+    name: declared
+    num_parameters: 250000
+    forward_flop: 1.0e9
+    parts: {head: [50000, 0], batch_norm: [2000, 0]}
   optimizer: {lr: 1.0e-3}
   batch_size: 4
 network: {transport: {preset: ideal}}

@@ -40,6 +40,27 @@ SCENARIOS = {
         (),
     ),
     "fedprox-quorum": ("algorithm: {name: fedprox, rounds: 2, min_answers: 2, grace: 1 s}\n", ()),
+    "fedbn": ("algorithm: {name: fedbn, rounds: 2, finetune_epochs: 1}\n", ()),
+    "fedrep-newcomer": (
+        "algorithm: {name: fedrep, rounds: 3}\nfaults: [{at: 70 s, join: b}]\n",
+        (),
+    ),
+    "ditto": ("algorithm: {name: ditto, rounds: 2}\n", ()),
+    "apfl-server-death": (
+        "algorithm: {name: apfl, rounds: 3, when_server_lost: train_alone, round_deadline: 200 s,"
+        " server_patience: 5 min}\nfaults: [{at: 180 s, crash: server}]\n",
+        (),
+    ),
+    "moon": ("algorithm: {name: moon, rounds: 2}\n", ()),
+    "scaffold-lost-update": (
+        "algorithm: {name: scaffold, rounds: 3}\nfaults: [{from: 82 s, to: 95 s, disconnect: c}]\n",
+        (
+            "network.transport.stall_timeout=5 s",
+            "network.transport.retries=0",
+            "task.optimizer={name: sgd, lr: 0.1}",
+        ),
+    ),
+    "fedadam": ("algorithm: {name: fedadam, rounds: 2}\n", ()),
     "local": ("algorithm: {name: local, rounds: 2}\n", ()),
     "pooled": ("algorithm: {name: pooled, rounds: 2}\n", ()),
 }

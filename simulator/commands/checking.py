@@ -82,7 +82,7 @@ def _check_point(scenario: ScenarioBase, indexes: _Indexes) -> None:
     data = site_data(scenario, index)
     size = model_size(scenario)
     algorithm = registry.registry("algorithms")[scenario.algorithm.name]
-    objection = algorithm.check(scenario.algorithm, data, size) if algorithm.check else ""
+    objection = algorithm.check(scenario.algorithm, data, size, scenario.task) if algorithm.check else ""
     if objection:
         raise ScenarioError(objection)
 

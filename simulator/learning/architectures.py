@@ -69,6 +69,9 @@ class DeclaredNetworkSettings(Settings):
     num_parameters: Annotated[int, Field(ge=1)]
     num_buffers: Annotated[int, Field(ge=0)] = 0
     forward_flop: Annotated[float, Field(gt=0)]
+    parts: dict[str, tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]] = Field(
+        default_factory=dict, description="parameters and buffers of named parts"
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -165,6 +168,7 @@ def declared_size(
         num_parameters=settings.num_parameters,
         num_buffers=settings.num_buffers,
         forward_flop=settings.forward_flop,
+        parts=settings.parts,
     )
 
 
@@ -174,6 +178,7 @@ UNET = Network(
     build="simulator.learning.networks:unet",
     # MONAI nests levels: "2" follows one or more "1.submodule" for each level below the top
     parts={"head": r"^model\.2\.", "decoder": r"^model\.(1\.submodule\.)*2\."},
+    bottleneck=r"^model(\.1\.submodule)+$",
     summary="U-Net with residual units, 2-D and 3-D",
     source="Kerfoot et al., Left-ventricle quantification using residual U-Net, STACOM 2018 (MONAI's UNet)",
 )

@@ -45,6 +45,7 @@ class Context:
         self.recipe = Task.model_validate(recipe)
         self.site, self.seed, self.device = site, seed, device
         self.batch_size = self.recipe.batch_size
+        self.learning_rate = self.recipe.optimizer.lr
         self._data = data
         dataset = registry("datasets")[self.recipe.dataset["name"]]
         self.meta = dataset.describe(dataset.settings.model_validate(self.recipe.dataset))

@@ -21,7 +21,7 @@ from simulator.learning import optimizers
 from simulator.learning.batches import Batch, epoch_batches, training_items
 from simulator.learning.losses import Output, main_head
 from simulator.learning.models import is_finite, load_weights, weights_of
-from simulator.learning.parts import freeze_rest
+from simulator.learning.parts import bottleneck, freeze_rest
 from simulator.rng import draw_seed
 
 if TYPE_CHECKING:
@@ -46,6 +46,15 @@ class Pupil:
         """Logits of the batch."""
         return forward(self.module, batch.images, self.ctx.spec.divisor, self.ctx.recipe.precision)
 
+    def output_and_features(self, batch: Batch) -> tuple[Output, Tensor]:
+        """Logits, and the bottleneck's features averaged over space, ``(batch, channels)``."""
+        seen: list[Tensor] = []
+        layer = self.module.get_submodule(bottleneck(self.module, self.ctx.spec))
+        handle = layer.register_forward_hook(lambda _, __, features: seen.append(features))
+        output = self.output(batch)
+        handle.remove()
+        return output, seen[0].float().flatten(2).mean(dim=2)
+
     def supervised(self, output: Output, batch: Batch) -> Tensor:
         """The scenario's loss."""
         return self.ctx.loss.train(output, batch.labels)
@@ -63,6 +72,14 @@ class Pupil:
         """Differentiate, clip, and let the optimizer step."""
         self.optimizer.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
+        self.clip()
+        self.optimizer.step()
+        self.steps += 1
+
+    def apply(self, gradients: Sequence[Tensor]) -> None:
+        """Clip these gradients and let the optimizer step by them."""
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
         self.clip()
         self.optimizer.step()
         self.steps += 1

@@ -76,3 +76,16 @@ def freeze_rest(module: nn.Module, part: str, spec: NetworkSpec) -> list[nn.Para
         if _is_batch_norm(layer) and not any(own.rpartition(".")[0] == name for own in chosen):
             layer.eval()
     return learning
+
+
+def bottleneck(module: nn.Module, spec: NetworkSpec) -> str:
+    """Return the name of the layer whose output are the features at the lowest resolution.
+
+    Raises:
+        ScenarioError: the network does not say which.
+    """
+    pattern: str = registry("networks")[spec.name].bottleneck
+    names = [str(name) for name, _ in module.named_modules() if pattern and re.search(pattern, name)]
+    if not names:
+        raise ScenarioError(f'task.network: "{spec.name}" names no bottleneck; choose another network')
+    return max(names, key=len)

@@ -1,0 +1,163 @@
+"""FedBN and FedRep: a part of the network never leaves its site, the rest is averaged.
+
+X. Li et al., "FedBN: federated learning on non-IID features via local batch normalization", ICLR
+2021. L. Collins et al., "Exploiting shared representations for personalized federated learning",
+ICML 2021.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from algorithms.common import Count, Steps, fine_tuned
+from algorithms.parts import EXTRACT, GRAFT, MEAN_PART, absent
+from algorithms.server_based import Method, ServerBased, Work, check, in_order, server, site
+from algorithms.tasks import epochs_cost
+from simulator.api import (
+    Algorithm,
+    Bundle,
+    Message,
+    ModelSize,
+    Node,
+    Ref,
+    SiteData,
+    Task,
+    TaskContext,
+)
+
+
+class FedBN(ServerBased):
+    """FedBN: everything but batch normalization (weights, biases, statistics) is averaged.
+
+    Needs a network with batch normalization. A newcomer starts with that of the initial model.
+    """
+
+    name: Literal["fedbn"] = "fedbn"
+
+    @property
+    def shared(self) -> str:
+        """The part that travels."""
+        return "-batch_norm"
+
+
+class FedRep(ServerBased):
+    """FedRep: a shared body, a private head.
+
+    In a round the head learns for ``head_epochs`` with the body frozen, then the body with the head
+    frozen for the rest of ``local_epochs``. ``head`` names the private part of the network: its last
+    block, or the whole decoder.
+    """
+
+    name: Literal["fedrep"] = "fedrep"
+    local_epochs: Count = 2
+    head_epochs: Count = 1
+    head: Literal["head", "decoder"] = "head"
+
+    @model_validator(mode="after")
+    def _both_learn(self) -> "FedRep":
+        if self.head_epochs >= self.local_epochs:
+            raise ValueError(
+                f"head_epochs {self.head_epochs} of {self.local_epochs} local epochs leave none for the body"
+            )
+        return self
+
+    @property
+    def shared(self) -> str:
+        """The part that travels."""
+        return f"-{self.head}"
+
+
+def train_head_then_body(
+    ctx: TaskContext, model: Bundle, *, head: str, head_epochs: int, epochs: int, first_epoch: int
+) -> Bundle:
+    """The head with a frozen body, then the body with the head just trained (a task function)."""
+    with_head = ctx.train(model, epochs=head_epochs, first_epoch=first_epoch, keep_optimizer=False, only=head)
+    return ctx.train(
+        with_head,
+        epochs=epochs - head_epochs,
+        first_epoch=first_epoch + head_epochs,
+        keep_optimizer=False,
+        only=f"-{head}",
+    )
+
+
+TRAIN_IN_TURN = Task(
+    name="train_head_then_body",
+    function="algorithms.private_parts:train_head_then_body",
+    version=1,
+    cost=epochs_cost,
+    data="own",
+    seeded="site",
+    stateful=False,
+)
+
+
+def start(node: Node, cfg: Any) -> Steps:
+    """The shared part of the initial model."""
+    model = yield node.compute(node.learner.init)
+    return (yield node.compute(EXTRACT, model, part=cfg.shared))
+
+
+def aggregate(node: Node, cfg: Any, state: Ref, answers: Mapping[str, Message], round_: int) -> Steps:
+    """The mean of the parts received."""
+    parts, weights = in_order(node, cfg, answers)
+    return (yield node.compute(MEAN_PART, *parts, weights=weights, part=cfg.shared, round=round_))
+
+
+def use(node: Node, cfg: Any, state: Ref, own: Ref | None) -> Steps:
+    """The shared part received in the site's own model, at first the initial one."""
+    if own is None:
+        own = yield node.compute(node.learner.init)
+    return (yield node.compute(GRAFT, state, own, part=cfg.shared))
+
+
+def local_whole(node: Node, cfg: FedBN, state: Ref, own: Ref | None, round_: int) -> Steps:
+    """FedBN: local epochs of the whole network."""
+    model = yield from use(node, cfg, state, own)
+    first = round_ * cfg.local_epochs
+    model = yield node.compute(
+        node.learner.train, model, epochs=cfg.local_epochs, first_epoch=first, round=round_
+    )
+    return Work(update=(yield node.compute(EXTRACT, model, part=cfg.shared)), own=model)
+
+
+def local_in_turn(node: Node, cfg: FedRep, state: Ref, own: Ref | None, round_: int) -> Steps:
+    """FedRep: the head, then the body."""
+    model = yield from use(node, cfg, state, own)
+    model = yield node.compute(
+        TRAIN_IN_TURN,
+        model,
+        head=cfg.head,
+        head_epochs=cfg.head_epochs,
+        epochs=cfg.local_epochs,
+        first_epoch=round_ * cfg.local_epochs,
+        round=round_,
+    )
+    return Work(update=(yield node.compute(EXTRACT, model, part=cfg.shared)), own=model)
+
+
+def check_parts(cfg: Any, data: Mapping[str, SiteData], model: ModelSize, task: Any) -> str:
+    """The network must have the private part."""
+    return check(cfg, data, model, task) or absent(model, cfg.shared)
+
+
+BN = Method(local=local_whole, aggregate=aggregate, start=start, use=use)
+REP = Method(local=local_in_turn, aggregate=aggregate, start=start, use=use)
+FEDBN = Algorithm(
+    settings=FedBN,
+    site=fine_tuned(partial(site, method=BN)),
+    server=partial(server, method=BN),
+    check=check_parts,
+    summary="FedAvg of all but batch normalization, which stays at its site",
+    source="Li et al., ICLR 2021",
+)
+FEDREP = Algorithm(
+    settings=FedRep,
+    site=fine_tuned(partial(site, method=REP)),
+    server=partial(server, method=REP),
+    check=check_parts,
+    summary="a shared body is averaged, a private head stays at its site",
+    source="Collins et al., ICML 2021",
+)

@@ -1,0 +1,283 @@
+"""Rounds with a server: the roles that FedAvg and its relatives share.
+
+The server sends its *state* (a model, perhaps with more beside it) to a cohort, collects the
+answers and makes the next state of them. A site works on the state received. What sets a method
+apart is a :class:`Method`: what a site does, what the server makes of the answers, and which model a
+site uses.
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from algorithms.common import Budget, Count, Share, Steps
+from algorithms.tasks import CARRY, MEAN
+from simulator.api import (
+    Message,
+    ModelSize,
+    Node,
+    ReceiveTimeout,
+    Ref,
+    Role,
+    Seconds,
+    SiteData,
+    TransferFailed,
+)
+
+FINAL_RETRY_S = 60.0
+"""Pause before the server offers its final state again to sites that it could not reach."""
+
+
+class ServerBased(Budget):
+    """Settings of rounds with a server.
+
+    A round is one download and one upload per site of the cohort; after the last round every site
+    downloads the final state. ``cohort`` is the share of sites asked in a round. The server waits
+    for answers until ``round_deadline`` after it sent its state, or until ``grace`` after
+    ``min_answers`` of them came, whichever is first (no ``grace``: it waits for all). With fewer
+    than ``min_answers`` the state stays as it is and the round is recorded as empty. Answers are
+    weighted by training cases, by optimizer steps of the round, or alike. A site that hears nothing
+    for ``server_patience`` keeps its last model and either stops or trains on alone. Sites start
+    each round with a fresh optimizer, or go on with their own (``optimizer_state: persistent``).
+    """
+
+    cohort: Share = 1.0
+    sender_weights: Literal["cases", "steps", "uniform"] = "cases"
+    round_deadline: Seconds = 3600.0
+    min_answers: Count = 1
+    grace: Seconds | None = None
+    server_patience: Seconds = 7200.0
+    when_server_lost: Literal["stop", "train_alone"] = "stop"
+    optimizer_state: Literal["reset", "persistent"] = "reset"
+
+    @model_validator(mode="after")
+    def _patient(self) -> "ServerBased":
+        if self.server_patience <= self.round_deadline:
+            raise ValueError(
+                f"server_patience ({self.server_patience:g} s) must exceed round_deadline "
+                f"({self.round_deadline:g} s), or sites give up while the server waits for others"
+            )
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a site made of a state: the ``update`` it sends with a ``header``, what stays at home for
+    its next round (``own``), and, where that is not the next state, the model it uses from now on.
+    """
+
+    update: Ref
+    own: Ref | None = None
+    personal: Ref | None = None
+    header: Mapping[str, Any] = field(default_factory=dict)
+
+
+def initial_model(node: Node, cfg: ServerBased) -> Steps:
+    """The initial weights as first state."""
+    return (yield node.compute(node.learner.init))
+
+
+def average(node: Node, cfg: ServerBased, state: Ref, answers: Mapping[str, Message], round_: int) -> Steps:
+    """The weighted mean of the answers as next state."""
+    models, weights = in_order(node, cfg, answers)
+    return (yield node.compute(MEAN, *models, weights=weights, round=round_))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """What sets a method with a server apart; generator functions that yield like roles.
+
+    ``local(node, cfg, state, own, round_)`` gives :class:`Work`. ``aggregate(node, cfg, state,
+    answers, round_)`` gives the next state, ``start(node, cfg)`` the first one. ``use(node, cfg,
+    state, own)`` gives the model that a site uses when it has received a state; None: the state
+    itself. ``personal``: a site uses what its work says instead. ``own_if_delivered``: what stays at
+    home counts only when the server has the update.
+    """
+
+    local: Callable[..., Steps]
+    aggregate: Callable[..., Steps] = average
+    start: Callable[..., Steps] = initial_model
+    use: Callable[..., Steps] | None = None
+    personal: bool = False
+    own_if_delivered: bool = False
+
+
+def in_order(node: Node, cfg: ServerBased, answers: Mapping[str, Message]) -> tuple[list[Ref], list[float]]:
+    """The answers sorted by site, whatever their order of arrival, and their shares of a mean."""
+    names = sorted(answers)
+    counts = [1 for _ in names]
+    if cfg.sender_weights == "cases":
+        counts = [node.cases_of[name] for name in names]
+    elif cfg.sender_weights == "steps":
+        counts = [answers[name].header["steps"] for name in names]
+    return [answers[name].model for name in names], [count / sum(counts) for count in counts]
+
+
+# -- the server -------------------------------------------------------------------------------------
+
+
+def server(node: Node, cfg: ServerBased, method: Method) -> Role:
+    """Send the state to a cohort, aggregate what comes back; from a cold start or the last durable
+    round.
+    """
+    done, state = node.durable.get("round", (0, None))
+    if state is None:
+        state = yield from method.start(node, cfg)
+    for round_ in range(done, cfg.num_rounds):
+        size = max(1, round(cfg.cohort * len(node.sites)))
+        cohort = node.common_rng("cohort", round_).choice(node.sites, size=size, replace=False).tolist()
+        offers = {name: state if name in cohort else None for name in node.sites}
+        welcome(node, offers, round_)
+        for name, offer in offers.items():  # one without a model tells a site that the server lives
+            node.post(name, "global", offer, round=round_)
+        answers = yield from collect(node, cfg, size, round_)
+        if len(answers) >= cfg.min_answers:
+            state = yield from method.aggregate(node, cfg, state, answers, round_)
+            node.record("aggregated", round=round_, num_answers=len(answers), missing=size - len(answers))
+        else:
+            node.record("empty_round", round=round_, num_answers=len(answers))
+        node.durable["round"] = (round_ + 1, state)
+    yield from hand_out(node, cfg, state)
+
+
+def welcome(node: Node, offers: Mapping[str, Ref | None], round_: int) -> None:
+    """Offer the state of the running round to a site that recovers or joins in its midst."""
+    node.on("hello", lambda message: node.post(message.src, "global", offers[message.src], round=round_))
+
+
+def collect(
+    node: Node, cfg: ServerBased, expected: int, round_: int
+) -> Generator[Any, Any, dict[str, Message]]:
+    """Updates of this round by site, until all came or the time is up; late ones are recorded."""
+    answers: dict[str, Message] = {}
+    deadline = node.now + cfg.round_deadline
+    while len(answers) < expected:
+        try:
+            message: Message = yield node.receive("update", timeout_s=deadline - node.now)
+        except ReceiveTimeout:
+            break
+        if message.header["round"] != round_:
+            node.record("late_update", round=round_, peer=message.src, of_round=message.header["round"])
+            continue
+        answers[message.src] = message
+        if cfg.grace is not None and len(answers) == cfg.min_answers:
+            deadline = min(deadline, node.now + cfg.grace)
+    return answers
+
+
+def hand_out(node: Node, cfg: ServerBased, state: Ref) -> Steps:
+    """Give every site the final state; ask again those that could not be reached, for one deadline."""
+    welcome(node, dict.fromkeys(node.sites, state), cfg.num_rounds)
+    missing = list(node.sites)
+    deadline = node.now + cfg.round_deadline
+    while missing:
+        sent = {name: node.send(name, "global", state, round=cfg.num_rounds) for name in missing}
+        missing = []
+        for name, arrival in sent.items():
+            try:
+                yield arrival
+            except TransferFailed as failure:
+                node.record("final_model_lost", peer=name, reason=failure.reason)
+                missing.append(name)
+        if node.now + FINAL_RETRY_S > deadline:
+            return
+        if missing:
+            yield node.sleep(FINAL_RETRY_S)
+
+
+# -- a site -----------------------------------------------------------------------------------------
+
+
+def site(node: Node, cfg: ServerBased, method: Method) -> Steps:
+    """Work on whatever state the server sends, as long as it sends any; return the model used last."""
+    state, next_round = node.durable.get("state", (None, 0))
+    if node.now > 0:
+        node.post(node.server, "hello")
+    while True:
+        try:
+            messages = [(yield node.receive("global", timeout_s=cfg.server_patience))]
+        except ReceiveTimeout:
+            node.record("server_lost", round=next_round)
+            break
+        messages += node.drain("global")
+        drawn = [message for message in messages if message.ref is not None]
+        if not drawn:
+            continue
+        state, round_ = drawn[-1].model, drawn[-1].header["round"]  # a slow site skips to the newest
+        if round_ > next_round:  # a restarted server sends its last round's state again
+            yield from take_over(node, cfg, method, state, round_)
+        next_round = round_
+        node.durable["state"] = (state, next_round)
+        if round_ == cfg.num_rounds:
+            return node.durable.get("used")
+        yield from answer(node, cfg, method, state, round_)
+    if cfg.when_server_lost == "train_alone" and state is not None:
+        model = node.durable.get("used", state)
+        if model is state and method.use is not None:
+            model = yield from method.use(node, cfg, state, node.durable.get("own"))
+        has_used_it = method.personal and node.durable.get("worked") == next_round
+        yield from train_alone(node, cfg, model, next_round + has_used_it)
+    return node.durable.get("used")
+
+
+def take_over(node: Node, cfg: ServerBased, method: Method, state: Ref, round_: int) -> Steps:
+    """Use what the last round gave, unless the site has a model of its own for that."""
+    own = node.durable.get("own")
+    if method.personal or (method.use is not None and own is None):
+        return
+    model = state
+    if method.use is not None:
+        model = yield from method.use(node, cfg, state, own)
+    node.durable["used"] = model
+    node.record("round", round=round_ - 1, model=model)
+
+
+def answer(node: Node, cfg: ServerBased, method: Method, state: Ref, round_: int) -> Steps:
+    """Work on a state and send the update; one that a crashed server lost is sent again as it was."""
+    source, work = node.durable.get("update", (None, None))
+    if source != (round_, state.key):
+        work = yield from method.local(node, cfg, state, node.durable.get("own"), round_)
+        node.durable["update"], node.durable["worked"] = ((round_, state.key), work), round_
+        if not method.own_if_delivered:
+            node.durable["own"] = work.own
+        if work.personal is not None:
+            node.durable["used"] = work.personal
+            node.record("round", round=round_, model=work.personal)
+    steps = cfg.local_epochs * node.data.train_batches
+    try:
+        yield node.send(node.server, "update", work.update, round=round_, steps=steps, **work.header)
+    except TransferFailed as failure:
+        node.record("update_lost", round=round_, reason=failure.reason)
+        return
+    node.durable["own"] = work.own
+
+
+def train(node: Node, cfg: ServerBased, state: Ref, own: Ref | None, round_: int) -> Steps:
+    """The local epochs of a round, from the state received."""
+    if cfg.optimizer_state == "persistent" and own is not None:
+        state = yield node.compute(CARRY, state, own)
+    first = round_ * cfg.local_epochs
+    return (
+        yield node.compute(
+            node.learner.train, state, epochs=cfg.local_epochs, first_epoch=first, round=round_
+        )
+    )
+
+
+def train_alone(node: Node, cfg: ServerBased, model: Ref, next_round: int) -> Steps:
+    """Use up the rest of the budget without the server."""
+    for round_ in range(next_round, cfg.num_rounds):
+        model = yield from train(node, cfg, model, None, round_)
+        node.durable["state"] = (model, round_ + 1)
+        node.durable["used"] = model
+        node.record("round", round=round_, model=model)
+
+
+def check(cfg: ServerBased, data: Mapping[str, SiteData], model: ModelSize, task: Any) -> str:
+    """A quorum that no cohort can reach would leave every round empty."""
+    size = max(1, round(cfg.cohort * len(data)))
+    if cfg.min_answers > size:
+        return f"algorithm.min_answers: {cfg.min_answers} exceeds the {size} site(s) of a cohort"
+    return ""
