@@ -139,7 +139,7 @@ def server(node: Node, cfg: ServerBased, method: Method) -> Role:
         else:
             node.record("empty_round", round=round_, num_answers=len(answers))
         node.durable["round"] = (round_ + 1, state)
-    yield from hand_out(node, cfg, state)
+    yield from offer_final(node, state, cfg.num_rounds, cfg.round_deadline)
 
 
 def welcome(node: Node, offers: Mapping[str, Ref | None], round_: int) -> None:
@@ -167,13 +167,13 @@ def collect(
     return answers
 
 
-def hand_out(node: Node, cfg: ServerBased, state: Ref) -> Steps:
-    """Give every site the final state; ask again those that could not be reached, for one deadline."""
-    welcome(node, dict.fromkeys(node.sites, state), cfg.num_rounds)
+def offer_final(node: Node, state: Ref, round_: int, patience_s: float) -> Steps:
+    """Give every site the final state; ask again those that could not be reached, for a while."""
+    welcome(node, dict.fromkeys(node.sites, state), round_)
     missing = list(node.sites)
-    deadline = node.now + cfg.round_deadline
+    deadline = node.now + patience_s
     while missing:
-        sent = {name: node.send(name, "global", state, round=cfg.num_rounds) for name in missing}
+        sent = {name: node.send(name, "global", state, round=round_) for name in missing}
         missing = []
         for name, arrival in sent.items():
             try:

@@ -60,6 +60,16 @@ SCENARIOS = {
             "task.optimizer={name: sgd, lr: 0.1}",
         ),
     ),
+    "fedasync": ("algorithm: {name: fedasync, rounds: 2}\n", ()),
+    "fedasync-silent-site": (
+        "algorithm: {name: fedasync, rounds: 3, concurrency: 2, site_timeout: 60 s}\n"
+        "faults: [{at: 15 s, crash: b}]\n",
+        (),
+    ),
+    "fedbuff-server-crash": (
+        "algorithm: {name: fedbuff, rounds: 3}\nfaults: [{at: 60 s, crash: server, for: 30 s}]\n",
+        (),
+    ),
     "fedadam": ("algorithm: {name: fedadam, rounds: 2}\n", ()),
     "local": ("algorithm: {name: local, rounds: 2}\n", ()),
     "pooled": ("algorithm: {name: pooled, rounds: 2}\n", ()),

@@ -25,6 +25,8 @@ SERVER_BASED = [
     "{name: apfl, rounds: 6}",
     "{name: moon, rounds: 6}",
     "{name: scaffold, rounds: 6, any_optimizer: true}",
+    "{name: fedasync, rounds: 6}",
+    "{name: fedbuff, rounds: 6}",
 ]
 # site c computes until 30 s in every round, sends and waits later: 5 s is in training, 30.5 s in
 # an upload at the earliest
