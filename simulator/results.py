@@ -18,7 +18,8 @@ from simulator.record.tables import TABLES
 from simulator.registry import registry
 from simulator.scenario import Study, dump
 from simulator.scenario.schema import ScenarioBase
-from simulator.simulation import SERVER, Simulated
+from simulator.scenario.topologies import SERVER
+from simulator.simulation import Simulated
 from simulator.work.executors import PoolExecutor
 
 Row = tuple[Any, ...]

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import simpy
@@ -11,20 +11,20 @@ from simulator.api import Algorithm, SiteData
 from simulator.errors import ScenarioError
 from simulator.indexing import index_sites, model_size, prepare_jobs, recipe_of, site_data, union
 from simulator.learning.tasks import learner
-from simulator.network.topology import build, overlay
 from simulator.network.transport import Network
+from simulator.network.underlay import underlay_of
+from simulator.network.wiring import check_wiring, overlay_of
 from simulator.record.ledger import Ledger
 from simulator.registry import SiteIndex, registry
 from simulator.rng import stream
 from simulator.scenario.schema import NodeSpec, ScenarioBase
+from simulator.scenario.topologies import SERVER
 from simulator.sites.compute import Processor
 from simulator.sites.faults import Injector, absent_at_start
 from simulator.sites.node import NodeRuntime
 from simulator.sites.world import World
 from simulator.work.executors import Executor
 from simulator.work.jobs import Namer
-
-SERVER = "server"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +40,6 @@ class Simulated:
     end_reason: str
     virtual_time_s: float
     warnings: tuple[str, ...]
-
-
-def overlay_of(scenario: ScenarioBase, sites: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Neighbors among ``sites``, which take part; pairs with an unseen hospital fall away."""
-    network = scenario.network
-    if not isinstance(network.overlay, str):
-        pairs = tuple(pair for pair in network.overlay if all(name in sites for name in pair))
-        network = network.model_copy(update={"overlay": pairs})
-    return overlay(network, sites)
 
 
 def simulate(
@@ -124,12 +115,15 @@ def _build(
     if algorithm.server is not None:
         assert scenario.server is not None  # the scenario was checked
         specs[SERVER] = scenario.server
+    neighbors = overlay_of(scenario, sorted(data))
+    check_wiring(scenario, sorted(data), neighbors, has_server=algorithm.server is not None)
+    topology = underlay_of(scenario, specs)
     env, ledger = simpy.Environment(), Ledger()
     model = model_size(scenario)
     seed = scenario.seed.network
     network = Network(
         env,
-        build(scenario.network, {name: spec.link for name, spec in specs.items()}),
+        topology,
         scenario.network.transport,
         stream=lambda purpose: stream(seed, "network", purpose),
         ledger=ledger,
@@ -144,7 +138,8 @@ def _build(
         codec=scenario.network.codec,
         settings=scenario.algorithm,
         data=data,
-        overlay=overlay_of(scenario, sorted(data)),
+        overlay=neighbors,
+        relays=frozenset(topology.nodes) - specs.keys(),
         network_seed=seed,
         control_nbytes=round(scenario.network.transport.control_size),
     )

@@ -7,10 +7,12 @@ from pathlib import Path
 from simulator import registry
 from simulator.errors import ScenarioError, SetupError
 from simulator.indexing import index_sites, model_size, site_data, taking_part
+from simulator.network.wiring import check_wiring, overlay_of
 from simulator.registry import SiteIndex
 from simulator.scenario.load import Point, Study
 from simulator.scenario.locate import Finding, show
 from simulator.scenario.schema import ScenarioBase
+from simulator.scenario.topologies import Pairs
 
 _ALONE = "local"
 """The method whose sites exchange nothing on purpose."""
@@ -85,6 +87,8 @@ def _check_point(scenario: ScenarioBase, indexes: _Indexes) -> None:
     objection = algorithm.check(scenario.algorithm, data, size, scenario.task) if algorithm.check else ""
     if objection:
         raise ScenarioError(objection)
+    neighbors = overlay_of(scenario, sorted(data))
+    check_wiring(scenario, sorted(data), neighbors, has_server=algorithm.server is not None)
 
 
 def _index(scenario: ScenarioBase, indexes: _Indexes) -> Mapping[str, SiteIndex]:
@@ -99,13 +103,13 @@ def _index(scenario: ScenarioBase, indexes: _Indexes) -> Mapping[str, SiteIndex]
 
 def _alone(point: Point, indexes: _Indexes) -> Iterator[str]:
     scenario = point.scenario
-    pairs, name = scenario.network.overlay, scenario.algorithm.name
+    kind, name = scenario.network.overlay, scenario.algorithm.name
     has_server = registry.registry("algorithms")[name].server is not None
-    if isinstance(pairs, str) or has_server or name == _ALONE:
+    if not isinstance(kind, Pairs) or has_server or name == _ALONE:
         return
     index = _index(scenario, indexes)
     here = taking_part(index)
-    paired = {site for pair in pairs if all(end in here for end in pair) for site in pair}
+    paired = {site for pair in kind.pairs if all(end in here for end in pair) for site in pair}
     for site in here:
         if site not in paired and len(here) > 1:
             yield f"network.overlay: {site} has no peer and learns alone; pair it with another site"

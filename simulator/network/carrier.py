@@ -85,7 +85,7 @@ class Carrier:
         self._agenda.touch()
 
     def _connect(self, flow: Flow) -> None:
-        flow.timer = self._agenda.at(self._agenda.now + flow.path.rtt_s, self._begin, flow)
+        flow.timer = self._agenda.at(self._agenda.now + flow.path.connect_s, self._begin, flow)
 
     def _begin(self, flow: Flow) -> None:
         flow.state, now = "sending", self._agenda.now

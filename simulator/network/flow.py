@@ -74,7 +74,8 @@ class Path:
     """A pair's route with what a flow needs to know of it, under present conditions.
 
     ``capacity`` is that of its slowest link, payload bytes per second, and ``queue_s`` the delay of a
-    full buffer there; ``bound`` is the most by which a flow can load any link of its path.
+    full buffer there; ``bound`` is the most by which a flow can load any link of its path;
+    ``connect_s`` is how long it takes until the sender may send.
     """
 
     links: tuple[LinkState, ...]
@@ -88,6 +89,7 @@ class Path:
     queue_s: float
     bound: float
     weight: float
+    connect_s: float
 
     @property
     def is_up(self) -> bool:
@@ -95,10 +97,19 @@ class Path:
         return not any(link.down for link in self.links) and not any(link.down for link in self.back)
 
 
-def measure(there: Sequence[LinkState], back: Sequence[LinkState], *, ideal: bool, rtt_bias: float) -> Path:
+def measure(
+    there: Sequence[LinkState],
+    back: Sequence[LinkState],
+    *,
+    ideal: bool,
+    rtt_bias: float,
+    pulled: bool = False,
+) -> Path:
     """Return the facts of a path.
 
-    The weight is ``(round trip + 0.7 · buffer delay)^-rtt_bias``; 0 makes shares equal.
+    The weight is ``(round trip + 0.7 · buffer delay)^-rtt_bias``; 0 makes shares equal. Connecting
+    takes one round trip, and another where the receiver is told first and opens the connection
+    (``pulled``).
     """
     slowest = min(there, key=lambda state: (state.capacity, state.link.id))
     one_way_s = sum(state.latency_s for state in there)
@@ -120,6 +131,7 @@ def measure(there: Sequence[LinkState], back: Sequence[LinkState], *, ideal: boo
         queue_s=queue_s,
         bound=slowest.capacity if slowest.capacity < inf else 0.0,  # unlimited links hold nobody back
         weight=(rtt_s + QUEUE_FILL * queue_s) ** -rtt_bias,
+        connect_s=2 * rtt_s if pulled else rtt_s,
     )
 
 
@@ -131,7 +143,8 @@ def payload_capacity(bytes_per_s: float, *, ideal: bool) -> float:
 @dataclass(slots=True, kw_only=True, eq=False)
 class Transfer:
     """What :meth:`Network.transfer` hands out. ``event`` succeeds with None when the last byte is
-    there, or fails with :class:`~simulator.errors.TransferFailed`.
+    there, or fails with :class:`~simulator.errors.TransferFailed`. ``nodes`` are those whose crash ends
+    it: both ends, and who passes it on.
     """
 
     id: int
@@ -142,6 +155,7 @@ class Transfer:
     round: int | None
     control: bool
     event: simpy.Event
+    nodes: tuple[str, ...]
     num_attempts: int = 0
     kept_nbytes: int = 0  # at the receiver, from attempts that a new one resumes
     kept: list[tuple[Attempt, float, str]] = field(default_factory=list)  # closed with the transfer

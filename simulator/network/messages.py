@@ -30,9 +30,10 @@ class Messenger:
         self._agenda, self._ledger, self._message_loss = agenda, ledger, message_loss
         self._draw, self._path_of, self._over = draw, path_of, over
 
-    def send(self, transfer: Transfer, *, refused: bool) -> None:
+    def send(self, transfer: Transfer, *, refused: str) -> None:
         """Send now: latency, jitter, and the bytes at the speed of the slowest link. Chance is drawn
-        whatever comes of the message, so that faults do not move what later ones meet.
+        whatever comes of the message, so that faults do not move what later ones meet. ``refused`` says
+        why nobody takes it, if so.
         """
         path, entry = self._path_of(transfer), transfer.message
         delay_s = transfer.nbytes / path.capacity
@@ -42,7 +43,7 @@ class Messenger:
                 delay_s += self._chance("jitter", transfer).exponential(state.link.jitter_s)
         lost = self._message_loss > 0 and self._chance("message loss", transfer).random() < self._message_loss
         if refused:
-            self.refuse(transfer)
+            self.refuse(transfer, refused)
         elif any(state.down for state in path.links):
             self._fail_in(transfer, path.rtt_s + MIN_RTO_S, DOWN)
         elif entry is not None:
@@ -52,9 +53,9 @@ class Messenger:
             else:
                 transfer.timer = self._agenda.at(self._agenda.now + delay_s, self._arrived, transfer)
 
-    def refuse(self, transfer: Transfer) -> None:
-        """Fail a transfer to or from a crashed node, after one round trip."""
-        self._fail_in(transfer, self._path_of(transfer).rtt_s, CRASHED)
+    def refuse(self, transfer: Transfer, reason: str) -> None:
+        """Fail a transfer that a crashed node takes part in, after one round trip."""
+        self._fail_in(transfer, self._path_of(transfer).rtt_s, reason)
 
     def _chance(self, purpose: str, transfer: Transfer) -> np.random.Generator:
         return self._draw(purpose, transfer.src, transfer.dst)

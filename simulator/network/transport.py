@@ -79,8 +79,8 @@ class Network:
     ) -> Transfer:
         """Send ``nbytes`` and return at once; the transfer's event tells how that ended.
 
-        A control message needs no connection and takes no share of links. To or from a crashed node
-        the transfer fails after one round trip.
+        A control message needs no connection and takes no share of links. To, from or by way of a
+        crashed node the transfer fails after one round trip.
 
         Raises:
             ScenarioError: an unknown node, or no route.
@@ -90,6 +90,7 @@ class Network:
             raise ValueError(f"{nbytes} bytes from {src} to {dst}: need a size from 0 on and two nodes")
         self._path(src, dst)  # what cannot be routed shows here, before anything is booked
         self._num_transfers += 1
+        via = self._topology.passed_on_by(src, dst)
         transfer = Transfer(
             id=self._num_transfers,
             src=src,
@@ -99,16 +100,18 @@ class Network:
             round=round,
             control=control,
             event=simpy.Event(self._env),
+            nodes=(src, dst, via) if via else (src, dst),
         )
         self._transfers[transfer.id] = transfer
-        self._at[src][transfer.id] = self._at[dst][transfer.id] = transfer
-        refused = src in self._crashed or dst in self._crashed
+        for name in transfer.nodes:
+            self._at[name][transfer.id] = transfer
+        refused = next((_why(name, transfer) for name in transfer.nodes if name in self._crashed), "")
         if control or refused:
             transfer.message = self._open(transfer, nbytes)
         if control:
             self._messenger.send(transfer, refused=refused)
         elif refused:
-            self._messenger.refuse(transfer)
+            self._messenger.refuse(transfer, refused)
         else:
             self._attempt(transfer)
         return transfer
@@ -119,12 +122,12 @@ class Network:
         self._set_down(states, name, not connected)
 
     def drop_node(self, name: str) -> None:
-        """A crash: whatever the node sends or is sent fails at once, and so does all that starts
-        before :meth:`revive_node`.
+        """A crash: whatever the node sends, is sent or passes on fails at once, and so does all that
+        starts before :meth:`revive_node`.
         """
         self._crashed.add(name)
         for _, transfer in sorted(self._at[name].items()):
-            self._give_up(transfer, CRASHED)
+            self._give_up(transfer, _why(name, transfer))
 
     def revive_node(self, name: str) -> None:
         """The node is back."""
@@ -190,6 +193,7 @@ class Network:
                 [self._links[id] for id in back],
                 ideal=self._ideal,
                 rtt_bias=self._rtt_bias,
+                pulled=self._topology.passage.is_pulled(src, dst),
             )
         return path
 
@@ -243,7 +247,7 @@ class Network:
 
     def _finish(self, transfer: Transfer, reason: str) -> None:
         self._book_kept(transfer, "failed" if reason else "delivered")
-        for index in (self._transfers, self._at[transfer.src], self._at[transfer.dst]):
+        for index in (self._transfers, *(self._at[name] for name in transfer.nodes)):
             del index[transfer.id]
         if reason:
             transfer.event.fail(TransferFailed(reason))
@@ -295,3 +299,8 @@ class Network:
             self._carrier.cut(changed)
         else:
             self._carrier.reopen(changed)
+
+
+def _why(crashed: str, transfer: Transfer) -> str:
+    """Why a transfer fails when one of its nodes has crashed."""
+    return CRASHED if crashed in (transfer.src, transfer.dst) else f"relay {crashed} crashed"

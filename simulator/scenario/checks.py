@@ -8,33 +8,32 @@ from pydantic import ValidationError
 from simulator import registry
 from simulator.registry import DataMeta, Dataset, Settings, suggest
 from simulator.scenario import messages
+from simulator.scenario.checks_network import check_network, zero_rates
 from simulator.scenario.devices import DEVICES
 from simulator.scenario.faults import check_faults
 from simulator.scenario.locate import Finding, KeyPath
 from simulator.scenario.schema import NodeSpec, ScenarioBase
-
-SERVER = "server"
-"""The server's name among the nodes."""
+from simulator.scenario.topologies import SERVER
 
 _SPEEDS = ("device", "speed", "seconds_per_item")
 
 
 def check(scenario: ScenarioBase) -> list[Finding]:
     """Return everything that is wrong with a scenario whose types are right."""
+    relays = [relay.name for relay in scenario.network.relays]
     return [
         *_names(scenario),
         *_server(scenario),
         *_machines(scenario),
         *_task(scenario),
-        *_overlay(scenario),
-        *_links(scenario),
-        *check_faults(scenario.faults, node_names(scenario)),
+        *check_network(scenario),
+        *check_faults(scenario.faults, node_names(scenario), relays),
     ]
 
 
 def node_names(scenario: ScenarioBase) -> list[str]:
     """Return the sites in order, and the server if there is one."""
-    return [*(site.name for site in scenario.sites), *([SERVER] if scenario.server is not None else [])]
+    return list(scenario.machines)
 
 
 def type_site_data(data: Sequence[Any], dataset: Dataset) -> tuple[list[Settings | None], list[Finding]]:
@@ -99,10 +98,7 @@ def _machine(spec: NodeSpec, path: KeyPath) -> Iterator[Finding]:
         if getattr(spec, name) == 0:
             remedy = "for computing that takes no time write speed: unlimited"
             yield Finding(path=(*path, name), message=f"must be above zero; {remedy}")
-    for way in ("up", "down"):
-        if getattr(spec.link, way) == 0:
-            remedy = "write a rate above zero, or a fault that disconnects"
-            yield Finding(path=(*path, "link", way), message=f"carries nothing; {remedy}")
+    yield from zero_rates(spec.link, (*path, "link"))
     yield from _availability(spec, path)
 
 
@@ -145,44 +141,3 @@ def _optimizer(scenario: ScenarioBase) -> Iterator[Finding]:
     if optimizer.amsgrad and is_sgd:
         message = "sgd has no amsgrad; remove it or use adam or adamw"
         yield Finding(path=("task", "optimizer", "amsgrad"), message=message, of_key=True)
-
-
-def _overlay(scenario: ScenarioBase) -> Iterator[Finding]:
-    pairs = scenario.network.overlay
-    if isinstance(pairs, str):
-        return
-    sites = [site.name for site in scenario.sites]
-    for number, pair in enumerate(pairs):
-        for end, name in enumerate(pair):
-            if name not in sites:
-                message = f'no site "{name}"{suggest(name, sites)}'
-                yield Finding(path=("network", "overlay", number, end), message=message)
-        if pair[0] == pair[1]:
-            message = f"{pair[0]} is paired with itself; name two sites"
-            yield Finding(path=("network", "overlay", number), message=message)
-
-
-def _links(scenario: ScenarioBase) -> Iterator[Finding]:
-    """Every node is in a link of an explicit graph, and every pair has a route."""
-    network, path = scenario.network, ("network", "links")
-    if network.topology != "graph":
-        if network.links:
-            message = "star-of-access-links has no links of its own; write topology: graph or remove them"
-            yield Finding(path=path, message=message, of_key=True)
-        return
-    neighbors: dict[str, set[str]] = {}
-    for link in network.links:
-        neighbors.setdefault(link.a, set()).add(link.b)
-        neighbors.setdefault(link.b, set()).add(link.a)
-    nodes = node_names(scenario)
-    reached, border = {nodes[0]}, [nodes[0]]
-    while border:
-        fresh = neighbors.get(border.pop(), set()) - reached
-        reached |= fresh
-        border += sorted(fresh)
-    for name in nodes:
-        if name not in neighbors:
-            yield Finding(path=path, message=f"{name} is in no link; add one with a: {name}", of_key=True)
-        elif name not in reached and nodes[0] in neighbors:
-            message = f"no route from {nodes[0]} to {name}; add a link"
-            yield Finding(path=path, message=message, of_key=True)

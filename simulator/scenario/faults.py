@@ -7,14 +7,17 @@ from simulator.scenario.locate import Finding, KeyPath
 from simulator.scenario.schema import FAULT_VERBS, Fault
 from simulator.scenario.times import constant
 
+_MEMBERSHIP = ("join", "leave")
 _LASTING = ("leave", "crash", "disconnect")
 _TIMES = ("at", "from", "to", "every", "for")
 _VALID = ({"at"}, {"at", "for"}, {"from", "to"}, {"every", "for"})
 _REMEDY = "write at, at with for, from with to, or every with for"
 
 
-def check_faults(faults: Sequence[Fault], nodes: Sequence[str]) -> Iterator[Finding]:
-    """Yield what is wrong with the fault lines of a scenario whose nodes are ``nodes``."""
+def check_faults(faults: Sequence[Fault], nodes: Sequence[str], relays: Sequence[str]) -> Iterator[Finding]:
+    """Yield what is wrong with the fault lines of a scenario whose nodes are ``nodes``; ``relays`` can
+    fail too, but not join or leave.
+    """
     yield from _membership(faults)
     for number, fault in enumerate(faults):
         path: KeyPath = ("faults", number)
@@ -26,7 +29,8 @@ def check_faults(faults: Sequence[Fault], nodes: Sequence[str]) -> Iterator[Find
             yield Finding(path=path, message=f"{joined} in one line; write one line for each")
         yield from _times(fault, verbs, path)
         for verb in verbs:
-            yield from _nodes(getattr(fault, verb), nodes, (*path, verb))
+            known = nodes if verb in _MEMBERSHIP else [*nodes, *relays]
+            yield from _nodes(getattr(fault, verb), known, (*path, verb))
 
 
 def joins_and_leaves(faults: Sequence[Fault], node: str) -> list[tuple[int, str, float | None]]:

@@ -61,6 +61,7 @@ def _generator(site: dict[str, Any]) -> dict[str, Any]:
             **properties,
             "link": anything,
             "data": anything,
+            "position": anything,
             "availability": site["properties"]["availability"],
         },
         "required": ["generate", "link"],

@@ -18,12 +18,16 @@ _DISTRIBUTIONS = {"choice", "integers", "exp", "uniform", "lognormal"}
 
 M = TypeVar("M", bound=BaseModel)
 
-_TAGGED: dict[KeyPath, str] = {
-    ("algorithm",): "algorithm",
-    ("task", "dataset"): "data set",
-    ("task", "network"): "network",
+_TAGGED: dict[KeyPath, tuple[str, str]] = {
+    ("algorithm",): ("name", "algorithm"),
+    ("task", "dataset"): ("name", "data set"),
+    ("task", "network"): ("name", "network"),
+    ("network", "topology"): ("kind", "topology"),
+    ("network", "overlay"): ("kind", "overlay"),
 }
-"""Where ``name`` picks one of the registered settings, and what those are."""
+"""Where a key picks one of several settings, and what those are."""
+
+_TAGS = ("name", "kind")
 
 _TYPES = {
     "string": "text",
@@ -88,7 +92,7 @@ def _strip(loc: Sequence[str | int], kind: str, data: Any, prefix: KeyPath) -> t
     branch, here, was_tag = None, data, False
     for number, part in enumerate(loc):
         is_tag = (*prefix, *path) in _TAGGED and not was_tag and isinstance(here, dict)
-        is_tag = is_tag and part == here.get("name")
+        is_tag = is_tag and part == here.get(_TAGGED[*prefix, *path][0])
         was_tag = is_tag
         if is_tag:
             continue
@@ -123,7 +127,7 @@ def _finding(
     if kind == "missing":
         return Finding(path=full, message="missing; add it")
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
-        return _unknown_name(full, telling[0])
+        return _unknown_name(full, telling[0], is_word=isinstance(_at(data, path), str))
     expected = [_TYPES.get(one["type"].removesuffix("_type"), "") for one in telling]
     if len(telling) > 1 and all(expected):
         found = describe(telling[0]["input"])
@@ -137,13 +141,20 @@ def _is_distribution(value: Any) -> bool:
     return parts is not None and parts[0] in _DISTRIBUTIONS
 
 
-def _unknown_name(path: KeyPath, error: dict[str, Any]) -> Finding:
-    what = _TAGGED.get(path, "entry")
+def _at(data: Any, path: KeyPath) -> Any:
+    for part in path:
+        data = data[part]
+    return data
+
+
+def _unknown_name(path: KeyPath, error: dict[str, Any], *, is_word: bool) -> Finding:
+    key, what = _TAGGED.get(path, ("name", "entry"))
     if error["type"] == "union_tag_not_found":
-        return Finding(path=(*path, "name"), message=f"missing; name the {what}")
+        return Finding(path=(*path, key), message=f"missing; name the {what}")
     known = [tag.strip().strip("'") for tag in error["ctx"]["expected_tags"].split(",")]
     tag = str(error["ctx"]["tag"])
-    return Finding(path=(*path, "name"), message=f'no {what} "{tag}"{suggest(tag, known)}')
+    where = path if is_word else (*path, key)
+    return Finding(path=where, message=f'no {what} "{tag}"{suggest(tag, known)}')
 
 
 def _words(error: dict[str, Any]) -> str:
@@ -210,21 +221,21 @@ def _keys_at(annotation: Any, path: KeyPath, data: Any) -> list[str]:
 
 
 def _members(annotation: Any, data: Any) -> list[Any]:
-    """Return the alternatives of a type, only the named one where ``name`` picks it."""
+    """Return the alternatives of a type, only the named one where ``name`` or ``kind`` picks it."""
     if get_origin(annotation) in {Union, types.UnionType}:
         members = [one for argument in get_args(annotation) for one in _members(argument, data)]
-        name = data.get("name") if isinstance(data, dict) else None
-        named = [one for one in members if name is not None and name in _names(one)]
+        tags = [(key, data[key]) for key in _TAGS if key in data] if isinstance(data, dict) else []
+        named = [one for one in members if any(tag in _choices(one, key) for key, tag in tags)]
         return named or members
     if hasattr(annotation, "__metadata__"):
         return _members(get_args(annotation)[0], data)
     return [annotation]
 
 
-def _names(member: Any) -> tuple[Any, ...]:
-    """The values that the field ``name`` of a settings class may have."""
-    if isinstance(member, type) and issubclass(member, BaseModel) and "name" in member.model_fields:
-        return get_args(member.model_fields["name"].annotation)
+def _choices(member: Any, key: str) -> tuple[Any, ...]:
+    """The values that the field ``key`` of a settings class may have."""
+    if isinstance(member, type) and issubclass(member, BaseModel) and key in member.model_fields:
+        return get_args(member.model_fields[key].annotation)
     return ()
 
 

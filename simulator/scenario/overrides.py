@@ -9,7 +9,18 @@ from simulator.registry import suggest
 from simulator.scenario.locate import Located, Place, container, describe, keyed, plain, with_entry
 from simulator.scenario.reading import read_value, resolve
 
-_GENERATED = ("generate", "name", "device", "speed", "seconds_per_item", "link", "availability", "data", "*")
+_GENERATED = (
+    "generate",
+    "name",
+    "device",
+    "speed",
+    "seconds_per_item",
+    "link",
+    "availability",
+    "position",
+    "data",
+    "*",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,13 +11,19 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, create_model
 
 from simulator.errors import SetupError
 from simulator.registry import Group, Settings, registry
+from simulator.scenario.fields import Count, Name, Positive, Share
 from simulator.scenario.times import parse_distribution
+from simulator.scenario.topologies import (
+    SERVER,
+    Complete,
+    Core,
+    OverlayField,
+    Position,
+    RouteSpec,
+    StarOfAccessLinks,
+    UnderlayField,
+)
 from simulator.units import Bytes, BytesPerSecond, FlopPerSecond, Seconds
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
 
 
 def _read_moment(value: object) -> str:
@@ -82,7 +88,11 @@ class Evaluation(Settings):
 
 
 class AccessLink(Settings):
-    """A site's line: asymmetric, with one-way latency to the core of the network."""
+    """A machine's line: asymmetric, with one-way latency to the core of the network.
+
+    ``to`` is the router where it ends, by default that of the topology; ``inbound: false`` means that
+    connections are opened from inside only.
+    """
 
     up: BytesPerSecond
     down: BytesPerSecond
@@ -90,6 +100,8 @@ class AccessLink(Settings):
     jitter: Seconds = 0.0
     loss: Share = 0.0
     buffer: Bytes | None = None
+    to: Name | None = None
+    inbound: bool = True
 
 
 class Availability(Settings):
@@ -112,6 +124,7 @@ class NodeSpec(Settings):
     seconds_per_item: Seconds | None = None
     link: AccessLink
     availability: Availability | None = None
+    position: Position | None = None
 
 
 class Site(NodeSpec):
@@ -165,13 +178,23 @@ class LinkSpec(Settings):
     buffer: Bytes | None = None
 
 
+class Relay(Settings):
+    """A machine that takes no part and only passes on: a VPN hub, a gateway."""
+
+    name: Name
+    link: AccessLink
+
+
 class NetworkSpec(Settings):
     """Underlay (links and routes) and overlay (who exchanges with whom)."""
 
-    topology: Literal["star-of-access-links", "graph"] = "star-of-access-links"
+    topology: UnderlayField = StarOfAccessLinks()
+    core: Core | None = None
     backbone: Backbone = Backbone()
     links: tuple[LinkSpec, ...] = ()
-    overlay: Literal["complete", "ring"] | tuple[tuple[Name, Name], ...] = "complete"
+    relays: tuple[Relay, ...] = ()
+    routes: tuple[RouteSpec, ...] = ()
+    overlay: OverlayField = Complete()
     transport: TransportSpec = TransportSpec()
     codec: Codec = Codec()
 
@@ -221,6 +244,12 @@ class ScenarioBase(Settings):
     faults: tuple[Fault, ...] = ()
     stop: Stop = Stop()
     evaluation: Evaluation = Evaluation()
+
+    @property
+    def machines(self) -> dict[str, NodeSpec]:
+        """The sites in the order listed, then the server if there is one, by name."""
+        specs: dict[str, NodeSpec] = {site.name: site for site in self.sites}
+        return specs if self.server is None else {**specs, SERVER: self.server}
 
 
 def _union(group: Group) -> Any:

@@ -75,7 +75,7 @@ class Injector:
             self._causes[node, "leave"].add(_NOT_YET_JOINED)
         for index, fault in enumerate(faults):
             for node in nodes_of(fault):
-                if node in world.nodes:
+                if world.knows(node):
                     self._schedule(index, fault, node)
 
     def _schedule(self, index: int, fault: Fault, node: str) -> None:
@@ -174,7 +174,7 @@ class Injector:
         for index, fault in enumerate(self._faults):
             for node in nodes_of(fault):
                 row = (index, describe(fault), verb_of(fault), node, None)
-                if node not in world.nodes:
+                if not world.knows(node):
                     reason = f"this algorithm has no {node}"
                     world.trace.faults.append((*row, "not applicable", reason))
                 elif (index, node) not in self._fired:

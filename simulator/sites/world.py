@@ -23,6 +23,7 @@ class World:
     Args:
         settings: the algorithm's settings, handed to every role.
         model: sizes of the network that is trained.
+        relays: who passes on what others send, without a role of their own.
         control_nbytes: size of a message without a model.
 
     """
@@ -40,6 +41,7 @@ class World:
         settings: Settings,
         data: Mapping[str, SiteData],
         overlay: Mapping[str, tuple[str, ...]],
+        relays: frozenset[str],
         network_seed: int,
         control_nbytes: int,
     ) -> None:
@@ -49,6 +51,7 @@ class World:
         self.model = model
         self.settings = settings
         self.overlay = overlay
+        self.relays = relays
         self.network_seed = network_seed
         self.sites = tuple(sorted(data))
         self.cases_of = {name: data[name].num_train for name in self.sites}
@@ -66,6 +69,7 @@ class World:
         self._control_nbytes = control_nbytes
         self._values: dict[str, tuple[int, ...]] = {}  # sizes of outcomes that are not one model
         self._in_flight = 0
+        self._relays_down: set[str] = set()
         self._live: dict[int, tuple[str, ...]] = {}
 
     # -- what nodes ask for -----------------------------------------------------------------------
@@ -205,7 +209,8 @@ class World:
                 progress(float(self.env.now))
 
     def _end_reason(self) -> str:
-        if any(self.nodes[name].state in {"down", "absent"} for name in self.pending_starts):
+        starting = self.pending_starts.keys() - self.relays
+        if any(self.nodes[name].state in {"down", "absent"} for name in starting):
             return ""
         up = [node for node in self.nodes.values() if node.state == "up"]
         if not up:
@@ -217,8 +222,18 @@ class World:
 
     # -- what faults do -------------------------------------------------------------------------------
 
+    def knows(self, name: str) -> bool:
+        """Whether there is such a node or relay in this run."""
+        return name in self.nodes or name in self.relays
+
     def bring_up(self, name: str) -> str:
         """Join or recover; return why nothing happened, or an empty text."""
+        if name in self.relays:
+            if name not in self._relays_down:
+                return "was already up"
+            self._relays_down.discard(name)
+            self.network.revive_node(name)
+            return ""
         node = self.nodes[name]
         if node.state == "up":
             return "was already up"
@@ -230,6 +245,12 @@ class World:
 
     def take_down(self, name: str, state: str) -> str:
         """Crash (``down``) or leave (``absent``); return why nothing happened, or an empty text."""
+        if name in self.relays:
+            if name in self._relays_down:
+                return "was already down"
+            self._relays_down.add(name)
+            self.network.drop_node(name)
+            return ""
         node = self.nodes[name]
         if node.state in {"down", "absent"}:
             return "was already down"

@@ -3,8 +3,17 @@
 import pytest
 
 from simulator.errors import ScenarioError
-from simulator.network.topology import build, overlay
+from simulator.network import overlay as overlays
+from simulator.network import underlay
 from simulator.scenario.schema import AccessLink, NetworkSpec
+
+
+def build(network, lines):
+    return underlay.build(network, lines, seed=1)
+
+
+def overlay(network, sites):
+    return overlays.overlay(network.overlay, sites, seed=1)
 
 
 def line(up="10 Mbit/s", down="50 Mbit/s", latency="5 ms", **more):

@@ -1,0 +1,186 @@
+"""What types cannot say of ``network``: names that must exist, settings that fit the topology."""
+
+from collections.abc import Iterator, Sequence
+
+from simulator.registry import suggest
+from simulator.scenario.locate import Finding, KeyPath
+from simulator.scenario.schema import AccessLink, NetworkSpec, ScenarioBase
+from simulator.scenario.topologies import (
+    ROOT,
+    SERVER,
+    Coordinates,
+    Graph,
+    Hierarchical,
+    Pairs,
+    StarOfAccessLinks,
+    branches,
+)
+
+_OWN_LINKS = (StarOfAccessLinks, Graph, Hierarchical)
+
+
+def check_network(scenario: ScenarioBase) -> Iterator[Finding]:
+    """Yield what is wrong with the network of a scenario whose types are right."""
+    yield from _settings(scenario.network)
+    yield from _overlay(scenario)
+    yield from _links(scenario)
+    yield from _positions(scenario)
+    yield from _relays(scenario)
+    yield from _ends(scenario)
+    yield from _routes(scenario)
+
+
+def zero_rates(line: AccessLink, path: KeyPath) -> Iterator[Finding]:
+    """Yield the directions of a line that carry nothing."""
+    for way in ("up", "down"):
+        if getattr(line, way) == 0:
+            remedy = "write a rate above zero, or a fault that disconnects"
+            yield Finding(path=(*path, way), message=f"carries nothing; {remedy}")
+
+
+def _settings(network: NetworkSpec) -> Iterator[Finding]:
+    """Settings beside ``topology`` that its kind does not have, or lacks."""
+    kind = network.topology
+    if network.links and not isinstance(kind, Graph):
+        message = f"{kind.kind} has no links of its own; write topology: graph or remove them"
+        yield Finding(path=("network", "links"), message=message, of_key=True)
+    if isinstance(kind, _OWN_LINKS):
+        if network.core is not None:
+            instead = {"star-of-access-links": "backbone", "graph": "links", "hierarchical": "levels"}
+            message = f"{kind.kind} has none; write {instead[kind.kind]} or remove it"
+            yield Finding(path=("network", "core"), message=message, of_key=True)
+    elif network.core is None:
+        message = f"{kind.kind} needs it; add core: {{bandwidth: …, latency: …}}"
+        yield Finding(path=("network", "core"), message=message)
+    elif network.core.bandwidth == 0:
+        yield Finding(
+            path=("network", "core", "bandwidth"), message="carries nothing; write a rate above zero"
+        )
+
+
+def _overlay(scenario: ScenarioBase) -> Iterator[Finding]:
+    kind = scenario.network.overlay
+    if not isinstance(kind, Pairs):
+        return
+    sites = [site.name for site in scenario.sites]
+    for number, pair in enumerate(kind.pairs):
+        for end, name in enumerate(pair):
+            if name not in sites:
+                message = f'no site "{name}"{suggest(name, sites)}'
+                yield Finding(path=("network", "overlay", number, end), message=message)
+        if pair[0] == pair[1]:
+            message = f"{pair[0]} is paired with itself; name two sites"
+            yield Finding(path=("network", "overlay", number), message=message)
+
+
+def _links(scenario: ScenarioBase) -> Iterator[Finding]:
+    """Every line ends in an explicit graph, and every pair has a route."""
+    network, path = scenario.network, ("network", "links")
+    if not isinstance(network.topology, Graph):
+        return
+    neighbors: dict[str, set[str]] = {}
+    for link in network.links:
+        neighbors.setdefault(link.a, set()).add(link.b)
+        neighbors.setdefault(link.b, set()).add(link.a)
+    lines = {name: spec.link for name, spec in scenario.machines.items()}
+    lines |= {relay.name: relay.link for relay in network.relays}
+    ends = {name: line.to or name for name, line in lines.items()}
+    first = next(iter(ends))
+    reached, border = {ends[first]}, [ends[first]]
+    while border:
+        fresh = neighbors.get(border.pop(), set()) - reached
+        reached |= fresh
+        border += sorted(fresh)
+    for name, end in ends.items():
+        if end not in neighbors:
+            if lines[name].to is None:
+                message = f"{name} is in no link; add one with a: {name}"
+                yield Finding(path=path, message=message, of_key=True)
+        elif end not in reached and ends[first] in neighbors:
+            message = f"no route from {first} to {name}; add a link"
+            yield Finding(path=path, message=message, of_key=True)
+
+
+def _positions(scenario: ScenarioBase) -> Iterator[Finding]:
+    if isinstance(scenario.network.topology, Coordinates):
+        for number, site in enumerate(scenario.sites):
+            if site.position is None:
+                yield Finding(path=("sites", number, "position"), message=_NO_POSITION)
+        if scenario.server is not None and scenario.server.position is None:
+            yield Finding(path=(SERVER, "position"), message=_NO_POSITION)
+
+
+_NO_POSITION = "missing; coordinates need it, add {lat: 48.1, lon: 11.6}"
+
+
+def _relays(scenario: ScenarioBase) -> Iterator[Finding]:
+    taken = dict.fromkeys(scenario.machines, "a site") | {SERVER: "the server"}
+    for number, relay in enumerate(scenario.network.relays):
+        path: KeyPath = ("network", "relays", number)
+        if relay.name in taken:
+            message = f'"{relay.name}" is the name of {taken[relay.name]}; choose another'
+            yield Finding(path=(*path, "name"), message=message)
+        taken[relay.name] = "another relay"
+        yield from zero_rates(relay.link, (*path, "link"))
+
+
+def _ends(scenario: ScenarioBase) -> Iterator[Finding]:
+    """Lines end at routers that there are; relays say where unless the topology knows."""
+    network = scenario.network
+    routers = _routers(scenario)
+    paths: list[tuple[KeyPath, AccessLink]] = [
+        (("sites", number, "link", "to"), site.link) for number, site in enumerate(scenario.sites)
+    ]
+    if scenario.server is not None:
+        paths.append(((SERVER, "link", "to"), scenario.server.link))
+    relays = [
+        (("network", "relays", number, "link", "to"), relay.link)
+        for number, relay in enumerate(network.relays)
+    ]
+    for path, line in [*paths, *relays]:
+        if line.to is not None and isinstance(network.topology, StarOfAccessLinks):
+            message = "all lines of star-of-access-links end in one core; remove it"
+            yield Finding(path=path, message=message, of_key=True)
+        elif line.to is not None and line.to not in routers:
+            yield Finding(path=path, message=f'no router "{line.to}"{suggest(line.to, routers)}')
+    if not isinstance(network.topology, _OWN_LINKS):
+        for path, line in relays:
+            if line.to is None:
+                message = f"missing; name where the line ends, such as {routers[0]}"
+                yield Finding(path=path, message=message)
+
+
+def _routers(scenario: ScenarioBase) -> list[str]:
+    kind = scenario.network.topology
+    match kind:
+        case Graph():
+            names = {end for link in scenario.network.links for end in (link.a, link.b)}
+        case Hierarchical():
+            names = {ROOT, *(below for below, _, _ in branches(kind))}
+        case _:
+            names = set(scenario.machines)
+    return sorted(names)
+
+
+def _routes(scenario: ScenarioBase) -> Iterator[Finding]:
+    lines = {name: spec.link for name, spec in scenario.machines.items()}
+    lines |= {relay.name: relay.link for relay in scenario.network.relays}
+    for number, route in enumerate(scenario.network.routes):
+        path: KeyPath = ("network", "routes", number)
+        if route.via not in lines:
+            message = f'no relay, site or server "{route.via}"{suggest(route.via, list(lines))}'
+            yield Finding(path=(*path, "via"), message=message)
+        elif not lines[route.via].inbound:
+            message = f"{route.via} accepts no connections (inbound: false), so it cannot pass on; open it"
+            yield Finding(path=(*path, "via"), message=message)
+        if not isinstance(route.between, str):
+            yield from _members(route.between, list(scenario.machines), (*path, "between"))
+
+
+def _members(names: Sequence[str], known: Sequence[str], path: KeyPath) -> Iterator[Finding]:
+    for number, name in enumerate(names):
+        if name not in known:
+            message = f'no site or server "{name}"{suggest(name, list(known))}'
+            yield Finding(path=(*path, number), message=message)
+        elif name in names[:number]:
+            yield Finding(path=(*path, number), message=f"{name} is listed twice; remove it")
