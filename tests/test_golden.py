@@ -29,6 +29,21 @@ SCENARIOS = {
         "algorithm: {name: gossip-averaging, rounds: 3}\nfaults: [{from: 72 s, to: 75 s, disconnect: c}]\n",
         ("network.transport.preset=tcp-cubic",),
     ),
+    "gossip-vpn-hub-crash": (
+        "algorithm: {name: gossip-averaging, rounds: 3}\n"
+        "faults: [{at: 41 s, crash: hub, for: 20 s}, {from: 72.5 s, to: 78 s, disconnect: hub}]\n",
+        (
+            "network.relays=[{name: hub, link: {up: 4 Mbit/s, down: 8 Mbit/s, latency: 0 ms}}]",
+            "network.routes=[{via: hub, between: sites}]",
+        ),
+    ),
+    "gossip-proxy-server-death": (
+        "algorithm: {name: gossip-averaging, rounds: 3}\nfaults: [{at: 41.5 s, crash: server}]\n",
+        (
+            "network.routes=[{via: server, between: outbound-only, forward: store-and-forward}]",
+            "sites.*.link.inbound=false",
+        ),
+    ),
     "fedavg": ("algorithm: {name: fedavg, rounds: 2}\n", ()),
     "fedavg-server-crash": (
         "algorithm: {name: fedavg, rounds: 3}\nfaults: [{at: 60 s, crash: server, for: 100 s}]\n",

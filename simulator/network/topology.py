@@ -63,20 +63,16 @@ class Topology:
             known = self._routes[src, dst] = self._search(src, dst)
         return known
 
-    def passed_on_by(self, src: str, dst: str) -> str:
-        """Return the node that passes on what ``src`` sends to ``dst``; empty where none does."""
-        route = self.passage.by(src, dst)
-        return "" if route is None else route.via
-
     def _search(self, src: str, dst: str) -> tuple[str, ...]:
-        via = self.passed_on_by(src, dst)
-        if not via:
+        passed = self.passage.by(src, dst)
+        if passed is None:
             if self.passage.blocked([(src, dst)]):
                 raise ScenarioError(
                     f"network.routes: neither {src} nor {dst} accepts connections (inbound: false); "
                     "add one, {via: …, between: outbound-only}"
                 )
             return self.direct(src, dst)
+        via = passed.via
         walk = (*self.direct(src, via), *self.direct(via, dst))
         if len(set(walk)) < len(walk):
             twice = next(link for link in walk if walk.count(link) > 1)

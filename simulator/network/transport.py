@@ -6,6 +6,7 @@ one agenda. Times are seconds, sizes bytes of payload, rates payload bytes per s
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 import simpy
@@ -14,6 +15,7 @@ from simulator.errors import TransferFailed
 from simulator.network.agenda import Agenda
 from simulator.network.carrier import Carrier
 from simulator.network.flow import Flow, LinkState, Path, Transfer, measure, payload_capacity
+from simulator.network.forwarding import forward
 from simulator.network.messages import CRASHED, Messenger
 from simulator.network.shares import Shares
 from simulator.network.topology import Topology
@@ -88,9 +90,23 @@ class Network:
         """
         if nbytes < 0 or src == dst:
             raise ValueError(f"{nbytes} bytes from {src} to {dst}: need a size from 0 on and two nodes")
+        route = self._topology.passage.by(src, dst)
+        via = "" if route is None else route.via
+        start = partial(self._start, nbytes=nbytes, kind=kind, round=round, control=control)
+        if route is None or route.forward == "cut-through":
+            return start(src, dst, via)
+
+        def explain(reason: str) -> str:
+            return _relay_crashed(via) if reason == CRASHED and via in self._crashed else reason
+
+        return forward(start(src, via, ""), lambda: start(via, dst, ""), explain, self._env)
+
+    def _start(
+        self, src: str, dst: str, via: str, *, nbytes: int, kind: str, round: int | None, control: bool
+    ) -> Transfer:
+        """One leg, or the whole where ``via`` passes it on while it comes."""
         self._path(src, dst)  # what cannot be routed shows here, before anything is booked
         self._num_transfers += 1
-        via = self._topology.passed_on_by(src, dst)
         transfer = Transfer(
             id=self._num_transfers,
             src=src,
@@ -303,4 +319,8 @@ class Network:
 
 def _why(crashed: str, transfer: Transfer) -> str:
     """Why a transfer fails when one of its nodes has crashed."""
-    return CRASHED if crashed in (transfer.src, transfer.dst) else f"relay {crashed} crashed"
+    return CRASHED if crashed in (transfer.src, transfer.dst) else _relay_crashed(crashed)
+
+
+def _relay_crashed(name: str) -> str:
+    return f"relay {name} crashed"

@@ -17,7 +17,7 @@ class FaultCost:
     Attributes:
         lasted_s: None if it has no recorded end.
         undone: whether it ended before the run did.
-        failed_models: model transfers from or to the node that broke while it lasted.
+        failed_models: model transfers from, to or by way of the node that broke while it lasted.
         wasted_nbytes: model bytes that these had already sent.
         lost_s: virtual seconds of the node's work that it destroyed.
 
@@ -71,7 +71,7 @@ def _cost(run: Run, fault: dict[str, object]) -> FaultCost:
     broken = run.tables["transfers"].filter(
         ~pl.col("control")
         & (pl.col("status") == "failed")
-        & ((pl.col("src") == node) | (pl.col("dst") == node))
+        & ((pl.col("src") == node) | (pl.col("dst") == node) | _by_way_of(node))
         & (pl.col("start_s") <= last)
         & (pl.col("end_s") >= begin)
     )
@@ -91,6 +91,11 @@ def _cost(run: Run, fault: dict[str, object]) -> FaultCost:
         lost_s=None if no_work else float((work["end_s"] - work["start_s"]).sum()),
         remark=str(fault["reason"] or ""),
     )
+
+
+def _by_way_of(node: str) -> pl.Expr:
+    """Whether a transfer's route goes through the line of a node."""
+    return pl.col("route").str.split(" ").list.contains(f"{node}.down")
 
 
 def _end_of(run: Run, node: str, verb: str, begin: float) -> float | None:

@@ -1,6 +1,6 @@
 """What types cannot say of ``network``: names that must exist, settings that fit the topology."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from simulator.registry import suggest
 from simulator.scenario.locate import Finding, KeyPath
@@ -12,6 +12,7 @@ from simulator.scenario.topologies import (
     Graph,
     Hierarchical,
     Pairs,
+    RouteSpec,
     StarOfAccessLinks,
     branches,
 )
@@ -175,6 +176,26 @@ def _routes(scenario: ScenarioBase) -> Iterator[Finding]:
             yield Finding(path=(*path, "via"), message=message)
         if not isinstance(route.between, str):
             yield from _members(route.between, list(scenario.machines), (*path, "between"))
+        for other in scenario.network.routes:
+            if other.via != route.via and other.via in _passengers(route, scenario):
+                message = (
+                    f"{other.via} passes on itself, and its own traffic would go by way of {route.via}; "
+                    "a way has one relay, so leave it out of between"
+                )
+                yield Finding(path=path, message=message)
+
+
+def _passengers(route: RouteSpec, scenario: ScenarioBase) -> Collection[str]:
+    """Whose traffic a route may take, as far as that is named; outbound-only sites pass on nothing."""
+    match route.between:
+        case "sites":
+            return [site.name for site in scenario.sites]
+        case "all":
+            return scenario.machines
+        case "outbound-only":
+            return ()
+        case names:
+            return names
 
 
 def _members(names: Sequence[str], known: Sequence[str], path: KeyPath) -> Iterator[Finding]:

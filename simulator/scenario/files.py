@@ -85,7 +85,7 @@ class _Includer:
         merged: Located | None = None
         for number, item in enumerate(includes.items or (includes,)):
             where = f"include.{number}" if includes.items else "include"
-            target = self._target(item, where)
+            target = inside(item, where, self._folder)
             if target in (*chain, path):
                 raise ScenarioError(f"{item.place}: {where}: {item.value} includes itself; remove it")
             part = self.read(target, str(self._shown_folder / item.value), (*chain, path))
@@ -93,19 +93,23 @@ class _Includer:
         own = without_entry(root, "include")
         return own if merged is None else merge(merged, own)
 
-    def _target(self, item: Located, where: str) -> Path:
-        start = f"{item.place}: {where}"
-        if not isinstance(item.value, str):
-            raise ScenarioError(f"{start}: expected a file name, found {describe(plain(item))}")
-        name = PurePosixPath(item.value)
-        path = (self._folder / name).resolve()
-        if name.is_absolute() or ".." in name.parts or not path.is_relative_to(self._folder):
-            raise ScenarioError(
-                f'{start}: "{item.value}" is not inside the scenario\'s folder; move it there'
-            )
-        if not path.is_file():
-            raise ScenarioError(f'{start}: no file "{item.value}" in the scenario\'s folder')
-        return path
+
+def inside(item: Located, where: str, folder: Path) -> Path:
+    """Return the path of the file that a value names, which lies in ``folder`` or below.
+
+    Raises:
+        ScenarioError: not a name, a file from elsewhere, or none at all.
+    """
+    start = f"{item.place}: {where}"
+    if not isinstance(item.value, str):
+        raise ScenarioError(f"{start}: expected a file name, found {describe(plain(item))}")
+    name = PurePosixPath(item.value)
+    path = (folder / name).resolve()
+    if name.is_absolute() or ".." in name.parts or not path.is_relative_to(folder.resolve()):
+        raise ScenarioError(f'{start}: "{item.value}" is not inside the scenario\'s folder; move it there')
+    if not path.is_file():
+        raise ScenarioError(f'{start}: no file "{item.value}" in the scenario\'s folder')
+    return path
 
 
 def merge(base: Located, over: Located) -> Located:

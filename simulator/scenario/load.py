@@ -16,6 +16,7 @@ from simulator import registry
 from simulator.errors import ScenarioError
 from simulator.registry import Dataset, suggest
 from simulator.scenario import checks, messages
+from simulator.scenario.expand_graphs import expand_graphs
 from simulator.scenario.files import find_file, read_scenario
 from simulator.scenario.generate import expand_sites
 from simulator.scenario.locate import (
@@ -205,7 +206,7 @@ def _resolved(base: Located, changes: Sequence[Change]) -> tuple[Located, list[L
         tree = base
         for change in early:
             tree = apply(tree, change)
-        tree = expand_sites(tree)
+        tree = expand_graphs(expand_sites(tree))
         for change in changes:
             if change not in early:
                 tree = apply(tree, change)
