@@ -81,7 +81,7 @@ class Carrier:
             if timer is not None:
                 timer.cancel()
         for state in (*flow.path.links, *flow.path.back):
-            del state.users[flow.id]
+            state.users.pop(flow.id, None)  # a relay's line is crossed by data and acknowledgements
         self._agenda.touch()
 
     def _connect(self, flow: Flow) -> None:

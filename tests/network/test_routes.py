@@ -78,6 +78,22 @@ def test_a_hub_is_charged_both_ways_and_limits_the_rate():
     assert carried == dict.fromkeys(["a.up", "hub.down", "hub.up", "b.down"], SIZE)
 
 
+def test_acknowledgements_cross_the_relays_line_too():
+    """A large transfer over TCP tends to 1448/1502 of the 8 Mbit/s of the narrower direction, b.up and
+    hub.down, less 1.8 % for the acknowledgements that come in by hub.down as well.
+    """
+    world = World({"via": "server", "between": "sites"}, preset="tcp-cubic")
+    seen = world.send("b", "a", 300_000_000)
+    world.finish()
+    rate = RATE * 1448 / 1502
+    assert 300_000_000 / seen.at_s == pytest.approx(rate / 1.018, rel=2e-3)
+    world = World({"via": "server", "between": "sites"}, preset="tcp-cubic")
+    seen, again = world.send("b", "a", 300_000_000), world.send("a", "b", 300_000_000)
+    carried = world.finish()
+    assert again.at_s == pytest.approx(seen.at_s, rel=1e-3)
+    assert carried["server.up"] == carried["server.down"] == 600_000_000
+
+
 def test_traffic_that_no_route_names_goes_directly():
     world = World(HUB)
     world.send("a", "server")
