@@ -8,20 +8,24 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch
 
 from simulator.record.measures_run import Run
+from simulator.report.layout import Point, places
 from simulator.report.style import BLUE, COLUMN_IN, GRAY, VERMILION, Picture, new_figure, save, styled
 from simulator.report.text import file_name, natural, size
 
-Point = tuple[float, float]
-MAX_NODES = 24
+MAX_MACHINES = 24
+MAX_NODES = 72
+_ASIDE = 0.24  # of a text from the middle of its link, at least
 
 
 def draw(run: Run, folder: Path) -> Picture | None:
-    """Draw sites and server on a circle, routers inside; None without links or with too many nodes."""
+    """Draw machines on a circle, routers inside; None without links or with too many nodes."""
     links = run.tables["links"]
     nodes = sorted(set(links["src"]) | set(links["dst"]), key=natural)
-    if links.is_empty() or len(nodes) > MAX_NODES:
+    machines = _machines(run) & set(nodes)
+    if links.is_empty() or len(machines) > MAX_MACHINES or len(nodes) > MAX_NODES:
         return None
-    place = _places(run, nodes)
+    outside = {node for node in nodes if not node.startswith("@")}
+    place = places(outside, list(links.select("src", "dst").iter_rows()))
     widest = links.sort(["carried_nbytes", "link"], descending=[True, False], nulls_last=True).row(
         0, named=True
     )
@@ -36,9 +40,8 @@ def draw(run: Run, folder: Path) -> Picture | None:
             axes.add_patch(_arrow(place[src], place[dst], color, width))
         if widest["carried_nbytes"]:
             _say_load(axes, place[widest["src"]], place[widest["dst"]], widest)
-        machines = _machines(run)
         for node in nodes:
-            _node(axes, node, place[node], machine=node in machines)
+            _node(axes, node, place[node], machines)
         axes.set_xlim(-1.45, 1.45)
         axes.set_ylim(-1.25, 1.25)
         axes.set_aspect("equal")
@@ -50,8 +53,8 @@ def draw(run: Run, folder: Path) -> Picture | None:
         name=name,
         title=f"Links: {run.label}",
         caption=f"Width: bytes carried, most on {busiest} (orange, with its bytes and its rate "
-        "where it has one). Circles are "
-        "sites and the server, squares routers; gray links carried nothing. Positions are not geographic.",
+        "where it has one). Circles are sites and the server, diamonds relays, squares routers (without a "
+        "name: a machine's own); gray links carried nothing. Positions are not geographic.",
     )
 
 
@@ -68,20 +71,26 @@ def _say_load(axes: Axes, src: Point, dst: Point, link: dict[str, Any]) -> None:
     text = size(link["carried_nbytes"]) + (f"\nat {size(rate)}/s" if rate else "")
     # to the side of its bow, so that neither direction of the line is hidden
     across, along = dst[0] - src[0], dst[1] - src[1]
-    x, y = (src[0] + dst[0]) / 2 + 0.3 * along, (src[1] + dst[1]) / 2 - 0.3 * across
+    aside = max(0.3, _ASIDE / max(float(np.hypot(across, along)), 1e-9))
+    x, y = (src[0] + dst[0]) / 2 + aside * along, (src[1] + dst[1]) / 2 - aside * across
     box = {"facecolor": "white", "alpha": 0.85, "pad": 0.8, "linewidth": 0}
     axes.text(x, y, text, color=VERMILION, fontsize=7, ha="center", va="center", bbox=box, zorder=7)
 
 
-def _node(axes: Axes, name: str, at: Point, *, machine: bool) -> None:
-    """A circle or square with its name outside the ring, or below where it lies within."""
+def _node(axes: Axes, name: str, at: Point, machines: set[str]) -> None:
+    """A mark with its name outside the ring, or below where it lies within."""
     x, y = at
-    marker, color = ("o", "black") if machine else ("s", GRAY)
-    axes.plot(x, y, marker, color=color, markersize=4, zorder=5)
+    marker, color = ("o", "black") if name in machines else ("D", "black")
+    if name.startswith("@"):
+        marker, color = "s", GRAY
+    own = name.removeprefix("@") in machines and name not in machines
+    axes.plot(x, y, marker, color=color, markersize=2.5 if own else 4, zorder=5)
+    if own:
+        return
     inside = float(np.hypot(x, y)) < 0.9
     beside = "center" if inside or abs(x) < 0.3 else "left" if x > 0 else "right"
     axes.annotate(
-        name,
+        name.removeprefix("@"),
         at,
         xytext=(0, -10) if inside else (7 * x, 7 * y),
         textcoords="offset points",
@@ -94,18 +103,5 @@ def _node(axes: Axes, name: str, at: Point, *, machine: bool) -> None:
 
 
 def _machines(run: Run) -> set[str]:
-    """Nodes that compute; the others are routers. A method without a server leaves its line idle."""
+    """Nodes that compute, with the server even where a method leaves its line idle."""
     return set(run.tables["sites"]["site"]) | {"server"}
-
-
-def _places(run: Run, nodes: list[str]) -> dict[str, Point]:
-    """Sites on the unit circle, routers on a small one (or in the middle if there is only one)."""
-    known = _machines(run)
-    outer = [name for name in nodes if name in known]
-    inner = [name for name in nodes if name not in known]
-    places: dict[str, Point] = {}
-    for ring, radius in ((outer, 1.0), (inner, 0.0 if len(inner) == 1 else 0.45)):
-        for index, name in enumerate(ring):
-            angle = 2 * np.pi * index / len(ring) + np.pi / 2
-            places[name] = (radius * float(np.cos(angle)), radius * float(np.sin(angle)))
-    return places

@@ -284,8 +284,8 @@ def _links(tables, shape):
     for index, node in enumerate([*shape.sites, "server"]):
         rates = (_rate(index), _rate(index, down=True)) if node != "server" else (None, None)
         for link, src, dst, rate in (
-            (f"{node}.up", node, "core", rates[0]),
-            (f"{node}.down", "core", node, rates[1]),
+            (f"{node}.up", node, "@core", rates[0]),
+            (f"{node}.down", "@core", node, rates[1]),
         ):
             rows.append((link, src, dst, rate, 0.01, carried.get(link, 0)))
     return rows
