@@ -120,11 +120,10 @@ def _caption(run: Run, link: str | None, *, enlarged: bool) -> str:
 
 
 def _nodes(run: Run) -> list[str]:
-    """Nodes that did anything, sites in order of name, then the server."""
+    """Nodes that did anything and relays that failed, in order of name, then the server."""
     transfers, sites = run.tables["transfers"], run.tables["sites"]
-    seen = (
-        set(run.tables["work"]["node"]) | set(transfers["src"]) | set(transfers["dst"]) | set(sites["site"])
-    )
+    columns = (run.tables["work"]["node"], transfers["src"], transfers["dst"], sites["site"])
+    seen = set(run.tables["outages"]["node"]).union(*columns)
     servers = set(sites.filter(pl.col("role") == "server")["site"]) | ({"server"} & seen)
     return [*sorted(seen - servers, key=natural), *sorted(servers)]
 

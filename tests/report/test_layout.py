@@ -1,7 +1,13 @@
+import dataclasses
+
 import numpy as np
+import polars as pl
 import pytest
 
+from simulator.record.measures_run import load_run
+from simulator.report import gantt
 from simulator.report.layout import places
+from tests.report.fixtures import Shape, write_run
 
 
 def test_machines_lie_on_the_circle_and_routers_within():
@@ -15,3 +21,12 @@ def test_a_machines_own_router_lies_before_it():
     found = places({"a", "b"}, [("a", "@a"), ("b", "@b"), ("@a", "@b"), ("@far", "@away")])
     assert found["@a"] == pytest.approx((0.72 * found["a"][0], 0.72 * found["a"][1]))
     assert np.isfinite(list(found.values())).all(), "also of what nothing holds"
+
+
+def test_a_relay_that_failed_has_a_row_in_the_timeline(tmp_path):
+    run = load_run(write_run(tmp_path / "run", "gcml", shape=Shape(rounds=2, overlays=False)))
+    outages = run.tables["outages"]
+    down = {"node": "vpn-hub", "what": "crash", "start_s": 1.0, "end_s": 2.0}
+    with_relay = pl.concat([outages, pl.DataFrame([down], schema=outages.schema)])
+    run = dataclasses.replace(run, tables={**run.tables, "outages": with_relay})
+    assert "vpn-hub" in gantt._nodes(run)
