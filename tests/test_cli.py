@@ -270,7 +270,7 @@ def test_troubled_runs_say_what_to_try(fake, call, tmp_path):
 
 
 def test_validate_looks_at_the_sites(fake, call, monkeypatch):
-    def check(settings, data):
+    def check(settings, data, model, task):
         return "algorithm.merge: no" if data["north"].num_train == 4 and not data["north"].num_val else ""
 
     entries = toy.REGISTRIES["algorithms"]
