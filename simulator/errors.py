@@ -69,6 +69,10 @@ class NoValue(MedgossipError):
         return f"a plan computes no values, but the protocol asked for the outcome of {self.args[0]}"
 
 
+class DamagedPayload(Exception):
+    """Bytes that are no payload, or not the one that was sent; ``(reason,)``."""
+
+
 class TransferFailed(Exception):
     """A message did not arrive; ``(reason,)``. Protocols may catch it."""
 

@@ -124,6 +124,7 @@ class ModelSize:
     num_parameters: int
     num_buffers: int  # float entries besides parameters (running statistics)
     forward_flop: float  # floating-point operations of one forward pass of one item
+    num_counters: int = 0  # integer entries (one per normalization layer that keeps statistics)
     parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 

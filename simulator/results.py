@@ -9,7 +9,7 @@ import numpy as np
 
 from simulator import observations
 from simulator.api import Bundle, ModelSize
-from simulator.codec import encoded_nbytes
+from simulator.codec import plain_nbytes
 from simulator.indexing import model_size
 from simulator.outcome import Outcome
 from simulator.record import manifest
@@ -182,6 +182,7 @@ def _manifest(outcome: Outcome, executor: PoolExecutor, wall_s: Mapping[str, flo
         "numeric_mode": run.namer.mode if run else None,
         "warnings": list(run.warnings) if run else [],
         "model": _model(scenario, size),
+        "codec": run.world.payloads.account() if run else None,
         "dataset": scenario.task.dataset.name,
         "fingerprints": {name: found.fingerprint for name, found in run.index.items()} if run else {},
         "structures": list(meta.structures),
@@ -191,13 +192,13 @@ def _manifest(outcome: Outcome, executor: PoolExecutor, wall_s: Mapping[str, flo
 
 
 def _model(scenario: ScenarioBase, size: ModelSize) -> dict[str, Any]:
-    codec = scenario.network.codec
+    codec, one_model = scenario.network.codec, (size.num_parameters, size.num_buffers)
     return {
         "network": scenario.task.network.name,
         "num_parameters": size.num_parameters,
         "forward_flop": size.forward_flop,
         "codec": codec.kind,
-        "payload_nbytes": encoded_nbytes((size.num_parameters, size.num_buffers), codec.kind),
+        "payload_nbytes": plain_nbytes(codec, one_model, size.num_counters, delta=codec.uses_delta),
     }
 
 

@@ -72,7 +72,7 @@ def simulate(
     world.network.close()
     warnings = injector.finish()
     ledger.check()
-    warnings += _waits(world)
+    warnings += _waits(world) + world.payloads.remarks()
     if end_reason.startswith("deadlock"):
         warnings.append(end_reason)
     return Simulated(

@@ -18,9 +18,10 @@ HEADER = """
 name: tiny
 task:
   dataset: {name: declared, channels: [t1], structures: [tumor], spatial_dims: 2, item_shape: [32, 32]}
+  # in fp32 and with the header of a payload 1,000,000 bytes
   network:
     name: declared
-    num_parameters: 250000
+    num_parameters: 249992
     forward_flop: 1.0e9
     parts: {head: [50000, 0], batch_norm: [2000, 0]}
   optimizer: {lr: 1.0e-3}

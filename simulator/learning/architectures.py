@@ -68,6 +68,7 @@ class DeclaredNetworkSettings(Settings):
     name: Literal["declared"] = "declared"
     num_parameters: Annotated[int, Field(ge=1)]
     num_buffers: Annotated[int, Field(ge=0)] = 0
+    num_counters: Annotated[int, Field(ge=0)] = 0
     forward_flop: Annotated[float, Field(gt=0)]
     parts: dict[str, tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]] = Field(
         default_factory=dict, description="parameters and buffers of named parts"
@@ -82,6 +83,7 @@ class _Count:
     spatial_dims: int
     parameters: int = 0
     buffers: int = 0
+    counters: int = 0
     norm_parameters: int = 0
     flop: float = 0.0
 
@@ -96,6 +98,7 @@ class _Count:
         if self.norm == "batch":
             self.norm_parameters += 2 * channels
             self.buffers += 2 * channels
+            self.counters += 1
 
     def down(self, c_in: int, c_out: int, voxels: int, stride: int, num_units: int) -> None:
         """One level of the encoder; ``voxels`` of its output."""
@@ -156,7 +159,11 @@ def unet_size(
     if count.norm_parameters:
         parts["batch_norm"] = count.norm_parameters, count.buffers
     return ModelSize(
-        num_parameters=count.parameters, num_buffers=count.buffers, forward_flop=count.flop, parts=parts
+        num_parameters=count.parameters,
+        num_buffers=count.buffers,
+        num_counters=count.counters,
+        forward_flop=count.flop,
+        parts=parts,
     )
 
 
@@ -167,6 +174,7 @@ def declared_size(
     return ModelSize(
         num_parameters=settings.num_parameters,
         num_buffers=settings.num_buffers,
+        num_counters=settings.num_counters,
         forward_flop=settings.forward_flop,
         parts=settings.parts,
     )

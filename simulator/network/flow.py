@@ -190,6 +190,7 @@ class Flow:
     is_capped: bool = True  # by its window rather than by a link, as of the last solution
     loss_at: float = 0.0  # a packet is lost when this much remains; 0: none before the end
     progress: Timer | None = None
+    is_damaged: bool = False  # its payload will arrive with a wrong checksum
     due_s: float = inf  # when progress is really due; its timer may be early
     timer: Timer | None = None
     deadline: Timer | None = None

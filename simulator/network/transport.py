@@ -23,7 +23,7 @@ from simulator.network.window import CONTROLS
 from simulator.record.ledger import Attempt, Ledger
 from simulator.scenario.schema import TransportSpec
 
-RESUMED = "resumed after: "
+RESUMED, CHECKSUM = "resumed after: ", "checksum"
 
 
 class Network:
@@ -239,17 +239,23 @@ class Network:
     def _attempt(self, transfer: Transfer) -> None:
         entry = self._open(transfer, transfer.nbytes - transfer.kept_nbytes)
         transfer.flow = self._carrier.start(transfer, entry, self._path(transfer.src, transfer.dst))
+        if self._spec.damage > 0:  # drawn whatever comes of the attempt, so that faults move no draw
+            chance = self._draw("damage", transfer.src, transfer.dst).random()
+            transfer.flow.is_damaged = chance < self._spec.damage
 
     def _ended(self, flow: Flow, reason: str) -> None:
         transfer, entry = flow.transfer, flow.entry
         transfer.flow = None
         self._ledger.carry(entry, flow.sent_nbytes())
+        if not reason and flow.is_damaged:  # nobody knows where, so nothing of it is kept
+            reason, transfer.kept_nbytes = CHECKSUM, 0
+            self._book_kept(transfer, "failed")
         if not reason:
             self._ledger.close(entry, self._env.now, "delivered")
             self._finish(transfer, "")
             return
         retries_left = self._spec.retries + 1 - transfer.num_attempts
-        if self._spec.restart == "offset" and retries_left > 0:
+        if self._spec.restart == "offset" and retries_left > 0 and reason != CHECKSUM:
             entry.nbytes = entry.carried_nbytes  # the rest is another attempt's
             transfer.kept_nbytes += entry.carried_nbytes
             transfer.kept.append((entry, self._env.now, RESUMED + reason))

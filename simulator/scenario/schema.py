@@ -148,15 +148,45 @@ class TransportSpec(Settings):
     backoff: Seconds = 5.0
     restart: Literal["zero", "offset"] = "zero"
     message_loss: Share = 0.0
+    damage: Share = 0.0
     control_size: Bytes = 256.0
 
 
-class Codec(Settings):
-    """How a model becomes bytes. ``zstd`` 0 means uncompressed."""
+ValueKind = Literal["fp32", "fp16", "bf16", "int8"]
 
-    kind: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
+
+class Codec(Settings):
+    """How a model becomes bytes. ``zstd`` 0 means uncompressed; before it, ``shuffle`` puts the first
+    bytes of all values together, then the second ones, and so on.
+
+    ``delta`` codes the difference to the last model that the receiver has from the sender. ``topk``
+    keeps the ``fraction`` of such a difference that is largest, as ``values`` (fp32 unless given);
+    ``error_feedback`` (unless false) has what was lost travel with the next difference.
+
+    The rates are bytes of an fp32 model per second, "unlimited" for no time at all; where they are
+    not given, the time is not modelled and the run says so.
+    """
+
+    kind: Literal["fp32", "fp16", "bf16", "int8", "topk"] = "fp32"
+    fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+    values: ValueKind | None = None
+    delta: bool | None = None
+    error_feedback: bool | None = None
     zstd: Annotated[int, Field(ge=0, le=19)] = 0
+    shuffle: bool = True
     plan_ratio: Positive = 1.0
+    encode_rate: BytesPerSecond | None = None
+    decode_rate: BytesPerSecond | None = None
+
+    @property
+    def value_kind(self) -> ValueKind:
+        """How single values are coded."""
+        return (self.values or "fp32") if self.kind == "topk" else self.kind
+
+    @property
+    def uses_delta(self) -> bool:
+        """Whether differences travel; top-k makes sense of nothing else."""
+        return bool(self.delta) or self.kind == "topk"
 
 
 class Backbone(Settings):

@@ -7,14 +7,13 @@ from typing import Any, cast
 import simpy
 
 from simulator.api import Bundle, Learner, Message, ModelSize, Ref, Settings, SiteData, Task, TransferFailed
-from simulator.codec import MEASURE, TRANSMIT, encoded_nbytes
-from simulator.errors import NoValue
 from simulator.network.transport import Network
 from simulator.record.trace import Observation, Trace
 from simulator.scenario.schema import Codec
 from simulator.sites.node import NodeRuntime
+from simulator.sites.payloads import Payload, Payloads
 from simulator.work.executors import Executor
-from simulator.work.jobs import MODEL, Namer
+from simulator.work.jobs import Namer
 
 
 class World:
@@ -65,9 +64,15 @@ class World:
         self.changed = True  # whether the run may have come to its end
         self._namer = namer
         self._executor = executor
-        self._codec = codec
+        self.payloads = Payloads(
+            env=env,
+            codec=codec,
+            model=model,
+            submit=lambda task, node, refs, params: self.submit(task, node, refs, params, 0.0),
+            value=self.value,
+            model_only=namer.model_only,
+        )
         self._control_nbytes = control_nbytes
-        self._values: dict[str, tuple[int, ...]] = {}  # sizes of outcomes that are not one model
         self._in_flight = 0
         self._relays_down: set[str] = set()
         self._live: dict[int, tuple[str, ...]] = {}
@@ -84,7 +89,7 @@ class World:
         if task.reported:
             self.reported.add(job.key)
         if task.payload is not None:
-            self._values[job.key] = task.payload(self.model, params)
+            self.payloads.declare(job.key, task.payload(self.model, params))
         return Ref(job.key, task.name, node)
 
     def value(self, ref: Ref) -> Bundle:
@@ -114,24 +119,6 @@ class World:
                 Observation(None if node == self.server else node, round_, now, model, predictor)
             )
 
-    def _payload(self, ref: Ref) -> tuple[Ref, int]:
-        """What the receiver gets and how many bytes travel for it."""
-        kind, zstd = self._codec.kind, self._codec.zstd
-        sent = received = self._namer.model_only(ref)
-        one_model = self.model.num_parameters, self.model.num_buffers
-        values = self._values.get(sent.key.removesuffix(MODEL), one_model)
-        nbytes = encoded_nbytes(values, kind)
-        if kind != "fp32":
-            received = self.submit(TRANSMIT, ref.node, (sent,), {"kind": kind}, 0.0)
-            self._values[received.key] = values
-        if zstd:
-            size = self.submit(MEASURE, ref.node, (sent,), {"kind": kind, "zstd": zstd}, 0.0)
-            try:
-                nbytes = int(self._executor.value(size.key).meta["nbytes"])
-            except NoValue:
-                nbytes = round(nbytes * self._codec.plan_ratio)
-        return received, nbytes
-
     def ship(
         self,
         sender: NodeRuntime,
@@ -144,30 +131,62 @@ class World:
         """Send a message; ``event``, if any, tells its sender how that ended."""
         if dst == sender.name or dst not in self.nodes:
             raise ValueError(f"{sender.name} cannot send to {dst!r}")
-        received, nbytes = (None, self._control_nbytes) if ref is None else self._payload(ref)
-        message = Message(sender.name, kind, received, header)
-        round_ = header.get("round")
-        transfer = self.network.transfer(
-            sender.name, dst, nbytes, kind=kind, round=round_, control=ref is None
-        )
         self._in_flight += 1
+        if ref is None:
+            self._carry(sender.name, dst, kind, None, header, event)
+        else:
+            self.payloads.encode(
+                (sender.name, dst, kind),
+                ref,
+                lambda payload: self._carry(sender.name, dst, kind, payload, header, event),
+                lambda: self._lost(sender.name, dst, kind, header, "crashed while encoding"),
+            )
+
+    def _carry(
+        self,
+        src: str,
+        dst: str,
+        kind: str,
+        payload: Payload | None,
+        header: Mapping[str, Any],
+        event: simpy.Event | None,
+    ) -> None:
+        """Hand a message, with its model encoded, to the network; deliver it when it has arrived."""
+        message = Message(src, kind, payload.received if payload else None, header)
+        nbytes = payload.nbytes if payload else self._control_nbytes
+        transfer = self.network.transfer(
+            src, dst, nbytes, kind=kind, round=header.get("round"), control=payload is None
+        )
+
+        def deliver() -> None:
+            self._over()
+            self.nodes[dst].deliver(message)
 
         def ended(outcome: simpy.Event) -> None:
             outcome.defused = True
-            self._in_flight -= 1
-            self.changed = True
-            if outcome.ok:
-                self.nodes[dst].deliver(message)
+            if payload is not None:
+                self.payloads.settle(payload, arrived=outcome.ok)
+            if not outcome.ok:
+                self._lost(src, dst, kind, header, cast(TransferFailed, outcome.value).reason)
+            elif payload is None:
+                deliver()
             else:
-                failure = cast(TransferFailed, outcome.value)
-                lost = {"kind": kind, "reason": failure.reason}
-                self.observe(sender.name, "lost", round_, None, dst, lost)
+                self.payloads.decode(payload, deliver, self._over)
             if event is not None and outcome.ok:
                 event.succeed()
             elif event is not None:
-                event.fail(failure)
+                event.fail(outcome.value)
 
         transfer.event.callbacks.append(ended)
+
+    def _lost(self, src: str, dst: str, kind: str, header: Mapping[str, Any], reason: str) -> None:
+        self._over()
+        self.observe(src, "lost", header.get("round"), None, dst, {"kind": kind, "reason": reason})
+
+    def _over(self) -> None:
+        """One message less is on its way."""
+        self._in_flight -= 1
+        self.changed = True
 
     # -- running ------------------------------------------------------------------------------------
 
@@ -254,6 +273,7 @@ class World:
         node = self.nodes[name]
         if node.state in {"down", "absent"}:
             return "was already down"
+        self.payloads.forget(name)
         finished = node.state == "done"
         if not finished:
             node.stop(state)

@@ -1,0 +1,220 @@
+"""Payloads of a run: what each pair of nodes has of each other, what travels, and the codec's time.
+
+A difference is to the last model that is known to have reached its receiver: one that was delivered
+since both ends started, with no loss after it. What a node keeps for that lies in its memory, so a
+crash or a leave of either end makes the next payload a whole model, and so do a loss and the first
+contact. Models of different kinds of message are kept apart. That the receiver tells the sender what
+it has costs nothing: it is part of opening a connection.
+
+Encoding and decoding take their declared time beside the processor: one core per node does one after
+another, in the order in which they were asked for, and encodes what is the same for several
+receivers once. They go on outside the windows of availability, as sending does.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import simpy
+
+from simulator.api import Bundle, ModelSize, Ref, Task
+from simulator.codec import MEASURE, TRANSMIT, packing_of, plain_nbytes, values_of
+from simulator.errors import NoValue
+from simulator.scenario.schema import Codec
+
+Way = tuple[str, str, str]
+"""Sender, receiver and kind of message."""
+
+_FLOAT_NBYTES, _COUNTER_NBYTES = 4, 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    """A model as it travels; ``base`` numbers the payload that a difference builds on, None: whole."""
+
+    number: int  # in the order of a run's payloads
+    way: Way
+    sent: Ref
+    received: Ref
+    nbytes: int
+    base: int | None
+    lives: tuple[int, int]  # how often sender and receiver had lost their memory
+
+
+@dataclass(slots=True, kw_only=True)
+class _Core:
+    """A node's codec: when it is free, what to call if what it does is lost, and when what it
+    encoded last is ready, by content.
+    """
+
+    free_s: float = 0.0
+    num_jobs: int = 0
+    jobs: dict[int, Callable[[], None]] = field(default_factory=dict)
+    ready_s: dict[tuple[Ref, ...], float] = field(default_factory=dict)
+
+
+class Payloads:
+    """Encodes and decodes for all nodes of a run.
+
+    Args:
+        env: virtual time.
+        codec: as the scenario says.
+        model: sizes of the network that is trained.
+        submit: makes a task known: ``(task, node, inputs, params)``.
+        value: the outcome of a task; a plan has none and raises :class:`~simulator.errors.NoValue`.
+        model_only: the reference to a model as it travels.
+    """
+
+    def __init__(
+        self,
+        *,
+        env: simpy.Environment,
+        codec: Codec,
+        model: ModelSize,
+        submit: Callable[[Task, str, tuple[Ref, ...], Mapping[str, Any]], Ref],
+        value: Callable[[Ref], Bundle],
+        model_only: Callable[[Ref], Ref],
+    ) -> None:
+        self._env, self._codec = env, codec
+        self._submit, self._value, self._model_only = submit, value, model_only
+        self._sizes = {delta: plain_nbytes(codec, model, delta=delta) for delta in (False, True)}
+        floats = model.num_parameters + model.num_buffers
+        self._raw_nbytes = _FLOAT_NBYTES * floats + _COUNTER_NBYTES * model.num_counters
+        self._held: dict[Way, Payload] = {}  # the last that is known to have arrived
+        self._cores: dict[str, _Core] = {}
+        self._lives: Counter[str] = Counter()  # how often each node lost its memory
+        self.count: Counter[str] = Counter()  # payloads by what travels: whole, delta
+        self.seconds: Counter[str] = Counter()  # virtual time spent: encode, decode
+
+    # -- encoding ---------------------------------------------------------------------------------
+
+    def encode(
+        self, way: Way, ref: Ref, ready: Callable[[Payload], None], dropped: Callable[[], None]
+    ) -> None:
+        """Encode a model and hand the payload to ``ready``, at once where that takes no time; call
+        ``dropped`` instead if the sender crashes meanwhile.
+        """
+        sent, base, lives = self._model_only(ref), self._held.get(way), self._lives_of(way)
+        inputs = (sent,) if base is None else (sent, *self._bases(base))
+
+        def done() -> None:
+            if base is None or lives == self._lives_of(way):
+                ready(self._payload(way, inputs, base))
+            else:  # the receiver has lost what this is a difference to
+                self.encode(way, ref, ready, dropped)
+
+        self._work(way[0], "encode", self._codec.encode_rate, done, dropped, inputs)
+
+    def _bases(self, base: Payload) -> tuple[Ref, ...]:
+        """What a difference is to: the receiver's model, and what it forgets of the sender's."""
+        if self._codec.error_feedback is False and base.received != base.sent:
+            return base.received, base.sent
+        return (base.received,)
+
+    def _payload(self, way: Way, inputs: tuple[Ref, ...], base: Payload | None) -> Payload:
+        """Name the work of a payload and find its size."""
+        delta, node = base is not None, inputs[0].node
+        values = values_of(self._codec, delta=delta)
+        received, nbytes = inputs[0], self._sizes[delta]
+        if values["kind"] != "fp32":
+            received = self._submit(TRANSMIT, node, inputs, values)
+        if self._codec.zstd:
+            size = self._submit(MEASURE, node, inputs, values | packing_of(self._codec))
+            try:
+                nbytes = int(self._value(size).meta["nbytes"])
+            except NoValue:
+                nbytes = round(nbytes * self._codec.plan_ratio)
+        self.count["delta" if delta else "whole"] += 1
+        return Payload(
+            number=self.count.total(),
+            way=way,
+            sent=inputs[0],
+            received=received,
+            nbytes=nbytes,
+            base=base.number if base else None,
+            lives=self._lives_of(way),
+        )
+
+    def _lives_of(self, way: Way) -> tuple[int, int]:
+        return self._lives[way[0]], self._lives[way[1]]
+
+    # -- arriving ---------------------------------------------------------------------------------
+
+    def settle(self, payload: Payload, *, arrived: bool) -> None:
+        """Note that a payload is there, or that its sender knows no longer what the receiver has."""
+        held = self._held.get(payload.way)
+        newer = held is not None and held.number > payload.number
+        if not self._codec.uses_delta or newer or payload.lives != self._lives_of(payload.way):
+            return
+        if arrived:
+            self._held[payload.way] = payload
+        else:
+            self._held.pop(payload.way, None)
+
+    def decode(self, payload: Payload, ready: Callable[[], None], dropped: Callable[[], None]) -> None:
+        """Decode what has arrived, then call ``ready``, or ``dropped`` if the receiver crashes first."""
+        self._work(payload.way[1], "decode", self._codec.decode_rate, ready, dropped, ())
+
+    def forget(self, node: str) -> None:
+        """A node lost its memory: what it has of others, they of it, and what its codec was doing."""
+        self._lives[node] += 1
+        for way in [way for way in self._held if node in way[:2]]:
+            del self._held[way]
+        core = self._cores.pop(node, _Core())
+        while core.jobs:
+            core.jobs.pop(min(core.jobs))()
+
+    def account(self) -> dict[str, Any]:
+        """Return what the manifest says of a run's payloads."""
+        timed = {"encode": self._codec.encode_rate, "decode": self._codec.decode_rate}
+        return {
+            "payloads": {what: self.count[what] for what in ("whole", "delta")},
+            "seconds": {
+                stage: None if rate is None else self.seconds[stage] for stage, rate in timed.items()
+            },
+        }
+
+    def remarks(self) -> list[str]:
+        """Return a warning where packing or choosing values takes time that is not modelled."""
+        codec = self._codec
+        missing = [name for name in ("encode_rate", "decode_rate") if getattr(codec, name) is None]
+        if not missing or not self.count or not (codec.zstd or codec.uses_delta):
+            return []
+        what = f"{codec.kind}{' with zstd' if codec.zstd else ''}"
+        return [f"codec time not modelled: {what} takes time; give network.codec.{' and '.join(missing)}"]
+
+    # -- time -------------------------------------------------------------------------------------
+
+    def _work(
+        self,
+        node: str,
+        stage: str,
+        bytes_per_s: float | None,
+        done: Callable[[], None],
+        dropped: Callable[[], None],
+        content: tuple[Ref, ...],
+    ) -> None:
+        """Have a node's codec work through one model, the same content once."""
+        if bytes_per_s is None or bytes_per_s == math.inf:
+            done()
+            return
+        core, now = self._cores.setdefault(node, _Core()), float(self._env.now)
+        ready_s = core.ready_s.get(content)
+        if ready_s is None:
+            seconds = self._raw_nbytes / bytes_per_s
+            ready_s = core.free_s = max(core.free_s, now) + seconds
+            self.seconds[stage] += seconds
+        if content:  # what is ready is kept until something else is encoded
+            core.ready_s = {key: at_s for key, at_s in core.ready_s.items() if at_s > now}
+            core.ready_s[content] = ready_s
+        core.num_jobs += 1
+        number = core.num_jobs
+        core.jobs[number] = dropped
+
+        def finish(_: simpy.Event) -> None:
+            if core.jobs.pop(number, None) is not None:
+                done()
+
+        self._env.timeout(max(0.0, ready_s - now)).callbacks.append(finish)
