@@ -86,6 +86,15 @@ SCENARIOS = {
         (),
     ),
     "fedadam": ("algorithm: {name: fedadam, rounds: 2}\n", ()),
+    "fedavg-topk-crash": (
+        "algorithm: {name: fedavg, rounds: 4, round_deadline: 120 s}\n"
+        "faults: [{at: 145 s, crash: b, for: 10 s}]\n",
+        ("network.codec={kind: topk, fraction: 0.01, encode_rate: 2 MB/s, decode_rate: 4 MB/s}",),
+    ),
+    "gossip-averaging-damage": (
+        "algorithm: {name: gossip-averaging, rounds: 4}\n",
+        ("network.transport.damage=0.5", "network.transport.retries=1"),
+    ),
     "local": ("algorithm: {name: local, rounds: 2}\n", ()),
     "pooled": ("algorithm: {name: pooled, rounds: 2}\n", ()),
 }

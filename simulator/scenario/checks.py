@@ -9,6 +9,7 @@ from simulator import registry
 from simulator.registry import DataMeta, Dataset, Settings, suggest
 from simulator.scenario import messages
 from simulator.scenario.checks_network import check_network, zero_rates
+from simulator.scenario.codecs import check_codec
 from simulator.scenario.devices import DEVICES
 from simulator.scenario.faults import check_faults
 from simulator.scenario.locate import Finding, KeyPath
@@ -27,6 +28,7 @@ def check(scenario: ScenarioBase) -> list[Finding]:
         *_machines(scenario),
         *_task(scenario),
         *check_network(scenario),
+        *check_codec(scenario.network.codec),
         *check_faults(scenario.faults, node_names(scenario), relays),
     ]
 

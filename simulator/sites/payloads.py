@@ -86,7 +86,7 @@ class Payloads:
         self._cores: dict[str, _Core] = {}
         self._lives: Counter[str] = Counter()  # how often each node lost its memory
         self.count: Counter[str] = Counter()  # payloads by what travels: whole, delta
-        self.seconds: Counter[str] = Counter()  # virtual time spent: encode, decode
+        self.seconds = {"encode": 0.0, "decode": 0.0}  # virtual time spent
 
     # -- encoding ---------------------------------------------------------------------------------
 

@@ -167,7 +167,8 @@ class World:
             if payload is not None:
                 self.payloads.settle(payload, arrived=outcome.ok)
             if not outcome.ok:
-                self._lost(src, dst, kind, header, cast(TransferFailed, outcome.value).reason)
+                failure = cast(TransferFailed, outcome.value)
+                self._lost(src, dst, kind, header, failure.reason)
             elif payload is None:
                 deliver()
             else:
@@ -175,7 +176,7 @@ class World:
             if event is not None and outcome.ok:
                 event.succeed()
             elif event is not None:
-                event.fail(outcome.value)
+                event.fail(failure)
 
         transfer.event.callbacks.append(ended)
 

@@ -48,7 +48,9 @@ def learned(tmp_path, algorithm, *overrides):
     return {row[2] for row in result.world.work}, result
 
 
-@pytest.mark.parametrize("codec", ["{kind: fp32}", "{kind: int8, delta: true}", "{kind: topk, fraction: 0.1}"])
+@pytest.mark.parametrize(
+    "codec", ["{kind: fp32}", "{kind: int8, delta: true}", "{kind: topk, fraction: 0.1}"]
+)
 def test_packing_and_another_network_retrain_nothing(tmp_path, codec):
     plain, one = learned(tmp_path, "fedavg", f"network.codec={codec}")
     options = ["network.codec.zstd=3", "network.codec.shuffle=false", "network.codec.encode_rate=1 MB/s"]
