@@ -15,7 +15,7 @@ from time import process_time
 import numpy as np
 
 from simulator.api import Bundle
-from simulator.codec import decode, encode
+from simulator.codec import decode, encode, form_of
 from simulator.learning.numerics import setup_process
 from simulator.record.manifest import hardware
 from simulator.run import make_executor
@@ -75,14 +75,14 @@ def cpu_s(work: Callable[[], object], repeat: int) -> float:
 def measure(codec: Codec, before: Bundle, after: Bundle, repeat: int) -> Measured:
     """Encode and decode ``after``, as a difference to ``before`` where the codec says so."""
     base = before if codec.uses_delta else None
-    payload = encode(after, codec, base=base)
-    got = decode(payload, base=base)
+    form, payload = form_of(after), encode(after, codec, base=base)
+    got = decode(payload, form, base=base)
     raw = sum(after.arrays[name].nbytes for name in ("model", "buffers", "counters"))
     change = np.abs(after.arrays["model"] - before.arrays["model"]).max()
     return Measured(
         nbytes=len(payload),
         encode_bytes_per_s=raw / cpu_s(lambda: encode(after, codec, base=base), repeat),
-        decode_bytes_per_s=raw / cpu_s(lambda: decode(payload, base=base), repeat),
+        decode_bytes_per_s=raw / cpu_s(lambda: decode(payload, form, base=base), repeat),
         error=float(np.abs(got.arrays["model"] - after.arrays["model"]).max() / change),
     )
 

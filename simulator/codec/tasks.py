@@ -10,7 +10,7 @@ from typing import Any
 import zstandard
 
 from simulator.api import Bundle, Cost, ModelSize, SiteData, Task, TaskContext
-from simulator.codec.wire import decode, encode
+from simulator.codec.wire import decode, encode, form_of
 from simulator.scenario.schema import Codec
 
 
@@ -54,7 +54,7 @@ def transmit(ctx: TaskContext, model: Bundle, *bases: Bundle, **values: Any) -> 
         values: see :func:`values_of`.
     """
     payload = encode(model, Codec(**values), **_named(bases))
-    return decode(payload, base=bases[0] if bases else None)
+    return decode(payload, form_of(model), base=bases[0] if bases else None)
 
 
 def measure(ctx: TaskContext, model: Bundle, *bases: Bundle, library: str, **settings: Any) -> Bundle:

@@ -1,33 +1,42 @@
-"""The payload: a header of 32 bytes and the coded model, read back from these bytes alone.
+"""The payload: a header of 32 bytes and the coded arrays, read back from these bytes and their form.
 
-Header, little-endian: ``MGP``, version, kind, kind of the values, flags, a zero; then as uint32 the
-numbers of parameters, float buffers, integer counters and kept parameters, the checksum (CRC-32) of
-the model that a difference is to, and the checksum of the payload with this field zero. Then, in one
-zstd frame if the flag says so, parameters, buffers and counters (int64), each as its kind codes it.
+The form, names, types and shapes of the arrays, belongs to the kind of message and is known at both
+ends; the header names it by its checksum. Header, little-endian: ``MGP``, version, kind, kind of the
+values, flags, a zero, the fraction that is kept (float64); then as uint32 the number of float values
+and the checksums (CRC-32) of the form, of what a difference is to, and of the payload with this field
+zero. Then, in one zstd frame if the flag says so, the arrays sorted by name: floats as their kind
+codes them, all others as they are.
 
 A difference is the exclusive or of the bits in fp32, hence lossless, and else the arithmetic
-difference to the other model. Where that one is not finite, zero stands in for it, so that one NaN
-does not live for ever. Top-k leaves out parameters only; buffers then travel whole.
+difference. Where what it is to is not finite, zero stands in for it, so that one NaN does not live
+for ever. Top-k leaves out values of large arrays only: one with less than a tenth of the values of
+the largest (running statistics) travels whole.
 """
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 import zstandard
 
-from simulator.api import Bundle, ModelSize
+from simulator.api import OPTIMIZER, Bundle
 from simulator.codec import dense, sparse
 from simulator.codec.dense import Array, Layout
 from simulator.errors import DamagedPayload
 from simulator.scenario.schema import Codec
 
+Form = tuple[tuple[str, str, tuple[int, ...]], ...]
+"""Name, type and shape of all arrays that travel, sorted by name; floats are ``<f4``."""
+
 MAGIC, VERSION = b"MGP", 1
 KINDS = ("fp32", "fp16", "bf16", "int8", "topk")
+_FLOAT = "<f4"
 _ZSTD, _SHUFFLE, _DELTA = 1, 2, 4
-_FORMAT = struct.Struct("<3sBBBBxIIIIII")
+_SMALL = 10  # times fewer values than the largest array: travels whole
+_FORMAT = struct.Struct("<3sBBBBxdIIII")
 HEADER_NBYTES = _FORMAT.size
 
 
@@ -38,193 +47,252 @@ class Header:
     kind: str
     values: str
     flags: int
-    num_parameters: int
-    num_buffers: int
-    num_counters: int
-    num_kept: int
+    fraction: float
+    num_values: int
+    form: int
     base: int = 0
     checksum: int = 0
+
+    @classmethod
+    def of(cls, codec: Codec, form: Form, base: Mapping[str, Array] | None) -> "Header":
+        """Return the header of a whole model, or of a difference to ``base``."""
+        kind = codec.value_kind if base is None else codec.kind
+        return cls(
+            kind=kind,
+            values=codec.value_kind,
+            flags=(_ZSTD | _SHUFFLE * codec.shuffle if codec.zstd else 0) | _DELTA * (base is not None),
+            fraction=(codec.fraction or 1.0) if kind == "topk" else 1.0,
+            num_values=sum(prod(shape) for _, dtype, shape in form if dtype == _FLOAT),
+            form=zlib.crc32(repr(form).encode()),
+            base=0 if base is None else _checksum(base),
+        )
 
     def pack(self) -> bytes:
         """Return the bytes of the header."""
         kinds = (KINDS.index(self.kind), KINDS.index(self.values), self.flags)
-        counts = (self.num_parameters, self.num_buffers, self.num_counters, self.num_kept)
-        return _FORMAT.pack(MAGIC, VERSION, *kinds, *counts, self.base, self.checksum)
-
-    @property
-    def layout(self) -> Layout:
-        """The parts of parameters, buffers and counters, in this order."""
-        if self.kind == "topk":
-            places = sparse.layout(self.num_parameters, self.num_kept)
-            parameters = (*places, *dense.layout(self.num_kept, self.values))
-        else:
-            parameters = dense.layout(self.num_parameters, self.kind)
-        return (*parameters, *dense.layout(self.num_buffers, self.values), ("<i8", self.num_counters))
+        sums = (self.form, self.base, self.checksum)
+        return _FORMAT.pack(MAGIC, VERSION, *kinds, self.fraction, self.num_values, *sums)
 
 
-def _header(codec: Codec, num_parameters: int, num_buffers: int, num_counters: int, delta: bool) -> Header:
-    kind = codec.kind if delta else codec.value_kind
-    zstd = (_ZSTD | _SHUFFLE * codec.shuffle) if codec.zstd else 0
-    return Header(
-        kind=kind,
-        values=codec.value_kind,
-        flags=zstd | _DELTA * delta,
-        num_parameters=num_parameters,
-        num_buffers=num_buffers,
-        num_counters=num_counters,
-        num_kept=sparse.num_kept(num_parameters, codec.fraction or 1.0) if kind == "topk" else 0,
+def form_of(model: Bundle) -> Form:
+    """Return the form of what travels of a model: all arrays but the optimizer's state."""
+    return tuple(
+        (name, _FLOAT if array.dtype.kind == "f" else array.dtype.newbyteorder("<").str, array.shape)
+        for name, array in sorted(model.arrays.items())
+        if not name.startswith(OPTIMIZER)
     )
 
 
-def plain_nbytes(codec: Codec, model: ModelSize, *, delta: bool) -> int:
-    """Return the bytes of a payload before zstd; ``delta`` says whether it is a difference."""
-    header = _header(codec, model.num_parameters, model.num_buffers, model.num_counters, delta)
-    return HEADER_NBYTES + dense.nbytes(header.layout)
+def plain_nbytes(codec: Codec, counts: Sequence[int], num_counters: int, *, delta: bool) -> int:
+    """Return the bytes of a payload before zstd.
+
+    Args:
+        codec: the scenario's ``network.codec``.
+        counts: numbers of values of the float arrays.
+        num_counters: integers, of 8 bytes each.
+        delta: whether it is a difference.
+    """
+    kind = codec.kind if delta else codec.value_kind
+    layouts = _layouts(counts, kind, codec.value_kind, codec.fraction or 1.0)
+    return HEADER_NBYTES + sum(dense.nbytes(parts) for parts in layouts) + 8 * num_counters
 
 
 def encode(model: Bundle, codec: Codec, *, base: Bundle | None = None, past: Bundle | None = None) -> bytes:
     """Return a model as it travels.
 
     Args:
-        model: ``model``, ``buffers`` and ``counters`` of it travel.
+        model: all of it travels but the optimizer's state.
         codec: the scenario's ``network.codec``.
         base: the model that the receiver adds a difference to; None: the whole model travels.
         past: what the difference is taken to instead, where what was left out before is not made up
             for: the sender's own last model.
 
     Raises:
-        ValueError: ``base`` is another network's model.
+        ValueError: ``base`` or ``past`` has other arrays.
     """
-    floats, counters = _floats(model), _array(model, "counters", np.int64)
-    header = _header(codec, len(floats[0]), len(floats[1]), len(counters), base is not None)
-    if base is not None:
-        header = replace(header, base=checksum_of(base))
-        references = _floats(past or base)
-        if [len(values) for values in references] != [len(values) for values in floats]:
+    form, floats = form_of(model), _floats(model)
+    for other in (base, past):
+        if other is not None and form_of(other) != form:
             raise ValueError("a difference needs two models of the same network")
-        floats = _differences(header, floats, references)
-    parts = [*_encoded(header, floats), counters]
+    header = Header.of(codec, form, None if base is None else _floats(base))
+    layouts = _layouts_of(form, header)
+    if base is not None:
+        floats = _differences(header, layouts, floats, _floats(past or base))
+    parts: list[Array] = []
+    for name, dtype, _ in form:
+        is_float = dtype == _FLOAT
+        parts += _encoded(floats[name], header, layouts[name]) if is_float else [model.arrays[name]]
     body = b"".join(_bytes(part, shuffle=bool(header.flags & _SHUFFLE)) for part in parts)
     if header.flags & _ZSTD:
         body = zstandard.ZstdCompressor(level=codec.zstd).compress(body)
     return replace(header, checksum=zlib.crc32(body, zlib.crc32(header.pack()))).pack() + body
 
 
-def decode(payload: bytes, *, base: Bundle | None = None) -> Bundle:
-    """Return the model that a payload stands for: ``model``, ``buffers``, ``counters``.
+def decode(payload: bytes, form: Form, *, base: Bundle | None = None) -> Bundle:
+    """Return the model that a payload stands for.
 
     Args:
         payload: what :func:`encode` gave.
-        base: the model that it was given, for a difference.
+        form: of the model, see :func:`form_of`.
+        base: the model that the encoder was given, for a difference.
 
     Raises:
-        DamagedPayload: a wrong checksum, another format, or a difference to another model.
+        DamagedPayload: a wrong checksum, another format or form, or a difference to another model.
     """
-    header, body = _read(payload)
-    if header.flags & _DELTA and (base is None or checksum_of(base) != header.base):
+    header, body = _read(payload, form)
+    references = {} if base is None else _floats(base)
+    if header.flags & _DELTA and (base is None or _checksum(references) != header.base):
         raise DamagedPayload("it is a difference to a model that is not there")
-    total = dense.nbytes(header.layout)
+    layouts = _layouts_of(form, header)
+    total = sum(dense.nbytes(parts) for parts in layouts.values())
     if header.flags & _ZSTD:
         body = zstandard.ZstdDecompressor().decompress(body, max_output_size=total)
     if len(body) != total:
         raise DamagedPayload(f"{len(body)} bytes instead of {total}")
-    parts = list(_parts(header, body))
-    cut = len(parts) - 1 - len(dense.layout(header.num_buffers, header.values))
-    buffers = dense.decode(parts[cut:-1], header.values)
-    if header.kind == "topk":
-        parameters = np.zeros(header.num_parameters, dtype=np.float32)
-        places = sparse.unpack(parts[0], header.num_parameters)
-        parameters[places] = dense.decode(parts[1:cut], header.values)
-    else:
-        parameters = dense.decode(parts[:cut], header.kind)
-    if header.flags & _DELTA and base is not None:
-        parameters, buffers = _sums(header, [parameters, buffers], _floats(base))
-    return Bundle(arrays={"model": parameters, "buffers": buffers, "counters": parts[-1].astype(np.int64)})
+    arrays, start = {}, 0
+    for name, dtype, shape in form:
+        end = start + dense.nbytes(layouts[name])
+        parts = _parts(body[start:end], layouts[name], shuffled=bool(header.flags & _SHUFFLE))
+        found = _decoded(parts, prod(shape), header, layouts[name]) if dtype == _FLOAT else parts[0]
+        arrays[name], start = found, end
+    if header.flags & _DELTA:
+        arrays |= _sums(header, layouts, arrays, references)
+    return Bundle(arrays={name: arrays[name].reshape(shape) for name, _, shape in form})
 
 
-def checksum_of(model: Bundle) -> int:
-    """Return the CRC-32 of a model's values, by which both ends name it."""
-    parameters, buffers = _floats(model)
-    return zlib.crc32(buffers.data, zlib.crc32(parameters.data))
+# -- header -------------------------------------------------------------------------------------------
 
 
-def _read(payload: bytes) -> tuple[Header, bytes]:
+def _read(payload: bytes, form: Form) -> tuple[Header, bytes]:
     """Split a payload whose checksum is right."""
     if len(payload) < HEADER_NBYTES:
         raise DamagedPayload(f"{len(payload)} bytes are less than a header")
-    magic, version, kind, values, flags, *counts, base, checksum = _FORMAT.unpack_from(payload)
+    magic, version, kind, values, flags, fraction, num_values, *sums = _FORMAT.unpack_from(payload)
     if (magic, version) != (MAGIC, VERSION) or max(kind, values) >= len(KINDS):
         raise DamagedPayload(f"{payload[:4]!r} begins no payload of version {VERSION}")
-    header = Header(
-        kind=KINDS[kind],
-        values=KINDS[values],
-        flags=flags,
-        num_parameters=counts[0],
-        num_buffers=counts[1],
-        num_counters=counts[2],
-        num_kept=counts[3],
-        base=base,
-    )
-    body = payload[HEADER_NBYTES:]
-    unsigned = payload[: HEADER_NBYTES - 4] + bytes(4)
-    if zlib.crc32(body, zlib.crc32(unsigned)) != checksum:
+    body, unsigned = payload[HEADER_NBYTES:], payload[: HEADER_NBYTES - 4] + bytes(4)
+    if zlib.crc32(body, zlib.crc32(unsigned)) != sums[2]:
         raise DamagedPayload("the checksum is wrong")
+    header = Header(
+        kind=KINDS[kind], values=KINDS[values], flags=flags, fraction=fraction, num_values=num_values,
+        form=sums[0], base=sums[1], checksum=sums[2],
+    )  # fmt: skip
+    if header.form != zlib.crc32(repr(form).encode()):
+        raise DamagedPayload("it has other arrays than were expected")
     return header, body
 
 
-def _array(model: Bundle, name: str, dtype: type) -> Array:
-    found = model.arrays.get(name)
-    return np.empty(0, dtype) if found is None else np.ascontiguousarray(found, dtype=dtype)
+def _layouts(counts: Sequence[int], kind: str, values: str, fraction: float) -> list[Layout]:
+    """The parts of float arrays, given the numbers of their values."""
+    if kind != "topk":
+        return [dense.layout(count, kind) for count in counts]
+    layouts: list[Layout] = []
+    for count in counts:
+        kept = sparse.num_kept(count, fraction)
+        if _SMALL * count < max(counts) or not count:
+            layouts.append(dense.layout(count, values))
+        else:
+            layouts.append((*sparse.layout(count, kept), *dense.layout(kept, values)))
+    return layouts
 
 
-def _floats(model: Bundle) -> list[Array]:
-    """Parameters and float buffers."""
-    return [_array(model, name, np.float32) for name in ("model", "buffers")]
+def _layouts_of(form: Form, header: Header) -> dict[str, Layout]:
+    """The parts of every array."""
+    names = [name for name, dtype, _ in form if dtype == _FLOAT]
+    counts = [prod(shape) for _, dtype, shape in form if dtype == _FLOAT]
+    floats = zip(names, _layouts(counts, header.kind, header.values, header.fraction), strict=True)
+    others = {name: ((dtype, prod(shape)),) for name, dtype, shape in form if dtype != _FLOAT}
+    return {**dict(floats), **others}
 
 
-def _encoded(header: Header, floats: list[Array]) -> Iterator[Array]:
-    parameters, buffers = floats
-    if header.kind == "topk":
-        places = sparse.largest(parameters, header.num_kept)
-        yield sparse.pack(places, len(parameters))
-        parameters = parameters[places]
-    yield from dense.encode(parameters, header.values)
-    yield from dense.encode(buffers, header.values)
+# -- arrays -------------------------------------------------------------------------------------------
+
+
+def _floats(model: Bundle) -> dict[str, Array]:
+    """Float arrays that travel, flat, by name."""
+    return {
+        name: np.ascontiguousarray(model.arrays[name], dtype=_FLOAT).reshape(-1)
+        for name, dtype, _ in form_of(model)
+        if dtype == _FLOAT
+    }
+
+
+def _checksum(floats: Mapping[str, Array]) -> int:
+    """The CRC-32 of a model's values, by which both ends name it."""
+    found = 0
+    for _, array in sorted(floats.items()):
+        found = zlib.crc32(array.data, found)
+    return found
+
+
+def _is_sparse(header: Header, layout: Layout) -> bool:
+    return header.kind == "topk" and len(layout) > len(dense.layout(0, header.values))
+
+
+def _encoded(values: Array, header: Header, layout: Layout) -> list[Array]:
+    if not _is_sparse(header, layout):
+        return dense.encode(values, header.values)
+    places = sparse.largest(values, sparse.num_kept(len(values), header.fraction))
+    return [sparse.pack(places, len(values)), *dense.encode(values[places], header.values)]
+
+
+def _decoded(parts: Sequence[Array], count: int, header: Header, layout: Layout) -> Array:
+    if not _is_sparse(header, layout):
+        return dense.decode(parts, header.values)
+    values = np.zeros(count, dtype=np.float32)
+    values[sparse.unpack(parts[0], count)] = dense.decode(parts[1:], header.values)
+    return values
 
 
 def _bytes(part: Array, *, shuffle: bool) -> bytes:
     """A part's bytes; shuffled: all first bytes of its values, then all second ones, and so on."""
-    raw = part.astype(part.dtype.newbyteorder("<"), copy=False)
+    raw = np.ascontiguousarray(part, dtype=part.dtype.newbyteorder("<")).reshape(-1)
     return (raw.view(np.uint8).reshape(-1, raw.itemsize).T if shuffle else raw).tobytes()
 
 
-def _parts(header: Header, body: bytes) -> Iterator[Array]:
-    start = 0
-    for kind, count in header.layout:
+def _parts(body: bytes, layout: Layout, *, shuffled: bool) -> list[Array]:
+    parts, start = [], 0
+    for kind, count in layout:
         dtype = np.dtype(kind)
         raw = np.frombuffer(body, np.uint8, dtype.itemsize * count, start)
-        if header.flags & _SHUFFLE:
-            raw = np.ascontiguousarray(raw.reshape(dtype.itemsize, count).T).reshape(-1)
-        yield raw.view(dtype)
         start += len(raw)
+        if shuffled:
+            raw = np.ascontiguousarray(raw.reshape(dtype.itemsize, count).T).reshape(-1)
+        parts.append(raw.view(dtype))
+    return parts
 
 
-def _differences(header: Header, floats: list[Array], references: list[Array]) -> list[Array]:
-    """What a difference codes of parameters and buffers."""
-    if header.kind == "fp32":
-        return [_xor(ours, other) for ours, other in zip(floats, references, strict=True)]
-    with np.errstate(over="ignore", invalid="ignore"):  # too large for float32: infinite, made up for later
-        differences = [ours - _finite(other) for ours, other in zip(floats, references, strict=True)]
-    return [differences[0], floats[1]] if header.kind == "topk" else differences
+# -- differences --------------------------------------------------------------------------------------
 
 
-def _sums(header: Header, floats: list[Array], base: list[Array]) -> list[Array]:
+def _differences(
+    header: Header, layouts: Mapping[str, Layout], floats: Mapping[str, Array], others: Mapping[str, Array]
+) -> dict[str, Array]:
+    """What a difference codes of each float array."""
+    with np.errstate(over="ignore", invalid="ignore"):  # too large for float32: infinite, and made up for
+        return {
+            name: _xor(ours, others[name])
+            if header.kind == "fp32"
+            else ours - (0 if _travels_whole(header, layouts[name]) else _finite(others[name]))
+            for name, ours in floats.items()
+        }
+
+
+def _sums(
+    header: Header, layouts: Mapping[str, Layout], arrays: Mapping[str, Array], base: Mapping[str, Array]
+) -> dict[str, Array]:
     """What the receiver makes of a difference."""
-    if header.kind == "fp32":
-        return [_xor(ours, other) for ours, other in zip(floats, base, strict=True)]
     with np.errstate(over="ignore", invalid="ignore"):
-        sums: list[Array] = [_finite(other) + ours for ours, other in zip(floats, base, strict=True)]
-    return [sums[0], floats[1]] if header.kind == "topk" else sums
+        return {
+            name: _xor(arrays[name], other)
+            if header.kind == "fp32"
+            else arrays[name] + (0 if _travels_whole(header, layouts[name]) else _finite(other))
+            for name, other in base.items()
+        }
+
+
+def _travels_whole(header: Header, layout: Layout) -> bool:
+    return header.kind == "topk" and not _is_sparse(header, layout)
 
 
 def _xor(one: Array, other: Array) -> Array:

@@ -15,7 +15,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import simpy
 
@@ -23,6 +23,7 @@ from simulator.api import Bundle, ModelSize, Ref, Task
 from simulator.codec import MEASURE, TRANSMIT, packing_of, plain_nbytes, values_of
 from simulator.errors import NoValue
 from simulator.scenario.schema import Codec
+from simulator.work.jobs import MODEL
 
 Way = tuple[str, str, str]
 """Sender, receiver and kind of message."""
@@ -79,14 +80,25 @@ class Payloads:
     ) -> None:
         self._env, self._codec = env, codec
         self._submit, self._value, self._model_only = submit, value, model_only
-        self._sizes = {delta: plain_nbytes(codec, model, delta=delta) for delta in (False, True)}
-        floats = model.num_parameters + model.num_buffers
-        self._raw_nbytes = _FLOAT_NBYTES * floats + _COUNTER_NBYTES * model.num_counters
+        self._one_model = (model.num_parameters, model.num_buffers), model.num_counters
+        self._declared: dict[str, tuple[tuple[int, ...], int]] = {}  # of outcomes that are not one model
         self._held: dict[Way, Payload] = {}  # the last that is known to have arrived
         self._cores: dict[str, _Core] = {}
         self._lives: Counter[str] = Counter()  # how often each node lost its memory
         self.count: Counter[str] = Counter()  # payloads by what travels: whole, delta
         self.seconds = {"encode": 0.0, "decode": 0.0}  # virtual time spent
+
+    def declare(self, key: str, counts: tuple[int, ...]) -> None:
+        """Note how many values the float arrays of an outcome have that is not one model."""
+        self._declared[key] = counts, 0
+
+    def _counts(self, ref: Ref) -> tuple[tuple[int, ...], int]:
+        """Values of each float array, and integers, of an outcome."""
+        return self._declared.get(ref.key.removesuffix(MODEL), self._one_model)
+
+    def _raw_nbytes(self, ref: Ref) -> int:
+        counts, num_counters = self._counts(ref)
+        return _FLOAT_NBYTES * sum(counts) + _COUNTER_NBYTES * num_counters
 
     # -- encoding ---------------------------------------------------------------------------------
 
@@ -105,7 +117,7 @@ class Payloads:
             else:  # the receiver has lost what this is a difference to
                 self.encode(way, ref, ready, dropped)
 
-        self._work(way[0], "encode", self._codec.encode_rate, done, dropped, inputs)
+        self._work(way[0], "encode", self._raw_nbytes(sent), done, dropped, inputs)
 
     def _bases(self, base: Payload) -> tuple[Ref, ...]:
         """What a difference is to: the receiver's model, and what it forgets of the sender's."""
@@ -117,9 +129,11 @@ class Payloads:
         """Name the work of a payload and find its size."""
         delta, node = base is not None, inputs[0].node
         values = values_of(self._codec, delta=delta)
-        received, nbytes = inputs[0], self._sizes[delta]
+        received, sizes = inputs[0], self._counts(inputs[0])
+        nbytes = plain_nbytes(self._codec, *sizes, delta=delta)
         if values["kind"] != "fp32":
             received = self._submit(TRANSMIT, node, inputs, values)
+            self._declared[received.key] = sizes
         if self._codec.zstd:
             size = self._submit(MEASURE, node, inputs, values | packing_of(self._codec))
             try:
@@ -155,7 +169,7 @@ class Payloads:
 
     def decode(self, payload: Payload, ready: Callable[[], None], dropped: Callable[[], None]) -> None:
         """Decode what has arrived, then call ``ready``, or ``dropped`` if the receiver crashes first."""
-        self._work(payload.way[1], "decode", self._codec.decode_rate, ready, dropped, ())
+        self._work(payload.way[1], "decode", self._raw_nbytes(payload.sent), ready, dropped, ())
 
     def forget(self, node: str) -> None:
         """A node lost its memory: what it has of others, they of it, and what its codec was doing."""
@@ -190,20 +204,21 @@ class Payloads:
     def _work(
         self,
         node: str,
-        stage: str,
-        bytes_per_s: float | None,
+        stage: Literal["encode", "decode"],
+        raw_nbytes: int,
         done: Callable[[], None],
         dropped: Callable[[], None],
         content: tuple[Ref, ...],
     ) -> None:
         """Have a node's codec work through one model, the same content once."""
+        bytes_per_s = self._codec.encode_rate if stage == "encode" else self._codec.decode_rate
         if bytes_per_s is None or bytes_per_s == math.inf:
             done()
             return
         core, now = self._cores.setdefault(node, _Core()), float(self._env.now)
         ready_s = core.ready_s.get(content)
         if ready_s is None:
-            seconds = self._raw_nbytes / bytes_per_s
+            seconds = raw_nbytes / bytes_per_s
             ready_s = core.free_s = max(core.free_s, now) + seconds
             self.seconds[stage] += seconds
         if content:  # what is ready is kept until something else is encoded

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simulator.api import Bundle
-from simulator.codec import decode, encode, packing_of, values_of
+from simulator.codec import decode, encode, form_of, packing_of, values_of
 from simulator.codec.tasks import measure, transmit
 from simulator.scenario.schema import Codec
 from tests.support import run
@@ -34,7 +34,7 @@ def test_the_tasks_are_the_wire_format(codec, num_bases):
     named = dict(zip(("base", "past"), bases, strict=False))
     payload, values = encode(sent, codec, **named), values_of(codec, delta=bool(bases))
     got = transmit(None, sent, *bases, **values).arrays
-    wanted = decode(payload, base=bases[0] if bases else None).arrays
+    wanted = decode(payload, form_of(sent), base=bases[0] if bases else None).arrays
     assert {name: array.tobytes() for name, array in got.items()} == {
         name: array.tobytes() for name, array in wanted.items()
     }

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from simulator.api import Bundle, ModelSize
-from simulator.codec.wire import HEADER_NBYTES, checksum_of, decode, encode, plain_nbytes
+from simulator.api import Bundle
+from simulator.codec.wire import HEADER_NBYTES, encode, form_of, plain_nbytes
+from simulator.codec.wire import decode as decode_form
 from simulator.errors import DamagedPayload
 from simulator.scenario.schema import Codec
 
@@ -27,6 +28,14 @@ def random(seed, num_parameters=5000, num_buffers=30):
     return model(rng.normal(size=num_parameters), rng.normal(size=num_buffers))
 
 
+FORMS = [form_of(random(1)), form_of(random(1, 20, 2))]
+
+
+def decode(payload, form=None, *, base=None):
+    """Decode what has the form of ``base``, or one of the forms of this file."""
+    return decode_form(payload, form or (form_of(base) if base else FORMS[0]), base=base)
+
+
 def moved(start, seed, by=0.01):
     step = random(seed, len(start.arrays["model"]), len(start.arrays["buffers"]))
     return model(*(start.arrays[name] + by * step.arrays[name] for name in ("model", "buffers")))
@@ -41,11 +50,12 @@ def error(one, other, name="model"):
 
 
 def test_the_header_says_what_follows():
-    """Four parameters, no buffer and one counter in fp16: 32 + 8 + 8 bytes."""
+    """One counter, no buffer, and four parameters in fp16: 32 + 8 + 8 bytes."""
     payload = encode(model([1, 2, 3, 4], counters=[7]), Codec(kind="fp16"))
     assert len(payload) == 48
-    assert struct.unpack_from("<3sBBBBBIIIII", payload) == (b"MGP", 1, 1, 1, 0, 0, 4, 0, 1, 0, 0)
-    assert payload[HEADER_NBYTES:] == struct.pack("<4eq", 1, 2, 3, 4, 7)
+    found = struct.unpack_from("<3sBBBBBdI", payload)
+    assert found == (b"MGP", 1, 1, 1, 0, 0, 1.0, 4)
+    assert payload[HEADER_NBYTES:] == struct.pack("<q4e", 7, 1, 2, 3, 4)
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
@@ -65,8 +75,9 @@ def test_fp32_and_its_difference_are_lossless_for_all_bits(parameters, buffers, 
     sent, codec = model(parameters, buffers), Codec(kind="fp32", delta=True, **packing)
     base = model(parameters[::-1] * np.float32(0.5), buffers[::-1])
     for one in (None, base):
-        got = decode(encode(sent, codec, base=one), base=one)
-        assert same_bits(got, decode(encode(sent, Codec())))
+        form = form_of(sent)
+        got = decode(encode(sent, codec, base=one), form, base=one)
+        assert same_bits(got, decode(encode(sent, Codec()), form))
         assert got.arrays["model"].tobytes() == parameters.tobytes()
 
 
@@ -81,19 +92,35 @@ def test_a_difference_of_small_steps_is_nearer_than_the_model(kind, packing):
         assert near < 0.05 * far
 
 
-def test_top_k_sends_the_largest_changes_and_all_buffers():
-    base = model([0, 10, 20, 30], [1, 2])
-    sent = model([0.5, 10, 23, 28], [3, 4], counters=[9, 9])
-    codec = Codec(kind="topk", fraction=0.5)
+def test_top_k_sends_the_largest_changes_and_all_of_small_arrays():
+    base, sent = random(1, 40, 3), random(1, 40, 3)
+    sent.arrays["model"][[4, 7, 30]] += [3, -2, 0.1]
+    sent.arrays["buffers"][:] += [1, 2, 3]
+    codec = Codec(kind="topk", fraction=0.05)
     payload = encode(sent, codec, base=base)
     got = decode(payload, base=base).arrays
-    assert got["model"].tolist() == [0, 10, 23, 28]
-    assert got["buffers"].tolist() == [3, 4]
-    assert got["counters"].tolist() == [9, 9]
-    # header, one byte of bitmap, two values, two buffers, two counters
-    assert len(payload) == 32 + 1 + 8 + 8 + 16
-    whole = decode(encode(sent, codec))
-    assert whole.arrays["model"].tolist() == [0.5, 10, 23, 28]
+    wanted = base.arrays["model"].copy()
+    wanted[[4, 7]] = sent.arrays["model"][[4, 7]]
+    assert got["model"] == pytest.approx(wanted, abs=1e-6)
+    assert got["buffers"].tolist() == sent.arrays["buffers"].tolist()
+    assert got["counters"].tolist() == [3, 4]
+    # header, 40 bits of places, two values, three buffers, two counters
+    assert len(payload) == 32 + 5 + 8 + 12 + 16
+    assert same_bits(decode(encode(sent, codec), form_of(sent)), decode(encode(sent, Codec()), form_of(sent)))
+
+
+def test_arrays_of_any_name_type_and_shape_travel():
+    arrays = {
+        "a.variate": np.arange(6, dtype=np.float64).reshape(2, 3), "flags": np.array([True, False]),
+        "model": np.arange(4, dtype=np.float32), "scalar": np.array(3, dtype=np.int32),
+    }  # fmt: skip
+    sent = Bundle(arrays=arrays | {"optimizer.m": np.ones(5)}, meta={"n": 1})
+    for packing in PACKINGS:
+        got = decode(encode(sent, Codec(**packing)), form_of(sent)).arrays
+        assert set(got) == set(arrays)
+        assert all(np.array_equal(got[name], array) for name, array in arrays.items())
+        assert [got[name].shape for name in arrays] == [(2, 3), (2,), (4,), ()]
+        assert [str(got[name].dtype) for name in arrays] == ["float32", "bool", "float32", "int32"]
 
 
 @pytest.mark.parametrize("codec", [
@@ -102,12 +129,11 @@ def test_top_k_sends_the_largest_changes_and_all_buffers():
 ])  # fmt: skip
 @pytest.mark.parametrize("counts", [(9000, 0), (4095, 1), (1, 0), (0, 0)])
 def test_the_size_is_known_before_the_values(codec, counts):
-    size = ModelSize(num_parameters=counts[0], num_buffers=counts[1], num_counters=2, forward_flop=1.0)
     first = random(1, *counts)
-    assert len(encode(first, codec)) == plain_nbytes(codec, size, delta=False)
+    assert len(encode(first, codec)) == plain_nbytes(codec, counts, 2, delta=False)
     if codec.uses_delta:
         second = encode(moved(first, 2), codec, base=first)
-        assert len(second) == plain_nbytes(codec, size, delta=True)
+        assert len(second) == plain_nbytes(codec, counts, 2, delta=True)
 
 
 @pytest.mark.parametrize("codec", [Codec(kind="topk", fraction=0.5), Codec(kind="fp16", delta=True)])
@@ -155,18 +181,19 @@ def test_every_flipped_bit_is_found(codec):
         damaged = bytearray(payload)
         damaged[place // 8] ^= 1 << place % 8
         with pytest.raises(DamagedPayload):
-            decode(bytes(damaged))
+            decode(bytes(damaged), FORMS[1])
     for cut in (0, 5, HEADER_NBYTES, len(payload) - 1):
         with pytest.raises(DamagedPayload):
-            decode(payload[:cut])
+            decode(payload[:cut], FORMS[1])
+    with pytest.raises(DamagedPayload, match="other arrays"):
+        decode(payload, FORMS[0])
 
 
 def test_a_difference_is_read_by_the_one_who_has_the_other_model():
     first, other = random(1), random(2)
     payload = encode(random(3), Codec(kind="int8", delta=True), base=first)
-    assert checksum_of(first) != checksum_of(other)
     for wrong in (None, other):
         with pytest.raises(DamagedPayload, match="difference to a model"):
-            decode(payload, base=wrong)
+            decode(payload, FORMS[0], base=wrong)
     with pytest.raises(ValueError, match="same network"):
         encode(first, Codec(delta=True), base=random(1, 10))
