@@ -33,7 +33,7 @@ def _topk(codec: Codec) -> Iterator[Finding]:
     if codec.fraction is None:
         yield Finding(path=_PATH, message="topk needs the share of values it keeps; add fraction: 0.01")
     if codec.delta is False:
-        message = "topk codes a difference; a model without most of its values is none; remove it"
+        message = "topk codes differences only; remove it"
         yield Finding(path=(*_PATH, "delta"), message=message)
 
 
