@@ -10,7 +10,8 @@ from simulator.network.agenda import SAME_INSTANT, Agenda
 from simulator.network.congestion import Congestion
 from simulator.network.flow import Flow, LinkState, Path, Transfer, repath
 from simulator.network.shares import Shares
-from simulator.network.window import CONNECT_RTO_S, CONTROLS, Draw, Window, wake_s
+from simulator.network.simgrid import CrossShares
+from simulator.network.window import CONNECT_RTO_S, Control, Draw, Window, wake_s
 from simulator.record.ledger import Attempt
 from simulator.scenario.schema import TransportSpec
 
@@ -25,15 +26,15 @@ class Carrier:
         self,
         *,
         agenda: Agenda,
-        shares: Shares,
+        shares: Shares | CrossShares,
         spec: TransportSpec,
+        control: Control | None,
         draw: Draw,
         ended: Callable[[Flow, str], None],
     ) -> None:
         self._agenda, self._shares, self._ended = agenda, shares, ended
         self._patience_s = spec.stall_timeout
         self._num_flows = 0
-        control = CONTROLS[spec.preset]
         self._congestion = None
         if control is not None:
             self._congestion = Congestion(
@@ -65,8 +66,6 @@ class Carrier:
             state.users[flow.id] = flow
         if not path.is_up:
             self._stall(flow, CONNECT_RTO_S)
-        elif self._congestion is None:
-            self._begin(flow)
         else:
             self._connect(flow)
         return flow
@@ -85,7 +84,10 @@ class Carrier:
         self._agenda.touch()
 
     def _connect(self, flow: Flow) -> None:
-        flow.timer = self._agenda.at(self._agenda.now + flow.path.connect_s, self._begin, flow)
+        if flow.path.connect_s > 0:
+            flow.timer = self._agenda.at(self._agenda.now + flow.path.connect_s, self._begin, flow)
+        else:
+            self._begin(flow)
 
     def _begin(self, flow: Flow) -> None:
         flow.state, now = "sending", self._agenda.now
@@ -212,10 +214,10 @@ class Carrier:
             flow.deadline.cancel()
         if flow.state == "draining":
             self._drain(flow)
-        elif self._congestion is None:
-            self._begin(flow)
         elif flow.state == "connecting":
             self._connect(flow)
+        elif self._congestion is None:
+            self._begin(flow)
         else:
             flow.synced_s = self._agenda.now
             self._shares.join(flow)

@@ -2,13 +2,13 @@
 
 The format is JSON: ``cases[]`` with a topology of two-way links, flows with explicit routes
 (``"id~"`` is a link against its direction), events and, per system, ``reference`` seconds per flow.
-Rates there are bits per second. A UDP flow is background: its rate is taken off its links and it is
-not scored. Flows of the same size, start and path shape are interchangeable: both sides are sorted
-within such a class before they are compared.
+Rates there are bits per second. A UDP flow is background: its rate is taken off its links (under
+SimGrid's models it is a flow among others), and it is not scored. Flows of the same size, start and
+path shape are interchangeable: both sides are sorted within such a class before they are compared.
 """
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import simpy
 
 from simulator.errors import ScenarioError
+from simulator.network.simgrid import MODELS
 from simulator.network.topology import Link, Topology
 from simulator.network.transport import Network
 from simulator.record.ledger import Ledger
@@ -23,6 +24,8 @@ from simulator.rng import stream
 from simulator.scenario.schema import TransportSpec
 
 Case = Mapping[str, Any]
+UDP_SHARE = 0.97
+"""In SimGrid a UDP flow goes first through a link of its own of 1/0.97 its rate, under either model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,18 +59,19 @@ def scored(case: Case) -> list[int]:
     return [i for i, flow in enumerate(case["flows"]) if flow["kind"] == "tcp"]
 
 
-def predict(case: Case, *, seed: int = 1) -> list[float]:
+def predict(case: Case, *, seed: int = 1, tier: str = "share") -> list[float]:
     """Return our completion times in seconds of the flows scored, each from its own start."""
     env, tcp = simpy.Environment(), case["tcp"]
     settings = {"preset": f"tcp-{tcp['cc']}", "window": f"{tcp['wmax']} B", "stall_timeout": "1 d"}
-    spec = TransportSpec.model_validate(settings)
-    network = Network(
-        env, _topology(case), spec, stream=lambda name: stream(seed, "network", name), ledger=Ledger()
-    )
+    spec = TransportSpec.model_validate({"tier": tier, **settings})
+    sent = scored(case) if tier not in MODELS else list(range(len(case["flows"])))
+    background = _background(case, [i for i in range(len(case["flows"])) if i not in sent])
+    topology = _topology(case, sent, background)
+    network = Network(env, topology, spec, stream=lambda name: stream(seed, "network", name), ledger=Ledger())
     ends: dict[int, float] = {}
-    for i in scored(case):
+    for i in sent:
         env.process(_send(env, network, i, case["flows"][i]["start"], case["flows"][i]["bytes"], ends))
-    env.process(_apply(env, network, case["events"], _background(case)))
+    env.process(_apply(env, network, case["events"], background))
     env.run()
     network.close()
     return [ends[i] - case["flows"][i]["start"] for i in scored(case)]
@@ -99,64 +103,77 @@ def _apply(
                     raise ScenarioError(f"event at {event['t']} s: unknown kind {other!r}")
 
 
-def _background(case: Case) -> dict[str, float]:
-    """Bits per second that UDP flows take off links."""
+def _background(case: Case, flows: Sequence[int]) -> dict[str, float]:
+    """Bits per second that the UDP flows given take off links."""
     taken: dict[str, float] = {}
-    for flow in case["flows"]:
-        if flow["kind"] == "udp":
-            for id in flow["route"]:
-                taken[id] = taken.get(id, 0.0) + flow["rate"]
+    for i in flows:
+        for id in case["flows"][i]["route"]:
+            taken[id] = taken.get(id, 0.0) + case["flows"][i]["rate"]
     return taken
 
 
-def _topology(case: Case) -> Topology:
-    """Both directions of every link; each flow has ends of its own, so that its route is its own."""
-    background, links = _background(case), []
-    for spec in case["topology"]["links"]:
-        ways = (
-            (spec["id"], spec["src"], spec["dst"], spec["bandwidth"], spec["queue"]),
-            (f"{spec['id']}~", spec["dst"], spec["src"], spec["bandwidth_rev"], spec["queue_rev"]),
-        )
-        for id, src, dst, rate, queue in ways:
-            links.append(
-                Link(
-                    id=id,
-                    src=src,
-                    dst=dst,
-                    bytes_per_s=(rate - background.get(id, 0.0)) / 8,
-                    latency_s=spec["latency"],
-                    loss=spec["loss"],
-                    buffer_nbytes=queue,
-                )
-            )
+def _topology(case: Case, sent: Sequence[int], background: Mapping[str, float]) -> Topology:
+    """Both directions of every link; each flow sent has ends of its own, so that its route is its
+    own. A UDP flow that is sent begins with a link of its rate.
+    """
+    links = [link for spec in case["topology"]["links"] for link in _both_ways(spec, background)]
     routes, ends = {}, []
-    for i in scored(case):
-        there = tuple(case["flows"][i]["route"])
-        routes[f"s{i}", f"d{i}"] = there
-        routes[f"d{i}", f"s{i}"] = tuple(_against(id) for id in reversed(there))
-        ends += [f"s{i}", f"d{i}"]
+    for i in sent:
+        flow, src, dst = case["flows"][i], f"s{i}", f"d{i}"
+        there = tuple(flow["route"])
+        routes[dst, src] = tuple(against(id) for id in reversed(there))
+        if flow["kind"] == "udp":
+            rate = flow["rate"] / 8 / UDP_SHARE
+            links.append(Link(id=f"{src}.udp", src=src, dst=flow["src"], bytes_per_s=rate, latency_s=0.0))
+            there = (f"{src}.udp", *there)
+        routes[src, dst] = there
+        ends += [src, dst]
     return Topology(nodes=[*case["topology"]["nodes"], *ends], links=links, routes=routes)
 
 
-def _against(id: str) -> str:
+def _both_ways(spec: Case, background: Mapping[str, float]) -> Iterator[Link]:
+    ways = (
+        (spec["id"], spec["src"], spec["dst"], spec["bandwidth"], spec["queue"]),
+        (f"{spec['id']}~", spec["dst"], spec["src"], spec["bandwidth_rev"], spec["queue_rev"]),
+    )
+    for id, src, dst, rate, queue in ways:
+        yield Link(
+            id=id,
+            src=src,
+            dst=dst,
+            bytes_per_s=(rate - background.get(id, 0.0)) / 8,
+            latency_s=spec["latency"],
+            loss=spec["loss"],
+            buffer_nbytes=queue,
+        )
+
+
+def against(id: str) -> str:
+    """Return the id of a link's other direction."""
     return id[:-1] if id.endswith("~") else f"{id}~"
 
 
 def compare(case: Case, predicted: list[float], system: str) -> Errors:
     """Return the errors of ``predicted`` against ``case["reference"][system]``."""
-    reference = [case["reference"][system][i] for i in scored(case)]
-    classes: dict[tuple[Any, ...], list[int]] = {}
-    for place, i in enumerate(scored(case)):
-        classes.setdefault(_shape(case, case["flows"][i]), []).append(place)
+    measured = case["reference"][system]
+    ours_of, reference = dict(zip(scored(case), predicted, strict=True)), [measured[i] for i in scored(case)]
     flows = []
-    for places in classes.values():
-        ours, theirs = sorted(predicted[p] for p in places), sorted(reference[p] for p in places)
+    for twins in interchangeable(case):
+        ours, theirs = sorted(ours_of[i] for i in twins), sorted(measured[i] for i in twins)
         flows += [abs(a / b - 1) for a, b in zip(ours, theirs, strict=True)]
     return Errors(
         flows=tuple(flows),
         mean=abs(sum(predicted) / sum(reference) - 1),
         makespan=abs(_makespan(case, predicted) / _makespan(case, reference) - 1),
     )
+
+
+def interchangeable(case: Case) -> list[list[int]]:
+    """Return the indices of the flows scored, in classes of the same size, start and path shape."""
+    classes: dict[tuple[Any, ...], list[int]] = {}
+    for i in scored(case):
+        classes.setdefault(_shape(case, case["flows"][i]), []).append(i)
+    return list(classes.values())
 
 
 def _shape(case: Case, flow: Case) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ import simpy
 
 from simulator.network.agenda import Timer
 from simulator.network.topology import FRAME_NBYTES, Link
-from simulator.network.window import ACK_SHARE, EFFICIENCY, QUEUE_FILL, Window
+from simulator.network.window import ACK_SHARE, QUEUE_FILL, Window
 from simulator.record.ledger import Attempt
 
 MIN_RTT_S = 1e-6  # a TCP round trip takes time even where the scenario says none
@@ -35,11 +35,11 @@ class LinkState:
     demand: float = 0.0  # what flows and acknowledgements could want at most, bytes per second
 
     @classmethod
-    def of(cls, link: Link, *, ideal: bool) -> "LinkState":
-        """Return a link's state at the start."""
+    def of(cls, link: Link, *, efficiency: float) -> "LinkState":
+        """Return a link's state at the start; ``efficiency`` is payload per byte on the wire."""
         return cls(
             link=link,
-            capacity=payload_capacity(link.bytes_per_s, ideal=ideal),
+            capacity=link.bytes_per_s * efficiency,
             bytes_per_s=link.bytes_per_s,
             latency_s=link.latency_s,
             loss=link.loss,
@@ -74,8 +74,8 @@ class Path:
     """A pair's route with what a flow needs to know of it, under present conditions.
 
     ``capacity`` is that of its slowest link, payload bytes per second, and ``queue_s`` the delay of a
-    full buffer there; ``bound`` is the most by which a flow can load any link of its path;
-    ``connect_s`` is how long it takes until the sender may send.
+    full buffer there; ``bound`` is the most by which a flow can load any link of its path. A flow
+    sends its first byte after ``connect_s``, and never faster than ``limit``.
     """
 
     links: tuple[LinkState, ...]
@@ -90,6 +90,7 @@ class Path:
     bound: float
     weight: float
     connect_s: float
+    limit: float = inf
 
     @property
     def is_up(self) -> bool:
@@ -131,13 +132,8 @@ def measure(
         queue_s=queue_s,
         bound=slowest.capacity if slowest.capacity < inf else 0.0,  # unlimited links hold nobody back
         weight=(rtt_s + QUEUE_FILL * queue_s) ** -rtt_bias,
-        connect_s=2 * rtt_s if pulled else rtt_s,
+        connect_s=0.0 if ideal else 2 * rtt_s if pulled else rtt_s,
     )
-
-
-def payload_capacity(bytes_per_s: float, *, ideal: bool) -> float:
-    """Return what is left of a capacity for payload."""
-    return bytes_per_s if ideal else bytes_per_s * EFFICIENCY
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

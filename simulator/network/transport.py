@@ -14,12 +14,14 @@ import simpy
 from simulator.errors import TransferFailed
 from simulator.network.agenda import Agenda
 from simulator.network.carrier import Carrier
-from simulator.network.flow import Flow, LinkState, Path, Transfer, measure, payload_capacity
+from simulator.network.flow import Flow, LinkState, Path, Transfer, measure
 from simulator.network.forwarding import forward
 from simulator.network.messages import CRASHED, Messenger
 from simulator.network.shares import Shares
+from simulator.network.simgrid import MODELS, CrossShares
+from simulator.network.simgrid import measure as measure_simgrid
 from simulator.network.topology import Topology
-from simulator.network.window import CONTROLS
+from simulator.network.window import CONTROLS, EFFICIENCY
 from simulator.record.ledger import Attempt, Ledger
 from simulator.scenario.schema import TransportSpec
 
@@ -51,13 +53,22 @@ class Network:
         self._at: dict[str, dict[int, Transfer]] = {name: {} for name in topology.nodes}
         self._crashed: set[str] = set()
         self._num_transfers = 0
-        control = CONTROLS[spec.preset]
+        self._model = MODELS.get(spec.tier)
+        control = CONTROLS[spec.preset] if self._model is None else None
         self._ideal = control is None
         self._rtt_bias = control.rtt_bias if control and spec.fairness == "rtt" else 0.0
-        self._shares = Shares()
+        self._efficiency = EFFICIENCY if control else 1.0
+        self._shares: Shares | CrossShares = Shares()
+        if self._model is not None:
+            self._efficiency, self._shares = self._model.bandwidth_factor, CrossShares()
         self._agenda = Agenda(env, self._settle)
         self._carrier = Carrier(
-            agenda=self._agenda, shares=self._shares, spec=spec, draw=self._draw, ended=self._ended
+            agenda=self._agenda,
+            shares=self._shares,
+            spec=spec,
+            control=control,
+            draw=self._draw,
+            ended=self._ended,
         )
         self._messenger = Messenger(
             agenda=self._agenda,
@@ -67,8 +78,9 @@ class Network:
             path_of=lambda transfer: self._path(transfer.src, transfer.dst),
             over=self._message_over,
         )
-        self._links = {link.id: LinkState.of(link, ideal=self._ideal) for link in topology.links.values()}
+        self._links = {}
         for link in topology.links.values():
+            self._links[link.id] = LinkState.of(link, efficiency=self._efficiency)
             ledger.add_link(link.id, link.src, link.dst, link.bytes_per_s, link.latency_s)
 
     def _settle(self) -> None:
@@ -168,7 +180,7 @@ class Network:
             if not bytes_per_s > 0:
                 raise ValueError(f"{link_id}: {bytes_per_s} bytes/s; write up=False for an outage")
             state.bytes_per_s = bytes_per_s
-            state.capacity = payload_capacity(bytes_per_s, ideal=self._ideal)
+            state.capacity = bytes_per_s * self._efficiency
         if latency_s is not None:
             if not latency_s >= 0:
                 raise ValueError(f"{link_id}: a latency of {latency_s} s")
@@ -203,14 +215,14 @@ class Network:
     def _path(self, src: str, dst: str) -> Path:
         path = self._paths.get((src, dst))
         if path is None:
-            there, back = self._topology.route(src, dst), self._topology.route(dst, src)
-            path = self._paths[src, dst] = measure(
-                [self._links[id] for id in there],
-                [self._links[id] for id in back],
-                ideal=self._ideal,
-                rtt_bias=self._rtt_bias,
-                pulled=self._topology.passage.is_pulled(src, dst),
-            )
+            there = [self._links[id] for id in self._topology.route(src, dst)]
+            back = [self._links[id] for id in self._topology.route(dst, src)]
+            if self._model is None:
+                pulled = self._topology.passage.is_pulled(src, dst)
+                path = measure(there, back, ideal=self._ideal, rtt_bias=self._rtt_bias, pulled=pulled)
+            else:
+                path = measure_simgrid(there, back, model=self._model, window=self._spec.window)
+            self._paths[src, dst] = path
         return path
 
     def _draw(self, purpose: str, src: str, dst: str) -> np.random.Generator:

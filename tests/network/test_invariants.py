@@ -22,7 +22,12 @@ crashes = st.lists(st.tuples(TIMES, st.sampled_from(NODES), TIMES), max_size=2, 
 changes = st.lists(st.tuples(TIMES, st.sampled_from(["a>h", "h>b", "c>h"]), st.floats(1e5, 1e7)), max_size=3)
 presets = st.sampled_from(["ideal", "tcp-cubic", "tcp-reno", "tcp-bbr"])
 policies = st.fixed_dictionaries(
-    {"restart": st.sampled_from(["zero", "offset"]), "retries": st.integers(0, 2), "preset": presets}
+    {
+        "restart": st.sampled_from(["zero", "offset"]),
+        "retries": st.integers(0, 2),
+        "preset": presets,
+        "tier": st.sampled_from(["share", "simgrid", "simgrid-cm02"]),
+    }
 )
 
 
