@@ -17,6 +17,8 @@ import typer
 from simulator.commands.checking import check_data, check_out, check_trainable, warnings
 from simulator.commands.endings import errors_shown, reader_may_leave
 from simulator.commands.listing import Kind, print_list
+from simulator.commands.network import network
+from simulator.commands.options import Overrides, Scenario, Verbose
 from simulator.commands.results import print_plan, print_result
 from simulator.commands.resuming import original_command, whole_study
 from simulator.commands.tables import print_table
@@ -33,6 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(network, name="network")
 
 
 class Device(StrEnum):
@@ -43,10 +46,6 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
-Scenario = Annotated[str, typer.Argument(help="a scenario file, or the name of a bundled scenario")]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a dotted key; repeatable")
-]
 Out = Annotated[Path, typer.Option(help="folder that the results go to")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="worker processes; default: one per core")]
 DeviceOption = Annotated[Device, typer.Option(help="where training runs")]
@@ -56,7 +55,6 @@ StoreOption = Annotated[
 Only = Annotated[
     list[str] | None, typer.Option("--only", metavar="LABEL", help="only this run of a sweep; repeatable")
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", help="show the traceback of an error")]
 
 
 def main() -> None:

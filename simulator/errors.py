@@ -11,6 +11,7 @@ class ExitCode(IntEnum):
     """Exit codes of the command line."""
 
     OK = 0
+    NO = 1  # what was asked is answered with no: a limit exceeded, a node that cannot be reached
     BAD_INPUT = 2
     SOME_RUNS_FAILED = 3
     DIVERGED = 4

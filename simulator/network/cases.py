@@ -7,15 +7,17 @@ SimGrid's models it is a flow among others), and it is not scored. Flows of the 
 path shape are interchangeable: both sides are sorted within such a class before they are compared.
 """
 
-import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from math import inf
 from typing import Any
 
+import numpy as np
 import simpy
 
-from simulator.errors import ScenarioError
+from simulator.errors import TransferFailed
+from simulator.network.case_files import Case, read
 from simulator.network.simgrid import MODELS
 from simulator.network.topology import Link, Topology
 from simulator.network.transport import Network
@@ -23,7 +25,8 @@ from simulator.record.ledger import Ledger
 from simulator.rng import stream
 from simulator.scenario.schema import TransportSpec
 
-Case = Mapping[str, Any]
+__all__ = ["Case", "Errors", "against", "compare", "interchangeable", "matched", "predict", "read", "scored"]
+
 UDP_SHARE = 0.97
 """In SimGrid a UDP flow goes first through a link of its own of 1/0.97 its rate, under either model."""
 
@@ -37,52 +40,45 @@ class Errors:
     makespan: float
 
 
-def read(path: Path) -> list[Case]:
-    """Return the cases of a file.
-
-    Raises:
-        ScenarioError: not such a file.
-    """
-    try:
-        cases = json.loads(path.read_text(encoding="utf-8"))["cases"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ScenarioError(f"{path}: not a file of network cases ({error})") from error
-    for case in cases:
-        missing = {"id", "group", "topology", "flows", "events", "tcp", "reference"} - set(case)
-        if missing:
-            raise ScenarioError(f"{path}: case {case.get('id')}: without {', '.join(sorted(missing))}")
-    return list(cases)
-
-
 def scored(case: Case) -> list[int]:
     """Return the indices of the flows that are compared."""
     return [i for i, flow in enumerate(case["flows"]) if flow["kind"] == "tcp"]
 
 
-def predict(case: Case, *, seed: int = 1, tier: str = "share") -> list[float]:
-    """Return our completion times in seconds of the flows scored, each from its own start."""
+def predict(case: Case, *, seed: int = 1, tier: str = "share", drawn: set[str] | None = None) -> list[float]:
+    """Return our completion times in seconds of the flows scored, each from its own start; ``inf`` for
+    one that never ends. ``drawn`` gets the names of the streams of chance that were used.
+    """
+
+    def chance(name: str) -> np.random.Generator:
+        if drawn is not None:
+            drawn.add(name)
+        return stream(seed, "network", name)
+
     env, tcp = simpy.Environment(), case["tcp"]
     settings = {"preset": f"tcp-{tcp['cc']}", "window": f"{tcp['wmax']} B", "stall_timeout": "1 d"}
     spec = TransportSpec.model_validate({"tier": tier, **settings})
     sent = scored(case) if tier not in MODELS else list(range(len(case["flows"])))
     background = _background(case, [i for i in range(len(case["flows"])) if i not in sent])
     topology = _topology(case, sent, background)
-    network = Network(env, topology, spec, stream=lambda name: stream(seed, "network", name), ledger=Ledger())
+    network = Network(env, topology, spec, stream=chance, ledger=Ledger())
     ends: dict[int, float] = {}
     for i in sent:
         env.process(_send(env, network, i, case["flows"][i]["start"], case["flows"][i]["bytes"], ends))
     env.process(_apply(env, network, case["events"], background))
     env.run()
     network.close()
-    return [ends[i] - case["flows"][i]["start"] for i in scored(case)]
+    return [ends.get(i, inf) - case["flows"][i]["start"] for i in scored(case)]
 
 
 def _send(
     env: simpy.Environment, network: Network, i: int, start_s: float, nbytes: int, ends: dict[int, float]
 ) -> Generator[simpy.Event, Any, None]:
     yield env.timeout(start_s)
-    yield network.transfer(f"s{i}", f"d{i}", nbytes, kind="case", round=None, control=False).event
-    ends[i] = env.now
+    transfer = network.transfer(f"s{i}", f"d{i}", nbytes, kind="case", round=None, control=False)
+    with suppress(TransferFailed):
+        yield transfer.event
+        ends[i] = env.now
 
 
 def _apply(
@@ -99,8 +95,6 @@ def _apply(
                     network.set_link(id, bytes_per_s=rate / 8)
                 case "delay":
                     network.set_link(id, latency_s=event["latency"])
-                case other:
-                    raise ScenarioError(f"event at {event['t']} s: unknown kind {other!r}")
 
 
 def _background(case: Case, flows: Sequence[int]) -> dict[str, float]:
@@ -153,16 +147,25 @@ def against(id: str) -> str:
     return id[:-1] if id.endswith("~") else f"{id}~"
 
 
-def compare(case: Case, predicted: list[float], system: str) -> Errors:
-    """Return the errors of ``predicted`` against ``case["reference"][system]``."""
+def matched(case: Case, predicted: Sequence[float], system: str) -> list[tuple[int, float, float]]:
+    """Return (flow, predicted seconds, reference seconds), twins sorted on both sides; the flow is the
+    one that the reference time is of.
+    """
     measured = case["reference"][system]
-    ours_of, reference = dict(zip(scored(case), predicted, strict=True)), [measured[i] for i in scored(case)]
-    flows = []
+    ours_of = dict(zip(scored(case), predicted, strict=True))
+    triples = []
     for twins in interchangeable(case):
-        ours, theirs = sorted(ours_of[i] for i in twins), sorted(measured[i] for i in twins)
-        flows += [abs(a / b - 1) for a, b in zip(ours, theirs, strict=True)]
+        by_time = sorted(twins, key=lambda i: (measured[i], i))
+        ours = sorted(ours_of[i] for i in twins)
+        triples += [(i, seconds, measured[i]) for i, seconds in zip(by_time, ours, strict=True)]
+    return sorted(triples)
+
+
+def compare(case: Case, predicted: Sequence[float], system: str) -> Errors:
+    """Return the errors of ``predicted`` against ``case["reference"][system]``."""
+    reference = [case["reference"][system][i] for i in scored(case)]
     return Errors(
-        flows=tuple(flows),
+        flows=tuple(abs(a / b - 1) for _, a, b in matched(case, predicted, system)),
         mean=abs(sum(predicted) / sum(reference) - 1),
         makespan=abs(_makespan(case, predicted) / _makespan(case, reference) - 1),
     )
@@ -186,7 +189,7 @@ def _shape(case: Case, flow: Case) -> tuple[Any, ...]:
     return flow["bytes"], flow["start"], tuple(hops)
 
 
-def _makespan(case: Case, seconds: list[float]) -> float:
+def _makespan(case: Case, seconds: Sequence[float]) -> float:
     """From the first start to the last end."""
     starts = [case["flows"][i]["start"] for i in scored(case)]
     return float(max(start + span for start, span in zip(starts, seconds, strict=True)) - min(starts))

@@ -1,0 +1,129 @@
+"""``medgossip network``: how good the network model is, and what it says of a scenario's network."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simulator.commands.endings import errors_shown
+from simulator.commands.options import Verbose
+from simulator.errors import ExitCode, ScenarioError
+
+network = typer.Typer(
+    help="Check the network model, or ask it about a scenario's network.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Tier(StrEnum):
+    """The tiers of the network model."""
+
+    SHARE = "share"
+    WINDOW = "window"
+    SIMGRID = "simgrid"
+    SIMGRID_CM02 = "simgrid-cm02"
+
+
+class CaseKind(StrEnum):
+    """Kinds of reference cases; see :data:`simulator.network.scores.KINDS`."""
+
+    SINGLE = "single"
+    SEVERAL = "several"
+    LOSS = "loss"
+    OUTAGE = "outage"
+    TRACE = "trace"
+
+
+def _read_share(text: str) -> float:
+    number, percent, rest = text.partition("%")
+    try:
+        share = float(number) / 100
+    except ValueError:
+        share = -1.0
+    if not percent or rest.strip() or not share >= 0:
+        raise typer.BadParameter(f'"{text}" is not a limit; write for example 3%')
+    return share
+
+
+def _limit(measure: str, which: str) -> typer.models.OptionInfo:
+    words = {"flow": "per flow", "mean": "of case means", "makespan": "of makespans"}[measure]
+    name = {"median": "median", "p90": "90th percentile", "max": "worst"}[which]
+    help_ = f"limit of the {name} error {words}"
+    option: typer.models.OptionInfo = typer.Option(
+        f"--{measure}-{which}", parser=_read_share, metavar="PERCENT", help=help_
+    )
+    return option
+
+
+@network.command()
+def check(
+    cases: Annotated[Path, typer.Argument(help="a JSON file of reference cases")],
+    tiers: Annotated[
+        list[Tier] | None, typer.Option("--tier", help="tier to check; repeatable; default: share")
+    ] = None,
+    systems: Annotated[
+        list[str] | None,
+        typer.Option("--system", metavar="COLUMN", help="another system to check; repeatable"),
+    ] = None,
+    against: Annotated[
+        str, typer.Option(metavar="COLUMN", help="system whose times are the truth")
+    ] = "linux",
+    kinds: Annotated[
+        list[CaseKind] | None, typer.Option("--kind", help="only cases of this kind; repeatable")
+    ] = None,
+    groups: Annotated[
+        list[str] | None, typer.Option("--group", help="only cases of this group; repeatable")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="runs of a case in which chance decides")] = 5,
+    flow_median: Annotated[float | None, _limit("flow", "median")] = None,
+    flow_p90: Annotated[float | None, _limit("flow", "p90")] = None,
+    flow_max: Annotated[float | None, _limit("flow", "max")] = None,
+    mean_median: Annotated[float | None, _limit("mean", "median")] = None,
+    mean_p90: Annotated[float | None, _limit("mean", "p90")] = None,
+    mean_max: Annotated[float | None, _limit("mean", "max")] = None,
+    makespan_median: Annotated[float | None, _limit("makespan", "median")] = None,
+    makespan_p90: Annotated[float | None, _limit("makespan", "p90")] = None,
+    makespan_max: Annotated[float | None, _limit("makespan", "max")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="write everything, also by flow")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="print tables that compare systems")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Tell how far predicted completion times are from measured ones.
+
+    Limits hold for all cases chosen; exit code 1 says that one is exceeded.
+    """
+    given = {
+        ("flow", "median"): flow_median,
+        ("flow", "p90"): flow_p90,
+        ("flow", "max"): flow_max,
+        ("mean", "median"): mean_median,
+        ("mean", "p90"): mean_p90,
+        ("mean", "max"): mean_max,
+        ("makespan", "median"): makespan_median,
+        ("makespan", "p90"): makespan_p90,
+        ("makespan", "max"): makespan_max,
+    }
+    with errors_shown(verbose):
+        from simulator.commands.network_check import Choice, check_cases
+
+        if not tiers and not systems:
+            tiers = [Tier.SHARE]
+        choice = Choice(
+            tiers=tuple(dict.fromkeys(tier.value for tier in tiers or ())),
+            systems=tuple(dict.fromkeys(systems or ())),
+            against=against,
+            kinds=tuple(kind.value for kind in kinds or ()),
+            groups=tuple(groups or ()),
+            seeds=seeds,
+        )
+        if against in choice.systems:
+            raise ScenarioError(f"--system {against}: compared with itself; name another with --against")
+        limits = {key: limit for key, limit in given.items() if limit is not None}
+        kept = check_cases(cases, choice, limits, json_file=json_file, markdown=markdown)
+    if not kept:
+        raise typer.Exit(int(ExitCode.NO))

@@ -1,0 +1,11 @@
+"""Options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+Scenario = Annotated[str, typer.Argument(help="a scenario file, or the name of a bundled scenario")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a dotted key; repeatable")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", help="show the traceback of an error")]
