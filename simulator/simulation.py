@@ -64,10 +64,7 @@ def simulate(
     objection = algorithm.check(scenario.algorithm, data, size, scenario.task) if algorithm.check else ""
     if objection:
         raise ScenarioError(objection)
-    world, ledger = _build(scenario, algorithm, data, namer, executor)
-    absent = absent_at_start(scenario.faults)
-    injector = Injector(world, scenario.faults)
-    world.start(absent)
+    world, ledger, injector = start(scenario, algorithm, data, namer, executor)
     end_reason = world.run(scenario.stop.virtual_time, progress)
     world.network.close()
     warnings = injector.finish()
@@ -86,6 +83,21 @@ def simulate(
         virtual_time_s=float(world.env.now),
         warnings=tuple(warnings),
     )
+
+
+def start(
+    scenario: ScenarioBase,
+    algorithm: Algorithm,
+    data: Mapping[str, SiteData],
+    namer: Namer,
+    executor: Executor,
+) -> tuple[World, Ledger, Injector]:
+    """Return a scenario's world at its first instant: faults set, protocols started."""
+    world, ledger = _build(scenario, algorithm, data, namer, executor)
+    absent = absent_at_start(scenario.faults)
+    injector = Injector(world, scenario.faults)
+    world.start(absent)
+    return world, ledger, injector
 
 
 def _waits(world: World) -> list[str]:

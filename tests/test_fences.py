@@ -15,7 +15,7 @@ LAYERS = [
     {"scenario", "record", "codec"},
     {"network", "work", "learning", "indexing"},
     {"sites"},
-    {"simulation", "observations", "outcome"},
+    {"simulation", "observations", "outcome", "probe"},
     {"results", "report"},
     {"progress", "run"},
     {"cli", "commands", "doctor"},
@@ -25,7 +25,7 @@ ALLOWED = {
     ("work", "learning"): "a worker builds the context in which a task runs",
 }
 ONLY = {
-    "simpy": {"network", "sites", "simulation"},
+    "simpy": {"network", "sites", "simulation", "probe"},
     "monai": {"learning"},
     "networkx": {"network"},
     "polars": {"record", "report"},
@@ -36,6 +36,8 @@ TORCH_FREE = [
     "simulator.cli",
     "simulator.run",
     "simulator.simulation",
+    "simulator.probe",
+    "simulator.commands.network_check",
     "simulator.scenario",
     "algorithms.gcml",
 ]

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from simulator.commands.endings import errors_shown
-from simulator.commands.options import Verbose
+from simulator.commands.options import Overrides, Scenario, Verbose
 from simulator.errors import ExitCode, ScenarioError
+from simulator.units import parse
 
 network = typer.Typer(
     help="Check the network model, or ask it about a scenario's network.",
@@ -35,6 +36,37 @@ class CaseKind(StrEnum):
     LOSS = "loss"
     OUTAGE = "outage"
     TRACE = "trace"
+
+
+Only = Annotated[
+    str | None,
+    typer.Option("--only", metavar="LABEL", help="which run of a sweep; needed if networks differ"),
+]
+From = Annotated[
+    list[str] | None, typer.Option("--from", metavar="NODE", help="sender; repeatable; default: all nodes")
+]
+To = Annotated[
+    list[str] | None, typer.Option("--to", metavar="NODE", help="receiver; repeatable; default: all nodes")
+]
+At = Annotated[
+    float,
+    typer.Option(
+        "--at",
+        parser=lambda text: _read_quantity(text, "duration"),
+        metavar="TIME",
+        help="virtual time, as 3h; faults and conditions are those of then",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of tables")]
+
+
+def _read_quantity(text: str | float, dimension: str) -> float:
+    if isinstance(text, float):
+        return text  # typer parses defaults too
+    try:
+        return parse(text, dimension)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _read_share(text: str) -> float:
@@ -126,4 +158,70 @@ def check(
         limits = {key: limit for key, limit in given.items() if limit is not None}
         kept = check_cases(cases, choice, limits, json_file=json_file, markdown=markdown)
     if not kept:
+        raise typer.Exit(int(ExitCode.NO))
+
+
+@network.command()
+def ping(
+    scenario: Scenario,
+    senders: From = None,
+    receivers: To = None,
+    at_s: At = 0.0,
+    overrides: Overrides = None,
+    only: Only = None,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:
+    """Tell routes, round trips and bottlenecks between nodes.
+
+    One pair link by link, or a table of pairs. Exit code 1: the one pair asked for is cut.
+    """
+    with errors_shown(verbose):
+        from simulator.commands.network_probe import load, ping_nodes
+
+        study = load(scenario, overrides or (), only)
+    with errors_shown(verbose, study):
+        reached = ping_nodes(study, senders or (), receivers or (), at_s, as_json)
+    if not reached:
+        raise typer.Exit(int(ExitCode.NO))
+
+
+@network.command()
+def transfer(
+    scenario: Scenario,
+    size: Annotated[
+        float,
+        typer.Option(
+            parser=lambda text: _read_quantity(text, "size"), metavar="SIZE", help="payload, as 500MB"
+        ),
+    ],
+    senders: From = None,
+    receivers: To = None,
+    at_s: At = 0.0,
+    concurrent: Annotated[int, typer.Option(min=1, help="transfers of each pair at once")] = 1,
+    overrides: Overrides = None,
+    only: Only = None,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:
+    """Tell how long a transfer between nodes takes.
+
+    With senders and receivers named, all at once; otherwise a table of pairs, each alone on the
+    network. Exit code 1: one of those named fails.
+    """
+    with errors_shown(verbose):
+        from simulator.commands.network_probe import load, transfer_between
+
+        study = load(scenario, overrides or (), only)
+    with errors_shown(verbose, study):
+        arrived = transfer_between(
+            study,
+            senders or (),
+            receivers or (),
+            nbytes=round(size),
+            at_s=at_s,
+            concurrent=concurrent,
+            as_json=as_json,
+        )
+    if not arrived:
         raise typer.Exit(int(ExitCode.NO))

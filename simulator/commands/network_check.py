@@ -159,7 +159,7 @@ def _exceeded(name: str, scores: Sequence[Score], limits: Limits) -> Iterator[st
         value: float = getattr(summary[measure], which)
         if value > limit:
             words = {"median": "median", "p90": "90th percentile", "max": "worst"}[which]
-            yield f"{name}: {_WORDS[measure]}, {words}: {value:.3%} is above {limit:.3%}"
+            yield f"{name}: {_WORDS[measure]}, {words}: {100 * value:.4g} % is above {100 * limit:.4g} %"
 
 
 def _write(

@@ -92,9 +92,8 @@ def read(path: Path) -> list[Case]:
         if not isinstance(cases, list) or not cases:
             raise ValueError("cases: expected a list of at least one")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        found = error.strerror if isinstance(error, OSError) else _words(error)
         remedy = 'a JSON file with "cases": [...] is needed'
-        raise ScenarioError(f"{path}: not a file of network cases ({found}); {remedy}") from None
+        raise ScenarioError(f"{path}: not a file of network cases ({_words(error)}); {remedy}") from None
     found = [f"{path}: {line}" for line in _findings(cases)]
     if found:
         raise ScenarioError("\n".join(found))
@@ -102,6 +101,8 @@ def read(path: Path) -> list[Case]:
 
 
 def _words(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return str(error.strerror)
     return f"no key {error}" if isinstance(error, KeyError) else str(error)
 
 

@@ -144,6 +144,19 @@ class Network:
             self._attempt(transfer)
         return transfer
 
+    def path(self, src: str, dst: str) -> Path:
+        """Return the way from ``src`` to ``dst`` with what is true of it now.
+
+        Raises:
+            ScenarioError: an unknown node, or no route.
+        """
+        return self._path(src, dst)
+
+    @property
+    def overhead(self) -> float:
+        """Bytes on the wire per byte of payload."""
+        return 1 / self._efficiency
+
     def set_node(self, name: str, connected: bool) -> None:
         """Disconnect a node from its lines, or connect it again."""
         states = [self._links[id] for id in self._topology.access_links(name)]

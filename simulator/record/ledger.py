@@ -5,6 +5,7 @@ booked; ``OVERHEAD`` says what a full segment adds. Books are kept twice, per tr
 and :meth:`Ledger.check` compares them.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +69,14 @@ class Ledger:
         if attempt.status:
             raise MedgossipError(f"{_name(attempt)} ended twice: {attempt.status}, then {status}")
         attempt.end_s, attempt.status, attempt.reason = end_s, status, reason
+
+    def carried_nbytes(self, transfers: Collection[int]) -> dict[int, int]:
+        """Return the bytes that each of these transfers carried, in all of its attempts."""
+        carried = dict.fromkeys(transfers, 0)
+        for attempt in self._attempts:
+            if attempt.transfer in carried:
+                carried[attempt.transfer] += attempt.carried_nbytes
+        return carried
 
     def rows(self, table: str) -> list[Row]:
         """Return the rows of ``"transfers"`` or ``"links"``, in the order of their columns."""
