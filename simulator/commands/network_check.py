@@ -59,6 +59,7 @@ def check_cases(
     usable = [case for case in cases if not skipped[case["id"]]]
     if not usable:
         reasons = "; ".join(f"{n} x: {text}" for text, n in Counter(skipped.values()).items())
+        reasons = reasons or "none is of this kind and group"
         raise ScenarioError(f"{path}: no case can be scored ({reasons}); choose others")
     predictors = {f"tier {tier}": by_tier(tier, seeds=choice.seeds) for tier in choice.tiers}
     predictors |= {system: by_column(system) for system in choice.systems}

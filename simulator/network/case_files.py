@@ -119,8 +119,8 @@ def _findings(cases: list[Any]) -> Iterator[str]:
         if case.id in seen:
             yield f"case {name}: id: a second case of this name; rename one"
         seen.add(case.id)
-        for line in (*_links(case), *_flows(case), *_events(case), *_capacity(case), *_references(case)):
-            yield f"case {name}: {line}"
+        wrong = [*_links(case)] or [*_flows(case), *_events(case), *_capacity(case), *_references(case)]
+        yield from (f"case {name}: {line}" for line in wrong)
 
 
 def _links(case: _Case) -> Iterator[str]:

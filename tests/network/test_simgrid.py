@@ -124,12 +124,9 @@ def test_every_flow_is_at_its_cap_or_on_a_full_link_where_none_has_more(problem)
     assert all(spent <= limit * (1 + 1e-9) for spent, limit in zip(used, capacity, strict=True))
     for flow, got in enumerate(rate):
         assert got <= cap[flow]
-        bottlenecks = [
-            link
-            for f, link, _ in loads
-            if f == flow and used[link] >= capacity[link] * (1 - 1e-9)
-            and all(rate[g] / weight[g] <= got / weight[flow] * (1 + 1e-9) for g, at, _ in loads if at == link)
-        ]  # fmt: skip
+        full = [link for f, link, _ in loads if f == flow and used[link] >= capacity[link] * (1 - 1e-9)]
+        highest = [max(rate[g] / weight[g] for g, at, _ in loads if at == link) for link in full]
+        bottlenecks = [level for level in highest if level <= got / weight[flow] * (1 + 1e-9)]
         assert got == cap[flow] or bottlenecks
 
 
