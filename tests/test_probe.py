@@ -3,7 +3,7 @@
 import pytest
 
 from simulator.probe import Probe
-from tests.support import study
+from tests.support import run, study
 
 OPTIONS = "algorithm: {name: gossip-averaging, epochs: 4}\n"
 MB = 1_000_000
@@ -78,3 +78,15 @@ def test_headers_count_on_the_wire(tmp_path):
         [("a", "b")], 1_448_000
     )
     assert found.wire_nbytes == 1_502_000
+
+
+def test_a_scenario_under_simgrids_model(tmp_path):
+    """Two sites with 10 ms of latency, LV08: 13.01 · 20 ms and 10/0.97 s; a run of it keeps its books."""
+    options = ("sites.a.link.latency=10 ms", "sites.b.link.latency=10 ms")
+    tier = ("network.transport.tier=simgrid", "network.transport.preset=tcp-cubic")
+    (found,) = probe(tmp_path, "", 0.0, *options, *tier).transfer([("a", "b")], 10 * MB)
+    assert found.duration_s == pytest.approx(13.01 * 0.02 + 10 / 0.97, rel=1e-9)
+    assert found.wire_nbytes == round(10 * MB / 0.97)
+    result = run(tmp_path, OPTIONS + "faults: [{at: 20 s, for: 30 s, crash: b}]\n", *tier)
+    assert result.ledger.totals()["delivered"] > 0
+    assert result.end_reason == "all protocols ended"

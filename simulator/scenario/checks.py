@@ -13,7 +13,7 @@ from simulator.scenario.codecs import check_codec
 from simulator.scenario.devices import DEVICES
 from simulator.scenario.faults import check_faults
 from simulator.scenario.locate import Finding, KeyPath
-from simulator.scenario.schema import NodeSpec, ScenarioBase
+from simulator.scenario.schema import NodeSpec, ScenarioBase, TransportSpec
 from simulator.scenario.topologies import SERVER
 
 _SPEEDS = ("device", "speed", "seconds_per_item")
@@ -29,6 +29,7 @@ def check(scenario: ScenarioBase) -> list[Finding]:
         *_task(scenario),
         *check_network(scenario),
         *check_codec(scenario.network.codec),
+        *_transport(scenario.network.transport),
         *check_faults(scenario.faults, node_names(scenario), relays),
     ]
 
@@ -78,6 +79,15 @@ def _server(scenario: ScenarioBase) -> Iterator[Finding]:
     if registry.registry("algorithms")[name].server is not None and scenario.server is None:
         remedy = '"server: {device: …, link: {up: …, down: …, latency: …}}"'
         yield Finding(path=("algorithm", "name"), message=f"{name} has a server; add {remedy}")
+
+
+def _transport(spec: TransportSpec) -> Iterator[Finding]:
+    """SimGrid's models know neither congestion controls nor other weights."""
+    usual = TransportSpec()
+    for name in ("preset", "fairness"):
+        if spec.tier in {"simgrid", "simgrid-cm02"} and getattr(spec, name) != getattr(usual, name):
+            message = f"{getattr(spec, name)} means nothing under tier {spec.tier}; leave it out"
+            yield Finding(path=("network", "transport", name), message=message)
 
 
 def _machines(scenario: ScenarioBase) -> Iterator[Finding]:
