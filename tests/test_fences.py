@@ -38,6 +38,7 @@ TORCH_FREE = [
     "simulator.simulation",
     "simulator.probe",
     "simulator.commands.network_check",
+    "simulator.commands.network_probe",
     "simulator.scenario",
     "algorithms.gcml",
 ]
