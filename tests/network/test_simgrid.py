@@ -72,6 +72,14 @@ def test_an_unlimited_line_without_latency_takes_no_time():
     assert times(free.run()) == {"x": 0.0}
 
 
+def test_routes_without_latency_share_alike():
+    """LV08, 3 MB/s: y's slow line would cost it half of its share, were there any latency."""
+    alike = bench({"a-h": (9 * MB, 0.0), "b-h": (4 * MB, 0.0), "h-d": (3 * MB, 0.0)})
+    alike.send("x", "a", "d", 15 * MB)
+    alike.send("y", "b", "d", 15 * MB)
+    assert times(alike.run()) == pytest.approx({"x": 10 / 0.97, "y": 10 / 0.97}, rel=1e-8)
+
+
 def test_a_link_that_gets_faster_does_not_help_flows_under_way():
     """CM02, 1 MB/s at the start: 4 MB by 4 s; at 2 MB/s from 1 s on it still takes 1 MB/s."""
     faster = bench({"a-b": (1 * MB, 0.0)}, "simgrid-cm02")
@@ -89,6 +97,15 @@ def test_an_outage_stalls_and_its_end_is_seen_at_once():
     cut.at(8.0, lambda _: cut.network.set_link("a>b", up=True))
     assert times(cut.run()) == pytest.approx({"x": 13.01}, rel=1e-8)
     assert [row["carried_nbytes"] for row in cut.rows()] == [100 * MB]
+
+
+def test_a_flow_keeps_the_cap_of_its_start_over_an_outage():
+    """CM02: 1 MB/s until 2 s, 2 MB/s from 3 s on, but 2 of the 4 MB are still to go at 1 MB/s."""
+    cut = bench({"a-b": (1 * MB, 0.0)}, "simgrid-cm02")
+    cut.send("x", "a", "b", 4 * MB)
+    cut.at(2.0, lambda _: cut.network.set_link("a>b", up=False, bytes_per_s=2 * MB))
+    cut.at(3.0, lambda _: cut.network.set_link("a>b", up=True))
+    assert times(cut.run()) == pytest.approx({"x": 5.0}, rel=1e-8)
 
 
 def test_patience_ends_a_stalled_transfer():
