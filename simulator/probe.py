@@ -24,6 +24,7 @@ from simulator.work.jobs import Namer
 
 Pair = tuple[str, str]
 _AWAY = {"down": "has crashed", "absent": "is not there"}
+_NOT_OF_THE_NETWORK = {"data", "device", "speed", "seconds_per_item", "availability"}
 _NO_DATA = SiteData(num_train=1, num_val=0, num_test=0, train_items=1, val_items=0, test_items=0)
 
 
@@ -162,9 +163,9 @@ def same_network(one: ScenarioBase, other: ScenarioBase) -> bool:
 
 
 def _network_part(scenario: ScenarioBase) -> tuple[object, ...]:
-    links = [(site.name, site.link) for site in scenario.sites]
     server = scenario.server.link if scenario.server is not None else None
-    return links, server, scenario.network, scenario.faults, scenario.seed.network
+    sites = [site.model_dump(exclude=_NOT_OF_THE_NETWORK) for site in scenario.sites]
+    return sites, server, scenario.network, scenario.faults, scenario.seed.network
 
 
 def _idle(node: Node, cfg: object) -> Role:
