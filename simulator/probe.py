@@ -13,7 +13,7 @@ import simpy
 from simulator.api import Node, Role, SiteData
 from simulator.errors import TransferFailed
 from simulator.indexing import recipe_of
-from simulator.network.flow import LinkState, Transfer
+from simulator.network.flow import LinkState
 from simulator.record.ledger import Ledger
 from simulator.registry import Algorithm, registry
 from simulator.scenario.schema import ScenarioBase
@@ -75,7 +75,7 @@ class Probe:
     """A scenario's network from an instant on."""
 
     def __init__(self, scenario: ScenarioBase, at_s: float) -> None:
-        self._scenario, self._at_s = scenario, at_s
+        self._scenario, self._at_s, self._num_sent = scenario, at_s, 0
         self._world, self._ledger = _at_rest(scenario, at_s)
         self._quiet_until_s = float(self._world.env.peek())
         self.nodes: tuple[str, ...] = tuple(sorted(self._world.nodes))
@@ -124,37 +124,42 @@ class Probe:
 
     def _run(self, pairs: Sequence[Pair], nbytes: int) -> list[Delivery]:
         env, start_s = self._world.env, float(self._world.env.now)
-        ends: dict[int, tuple[float, str]] = {}
-        transfers = [self._start(src, dst, nbytes, ends) for src, dst in pairs]
-        while len(ends) < len(transfers):
+        ends: dict[str, tuple[float, str]] = {}
+        sent = {f"probe {self._num_sent + number}": pair for number, pair in enumerate(pairs)}
+        self._num_sent += len(pairs)
+        for kind, (src, dst) in sent.items():
+            self._start(kind, src, dst, nbytes, ends)
+        while len(ends) < len(sent):
             env.step()
-        carried = self._ledger.carried_nbytes([transfer.id for transfer in transfers])
-        return [
-            Delivery(
-                src=transfer.src,
-                dst=transfer.dst,
-                nbytes=nbytes,
-                start_s=start_s,
-                duration_s=ends[transfer.id][0] - start_s,
-                bytes_per_s=_rate(nbytes, ends[transfer.id][0] - start_s, ends[transfer.id][1]),
-                wire_nbytes=round(carried[transfer.id] * self._world.network.overhead),
-                retries=transfer.num_attempts - 1,
-                reason=ends[transfer.id][1],
+        tally = self._ledger.tally(sent)  # by kind: a relay makes two transfers of one
+        deliveries = []
+        for kind, (src, dst) in sent.items():
+            duration_s, reason = ends[kind][0] - start_s, ends[kind][1]
+            carried, retries = tally[kind]
+            deliveries.append(
+                Delivery(
+                    src=src,
+                    dst=dst,
+                    nbytes=nbytes,
+                    start_s=start_s,
+                    duration_s=duration_s,
+                    bytes_per_s=_rate(nbytes, duration_s, reason),
+                    wire_nbytes=round(carried * self._world.network.overhead),
+                    retries=retries,
+                    reason=reason,
+                )
             )
-            for transfer in transfers
-        ]
+        return deliveries
 
-    def _start(self, src: str, dst: str, nbytes: int, ends: dict[int, tuple[float, str]]) -> Transfer:
-        network = self._world.network
-        transfer = network.transfer(src, dst, nbytes, kind="probe", round=None, control=False)
+    def _start(self, kind: str, src: str, dst: str, nbytes: int, ends: dict[str, tuple[float, str]]) -> None:
+        transfer = self._world.network.transfer(src, dst, nbytes, kind=kind, round=None, control=False)
 
         def ended(event: simpy.Event) -> None:
             event.defused = True
             reason = event.value.reason if isinstance(event.value, TransferFailed) else ""
-            ends[transfer.id] = float(self._world.env.now), reason
+            ends[kind] = float(self._world.env.now), reason
 
         transfer.event.callbacks.append(ended)
-        return transfer
 
 
 def same_network(one: ScenarioBase, other: ScenarioBase) -> bool:

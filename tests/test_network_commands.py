@@ -102,9 +102,9 @@ def test_ping_of_one_pair(call):
     code, out, _ = call("ping", "x.yaml", "--from", "c", "--to", "a", "--set", "sites.c.link.latency=20 ms")
     assert code == 0
     assert out.splitlines() == [
-        "link    from  to    bandwidth  latency  loss   state",
-        "c.up    c     core  4 Mbit/s   20 ms    0.000  up",
-        "a.down  core  a     8 Mbit/s   0 us     0.000  up",
+        "link    from   to     bandwidth  latency  loss   state",
+        "c.up    c      @core  4 Mbit/s   20 ms    0.000  up",
+        "a.down  @core  a      8 Mbit/s   0 us     0.000  up",
         "round trip: 40 ms without queues",
         "bottleneck: 4 Mbit/s (c.up)",
     ]

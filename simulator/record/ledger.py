@@ -70,13 +70,14 @@ class Ledger:
             raise MedgossipError(f"{_name(attempt)} ended twice: {attempt.status}, then {status}")
         attempt.end_s, attempt.status, attempt.reason = end_s, status, reason
 
-    def carried_nbytes(self, transfers: Collection[int]) -> dict[int, int]:
-        """Return the bytes that each of these transfers carried, in all of its attempts."""
-        carried = dict.fromkeys(transfers, 0)
+    def tally(self, kinds: Collection[str]) -> dict[str, tuple[int, int]]:
+        """Return the bytes carried and the retries made for each of these kinds of transfers."""
+        found = dict.fromkeys(kinds, (0, 0))
         for attempt in self._attempts:
-            if attempt.transfer in carried:
-                carried[attempt.transfer] += attempt.carried_nbytes
-        return carried
+            if attempt.kind in found:
+                carried, retries = found[attempt.kind]
+                found[attempt.kind] = carried + attempt.carried_nbytes, retries + (attempt.attempt > 1)
+        return found
 
     def rows(self, table: str) -> list[Row]:
         """Return the rows of ``"transfers"`` or ``"links"``, in the order of their columns."""
