@@ -50,7 +50,8 @@ class CaseInfo:
 
     ``num_items`` is what one epoch draws from it: slices of a 2-D case, patches of a volume.
     ``files`` maps a role ("image", "label", …) to a path relative to the data set's root, or holds
-    whatever else :attr:`Dataset.load` needs to find or make the case.
+    whatever else :attr:`Dataset.load` needs to find or make the case. ``digest`` is one of the case's
+    contents; where it is empty, the fingerprint of its site stands for them.
     """
 
     site: str
@@ -59,6 +60,7 @@ class CaseInfo:
     split: Literal["train", "val", "test"]
     num_items: int
     files: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

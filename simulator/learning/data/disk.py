@@ -1,11 +1,13 @@
 """What the data sets on disk share: finding folders, and naming contents by digest."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from simulator.errors import ScenarioError
-from simulator.registry import Settings
+from simulator.registry import CaseInfo, Settings
 
 
 def existing_root(root: Path) -> Path:
@@ -62,3 +64,49 @@ def fingerprint(root: Path, files: Iterable[Path], *settings: Settings) -> str:
             raise ScenarioError(f"{path}: {error.strerror or error}; make it readable") from error
         digest.update(f"{path.relative_to(root).as_posix()}\x1f{content}\x1f".encode())
     return digest.hexdigest()
+
+
+class Contents:
+    """What files below a root hold, by digest; used as a context, which remembers it for next time."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __enter__(self) -> "Contents":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def known(self, path: str, what: str, compute: Callable[[], Any]) -> Any:
+        """Return a fact about a file that its contents decide."""
+        return compute()
+
+    def digest_of(self, paths: Iterable[str]) -> str:
+        """Return a digest of the names and contents of a case's files.
+
+        Raises:
+            ScenarioError: a file cannot be read.
+        """
+        digest = hashlib.blake2b(digest_size=16)
+        for path in sorted(paths):
+            content = self.known(path, "blake2b", partial(self._hash, path))
+            digest.update(f"{path}\x1f{content}\x1f".encode())
+        return digest.hexdigest()
+
+    def _hash(self, path: str) -> str:
+        try:
+            with (self.root / path).open("rb") as file:
+                return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        except OSError as error:
+            raise ScenarioError(f"{self.root / path}: {error.strerror or error}; make it readable") from error
+
+    @staticmethod
+    def fingerprint(cases: Iterable[CaseInfo], *settings: Settings) -> str:
+        """Return a digest of settings and of the cases' contents; not of where the root lies."""
+        digest = hashlib.blake2b(digest_size=16)
+        for part in settings:
+            digest.update(part.model_dump_json(exclude={"root"}).encode() + b"\x1f")
+        for case in cases:
+            digest.update(f"{case.case}\x1f{case.digest}\x1f".encode())
+        return digest.hexdigest()

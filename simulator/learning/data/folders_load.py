@@ -1,11 +1,9 @@
 """Reading one case of images in one folder per site."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from simulator.errors import BadCase
-from simulator.learning.data import images
+from simulator.learning.data import checks, images
 from simulator.learning.data.folders_settings import FolderPerSite, FolderSite
 from simulator.registry import CaseInfo
 
@@ -33,13 +31,18 @@ def load(
     """
     pictures = [images.read(settings.root / case.files[role]) for role in image_roles(settings)]
     mask = images.read(settings.root / case.files["label"], mask=True)
-    image = _join(settings, pictures)
+    image = checks.join(pictures, settings.channels)
     if not np.isfinite(image).all():
         raise BadCase("the image has values that are not finite")
-    labels = _labels(settings, mask.values)
+    labels = checks.label_values(
+        mask.values,
+        structures=settings.structures,
+        other_labels=settings.other_labels,
+        threshold=settings.mask_threshold,
+    )
     if labels.shape != image.shape[1:]:
         raise BadCase(f"mask has shape {labels.shape}, image {image.shape[1:]}")
-    _same_place([*pictures, mask])
+    checks.same_place([*pictures, mask])
     label = np.stack([np.isin(labels, values) for values in settings.structures.values()])
     spacing = np.array(pictures[0].spacing_mm or settings.spacing)
     if settings.shape is not None:
@@ -49,38 +52,3 @@ def load(
         spacing = spacing * before / image.shape[1:]
     z, y, x = map(float, spacing)
     return image.astype(np.float32), label.astype(np.uint8), (z, y, x)
-
-
-def _join(settings: FolderPerSite, pictures: Sequence[images.Picture]) -> Array:
-    """Return all channels in one array."""
-    shapes = {picture.values.shape for picture in pictures}
-    if len(shapes) > 1:
-        raise BadCase(f"the channels differ in shape: {sorted(shape[1:] for shape in shapes)}")
-    image = np.concatenate([picture.values for picture in pictures])
-    if len(image) != len(settings.channels):
-        raise BadCase(f"found {len(image)} channels, expected {', '.join(settings.channels)}")
-    return image
-
-
-def _labels(settings: FolderPerSite, values: Array) -> Array:
-    """Return the label of every voxel, ``(slices, rows, columns)``."""
-    if not (values == values[:1]).all():
-        raise BadCase("the mask is in color; expected one gray channel of labels")
-    labels: Array = values[0]
-    if settings.mask_threshold is not None:
-        labels = (labels > settings.mask_threshold).astype(np.uint8)
-    allowed = {0, *settings.other_labels, *(v for values in settings.structures.values() for v in values)}
-    unknown = np.setdiff1d(labels, sorted(allowed))
-    if unknown.size:
-        raise BadCase(
-            f"the mask has the value {unknown[0]:g}, expected {', '.join(map(str, sorted(allowed)))}"
-        )
-    return labels
-
-
-def _same_place(pictures: Sequence[images.Picture]) -> None:
-    """Check that all files with an affine matrix have the same one."""
-    known = [picture.affine for picture in pictures if picture.affine is not None]
-    for other in known[1:]:
-        if not np.allclose(other, known[0], atol=1e-3):
-            raise BadCase("image and mask lie in different places (their affine matrices differ)")

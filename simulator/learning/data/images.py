@@ -81,7 +81,7 @@ def num_slices(path: Path) -> int:
         raise BadCase(f"{path.name} cannot be read: {error}") from error
 
 
-def resize(values: Array, size: tuple[int, ...]) -> Array:
+def resize(values: Array, size: tuple[int, ...], *, cubic: bool = False) -> Array:
     """Return ``values`` ``(channels, slices, rows, columns)`` resampled linearly, float32.
 
     Shrinking averages over what falls into a new pixel, so nothing aliases.
@@ -89,24 +89,26 @@ def resize(values: Array, size: tuple[int, ...]) -> Array:
     Args:
         values: any real type.
         size: rows and columns, or slices, rows and columns.
+        cubic: by cubic polynomials instead.
     """
     channels, slices, rows, columns = values.shape
     planes = values.reshape(channels * slices, rows, columns)
     if planes.shape[1:] != size[-2:]:
-        planes = np.stack([_resize_plane(plane, size[-2], size[-1]) for plane in planes])
+        planes = np.stack([_resize_plane(plane, size[-2], size[-1], cubic) for plane in planes])
     result = planes.astype(np.float32).reshape(channels, slices, *size[-2:])
     if len(size) == 3 and size[0] != slices:
         columns_of = result.reshape(channels, slices, -1)
-        stacked = [_resize_plane(one, size[0], one.shape[1]) for one in columns_of]
+        stacked = [_resize_plane(one, size[0], one.shape[1], cubic) for one in columns_of]
         result = np.stack(stacked).reshape(channels, *size)
     return result
 
 
-def _resize_plane(plane: Array, rows: int, columns: int) -> Array:
+def _resize_plane(plane: Array, rows: int, columns: int, cubic: bool) -> Array:
     from PIL import Image
 
     image = Image.fromarray(np.ascontiguousarray(plane, dtype=np.float32))
-    return np.asarray(image.resize((columns, rows), Image.Resampling.BILINEAR))
+    how = Image.Resampling.BICUBIC if cubic else Image.Resampling.BILINEAR
+    return np.asarray(image.resize((columns, rows), how))
 
 
 def _read_pillow(path: Path, mask: bool) -> Picture:

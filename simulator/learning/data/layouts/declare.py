@@ -1,0 +1,303 @@
+"""From the declaration of a layout to a data set: index, split and load, the same for all layouts."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from simulator.errors import BadCase, ScenarioError
+from simulator.learning.data import images
+from simulator.learning.data.disk import Contents, existing_root
+from simulator.learning.data.layouts import tables_of_sites
+from simulator.learning.data.layouts.gather import Entry, Listing
+from simulator.learning.data.layouts.partition import assign
+from simulator.learning.data.layouts.read import Recode, labels_of, read_case, read_mask
+from simulator.learning.data.layouts.settings import ImageSet, ImageSetSite
+from simulator.learning.data.layouts.split_lists import listed_splits, split_of
+from simulator.learning.data.splits import SplitSettings, ready_made, split_patients
+from simulator.registry import CaseInfo, DataMeta, Dataset, SiteIndex
+
+Array = np.ndarray
+_NOT_FILES = {"pick", "frame", "slices", "box"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """One site of a published split: which center it is, and how many cases each part has."""
+
+    center: str
+    train: int
+    val: int
+    test: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How one family of data sets is laid out.
+
+    Attributes:
+        name: of the data set, as scenarios write it.
+        expects: the form of its files, for the error where none is found.
+        find: lists the cases below a folder, with their centers.
+        recode: from stored mask values to labels; None: they are labels.
+        complete: fills in what the settings leave to the files, for example the structures that a
+            ``dataset.json`` names.
+        by_number: whether tables of sites name cases otherwise, with the same last number.
+        gcml: the sites of the GCML splits by the names used there.
+    """
+
+    name: str
+    expects: str
+    find: Callable[[Any, Contents], Listing]
+    recode: Recode | None = None
+    complete: Callable[[Any], ImageSet] = lambda settings: settings
+    by_number: bool = False
+    gcml: Mapping[str, Shares] | None = None
+
+
+def declare(layout: Layout, *, settings: type[ImageSet], summary: str, source: str) -> Dataset:
+    """Return the data set of a layout."""
+
+    def load(
+        given: ImageSet, site: ImageSetSite, case: CaseInfo, seed: int
+    ) -> tuple[Array, Array, images.Spacing]:
+        return read_case(layout.complete(given), case.files, layout.recode)
+
+    return Dataset(
+        settings=settings,
+        site_settings=ImageSetSite,
+        describe=lambda given: _describe(layout.complete(given)),
+        index=lambda given, sites, seed: _Index(layout, layout.complete(given), sites, seed).sites(),
+        load=load,
+        summary=summary,
+        source=source,
+    )
+
+
+def _describe(settings: ImageSet) -> DataMeta:
+    return DataMeta(
+        channels=settings.channels,
+        structures=tuple(settings.structures),
+        spatial_dims=settings.dims,
+        simulated=False,
+        item_shape=settings.shape or settings.crop,
+    )
+
+
+class _Index:
+    """The cases of one data set on their way to sites."""
+
+    def __init__(
+        self, layout: Layout, settings: ImageSet, sites: Mapping[str, ImageSetSite], seed: int
+    ) -> None:
+        self.layout, self.settings, self.seed = layout, settings, seed
+        self.given = _with_gcml_centers(layout, settings, sites)
+        self.root = existing_root(settings.root)
+        self.contents = Contents(self.root)
+        self.listed = listed_splits(self.root, settings.lists)
+
+    def sites(self) -> dict[str, SiteIndex]:
+        """List the cases of every site.
+
+        Raises:
+            ScenarioError: nothing of this layout, no such center, or too few patients to split.
+        """
+        with self.contents:
+            listing = self._listing()
+            hands = assign(
+                self.settings.partition,
+                self.given,
+                listing.entries,
+                seed=self.seed,
+                where_from=f"{self.layout.name} under {self.root}",
+                amounts=self._amounts,
+            )
+            skipped = self._by_site(listing.skipped, hands)
+            return {
+                name: self._site(name, place, hands[name], skipped[name])
+                for place, name in enumerate(self.given)
+            }
+
+    def _listing(self) -> Listing:
+        listing = self.layout.find(self.settings, self.contents)
+        if not listing.entries:
+            first = ": ".join(listing.skipped[0][1:]) if listing.skipped else ""
+            found = f"; the first of {len(listing.skipped)} skipped: {first}" if first else ""
+            raise ScenarioError(
+                f'task.dataset.root: no complete case of the form {self.layout.expects} in "{self.root}"'
+                f"{found}; set the folder with --set task.dataset.root=PATH"
+            )
+        if self.settings.partition.kind == "file":
+            file = self.root / str(self.settings.partition.file)
+            tables_of_sites.place(listing, tables_of_sites.read(file), by_number=self.layout.by_number)
+        if self.settings.patient_pattern is not None:
+            pattern = re.compile(self.settings.patient_pattern)
+            listing.entries = [_with_patient(entry, pattern) for entry in listing.entries]
+        unlisted = sorted(set(self.listed) - {n for e in listing.entries for n in (e.case, e.patient)})
+        listing.skipped += [("", name, "in a list of a split but not on disk") for name in unlisted]
+        return Listing(entries=_unique_names(listing.entries), skipped=listing.skipped)
+
+    def _by_site(
+        self, skipped: Sequence[tuple[str, str, str]], hands: Mapping[str, Sequence[Entry]]
+    ) -> dict[str, list[tuple[str, str]]]:
+        """Skipped cases with the site that has their center; the first site where none is known."""
+        owner = {entry.center: name for name, entries in hands.items() for entry in entries}
+        known = {center for site in self.given.values() for center in site.centers} | set(self.given)
+        first = next(iter(self.given))
+        found: dict[str, list[tuple[str, str]]] = {name: [] for name in self.given}
+        for center, case, reason in skipped:
+            if center in owner or center == "" or center in known:
+                found[owner.get(center, center if center in found else first)].append((case, reason))
+        return found
+
+    def _site(
+        self, name: str, place: int, entries: Sequence[Entry], skipped: list[tuple[str, str]]
+    ) -> SiteIndex:
+        usable: dict[str, tuple[Entry, int]] = {}
+        for entry in sorted(entries, key=lambda entry: entry.case):
+            try:
+                files, count = self._items(entry)
+            except BadCase as error:
+                skipped.append((entry.case, str(error.args[0])))
+            else:
+                usable[entry.case] = replace(entry, files=files), count
+        where = f"sites.{place}"
+        if not usable:
+            first = f"; the first of {len(skipped)} skipped: {': '.join(skipped[0])}" if skipped else ""
+            raise ScenarioError(f"{where}: {name} has no usable case under {self.root}{first}")
+        parts = self._split(name, [entry for entry, _ in usable.values()], where)
+        cases = tuple(
+            CaseInfo(
+                site=name,
+                patient=entry.patient,
+                case=entry.case,
+                split=parts[entry.patient],
+                num_items=count,
+                files=dict(entry.files),
+                digest=self.contents.digest_of(_paths(entry)),
+            )
+            for entry, count in usable.values()
+        )
+        key = self.contents.fingerprint(cases, self.settings, self.given[name])
+        return SiteIndex(cases=cases, fingerprint=key, skipped=tuple(skipped))
+
+    def _split(self, name: str, entries: Sequence[Entry], where: str) -> dict[str, Any]:
+        patients = [entry.patient for entry in entries]
+        settings = self.settings.split
+        if self.given[name].test_only:
+            return dict.fromkeys(patients, "test")
+        if self.listed:
+            given: dict[str, str | None] = {e.patient: split_of(e, self.listed) for e in entries}
+            unknown = next((patient for patient, split in given.items() if split is None), None)
+            if unknown is not None:
+                raise ScenarioError(
+                    f"{where}: {unknown} of {name} is in no list of task.dataset.lists; "
+                    "add it to one, or remove its files"
+                )
+        elif self.settings.given_split and all(entry.split for entry in entries):
+            given = {entry.patient: entry.split for entry in entries}
+        elif self.settings.partition.kind == "gcml":
+            return split_patients(patients, site=name, settings=self._shares(name), where=where)
+        else:
+            return split_patients(patients, site=name, settings=settings, where=where)
+        text = {patient: str(split) for patient, split in given.items()}
+        return ready_made(text, site=name, settings=settings, where=where)
+
+    def _shares(self, name: str) -> SplitSettings:
+        """The split of a site of the GCML table as shares; complete data give its very counts."""
+        assert self.layout.gcml is not None
+        center = self.given[name].centers[0]
+        found = next(one for one in self.layout.gcml.values() if one.center == center)
+        total = found.train + found.val + found.test
+        return SplitSettings(val=found.val / total, test=found.test / total, seed=self.settings.split.seed)
+
+    def _items(self, entry: Entry) -> tuple[dict[str, str], int]:
+        """What one epoch draws from a case, and its files with the slices to keep."""
+        files = dict(entry.files)
+        if self.settings.dims == 3:
+            return files, 1
+        if not (self.settings.min_pixels or self.settings.drop_ends):
+            return files, images.num_slices(self.root / files["label"])
+        how = [
+            self.settings.structures,
+            self.settings.min_pixels,
+            self.settings.drop_ends,
+            files.get("frame"),
+        ]
+        kept = self.contents.known(files["label"], f"slices {how}", lambda: self._kept(files))
+        if not kept:
+            raise BadCase(f"no slice with {self.settings.min_pixels} labeled pixels")
+        return {**files, "slices": " ".join(map(str, kept))}, len(kept)
+
+    def _kept(self, files: Mapping[str, str]) -> list[int]:
+        """Numbers of the slices with enough labeled pixels."""
+        labels = labels_of(self.settings, read_mask(self.root, files), self.layout.recode)
+        wanted = sorted({value for values in self.settings.structures.values() for value in values})
+        pixels = np.isin(labels, wanted).sum(axis=(1, 2))
+        kept = [int(number) for number in np.flatnonzero(pixels >= max(self.settings.min_pixels, 1))]
+        return kept[1:-1] if self.settings.drop_ends else kept
+
+    def _amounts(self, entry: Entry) -> list[float]:
+        """The volume of each structure in mm³, in pixels where the files have no spacing."""
+        what = f"volumes {self.settings.structures} {entry.files.get('frame')}"
+        found: list[float] = self.contents.known(entry.files["label"], what, lambda: self._measure(entry))
+        return found
+
+    def _measure(self, entry: Entry) -> list[float]:
+        try:
+            mask = read_mask(self.root, entry.files)
+            labels = labels_of(self.settings, mask, self.layout.recode)
+        except BadCase:  # it is skipped when it is prepared, whichever site gets it
+            return [0.0] * len(self.settings.structures)
+        voxel = float(np.prod(mask.spacing_mm or (1.0, 1.0, 1.0)))
+        return [float(np.isin(labels, one).sum()) * voxel for one in self.settings.structures.values()]
+
+
+def _with_gcml_centers(
+    layout: Layout, settings: ImageSet, sites: Mapping[str, ImageSetSite]
+) -> dict[str, ImageSetSite]:
+    """Return the sites, with the centers that the GCML splits give to their names."""
+    if settings.partition.kind != "gcml":
+        return dict(sites)
+    if layout.gcml is None:
+        raise ScenarioError(
+            f"task.dataset.partition.kind: no GCML split of {layout.name} is known; write natural"
+        )
+    known = {one.center for one in layout.gcml.values()}
+    found = {}
+    for place, (name, site) in enumerate(sites.items()):
+        centers = site.centers or ((layout.gcml[name].center,) if name in layout.gcml else ())
+        if len(centers) != 1 or centers[0] not in known:
+            names = ", ".join(f"{site} (center {one.center})" for site, one in layout.gcml.items())
+            raise ScenarioError(f"sites.{place}.name: {name} is no site of the GCML split; there are {names}")
+        found[name] = site.model_copy(update={"center": centers[0]})
+    return found
+
+
+def _with_patient(entry: Entry, pattern: re.Pattern[str]) -> Entry:
+    match = pattern.search(next(iter(_paths(entry))))
+    return entry if match is None else replace(entry, patient=match["patient"])
+
+
+def _unique_names(entries: Sequence[Entry]) -> list[Entry]:
+    """Put the center before names of cases and patients if two centers have one in common."""
+    found = list(entries)
+    for name in ("case", "patient"):
+        centers: dict[str, set[str]] = {}
+        for entry in found:
+            centers.setdefault(getattr(entry, name), set()).add(entry.center)
+        if any(len(several) > 1 for several in centers.values()):
+            found = [_with_center(one, name) for one in found]
+    return found
+
+
+def _with_center(entry: Entry, name: str) -> Entry:
+    longer: dict[str, Any] = {name: f"{entry.center}-{getattr(entry, name)}"}
+    return replace(entry, **longer)
+
+
+def _paths(entry: Entry) -> list[str]:
+    """The paths among what an entry holds, images first."""
+    return [path for role, path in sorted(entry.files.items()) if role not in _NOT_FILES]
