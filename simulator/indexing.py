@@ -1,7 +1,7 @@
 """What a scenario's data and network amount to, known before anything runs and without torch."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from fractions import Fraction
 from importlib.metadata import version
@@ -9,7 +9,8 @@ from typing import Any
 
 from simulator.api import ModelSize, SiteData
 from simulator.errors import ScenarioError
-from simulator.learning.tasks import PREPARE
+from simulator.learning.data.corruption_settings import Corruptions
+from simulator.learning.tasks import PREPARE, READ
 from simulator.registry import Dataset, SiteIndex, registry
 from simulator.scenario.schema import ScenarioBase
 from simulator.work.jobs import Job, digest
@@ -27,7 +28,19 @@ def index_sites(scenario: ScenarioBase) -> dict[str, SiteIndex]:
     """List every site's cases, without opening an image."""
     dataset: Dataset = registry("datasets")[scenario.task.dataset.name]
     habits = {site.name: site.data for site in scenario.sites}
-    return dataset.index(scenario.task.dataset, habits, scenario.seed.learning)
+    found = dataset.index(scenario.task.dataset, habits, scenario.seed.learning)
+    _check_missing(habits, dataset.describe(scenario.task.dataset).channels)
+    return found
+
+
+def _check_missing(habits: Mapping[str, Any], channels: Sequence[str]) -> None:
+    """Check that modalities which sites lack, and their stand-ins, are channels of the data set."""
+    for place, site in enumerate(habits.values()):
+        for missing in site.all_missing if isinstance(site, Corruptions) else ():
+            for name in (missing.channel, missing.replace_by):
+                if name is not None and name not in channels:
+                    known = ", ".join(channels)
+                    raise ScenarioError(f'sites.{place}.data.missing: no channel "{name}"; there are {known}')
 
 
 def model_size(scenario: ScenarioBase) -> ModelSize:
@@ -94,32 +107,72 @@ def union(data: Mapping[str, SiteData]) -> SiteData:
     return SiteData(**sums)
 
 
-def prepare_jobs(scenario: ScenarioBase, index: Mapping[str, SiteIndex]) -> dict[str, Job]:
-    """One job per site that reads, checks and normalizes its cases; its key names the data and the
-    versions of the packages that read them.
+def read_jobs(scenario: ScenarioBase, index: Mapping[str, SiteIndex]) -> dict[str, tuple[Job, ...]]:
+    """One job per case that opens it, by site; none where there is nothing to open.
+
+    A key names what decides a case's arrays: its contents, the settings but those that only choose
+    and split cases, and the versions of the packages that read them. So a case is read once, however
+    it is dealt out; where the index knows no digest of single cases, the site's fingerprint is named.
     """
+    dataset: Dataset = registry("datasets")[scenario.task.dataset.name]
+    if dataset.load is None:
+        return {site.name: () for site in scenario.sites}
     readers = {name: version(name) for name in _READERS}
     recipe = recipe_of(scenario)
-    dataset = {name: value for name, value in recipe["dataset"].items() if name != "root"}
+    settings = {name: value for name, value in recipe["dataset"].items() if name not in dataset.choosing}
+    common = digest([READ.function, READ.version, settings, readers])
+    found = {}
+    for site in scenario.sites:
+        site_data = site.data.model_dump(mode="json", by_alias=True)
+        of_site = digest([common, index[site.name].fingerprint, site_data, scenario.seed.learning])
+        found[site.name] = tuple(
+            Job(
+                key=digest([common, case.digest, dict(case.files)] if case.digest else [of_site, case.case]),
+                task=READ.name,
+                function=READ.function,
+                inputs=(),
+                data=(),
+                params={"site_data": site_data, "case": asdict(case)},
+                site=site.name,
+                seed=scenario.seed.learning,
+                recipe=recipe,
+                flop=1e12,  # first of all: everything waits for it
+            )
+            for case in index[site.name].cases
+        )
+    return found
+
+
+def prepare_jobs(
+    scenario: ScenarioBase, index: Mapping[str, SiteIndex], opened: Mapping[str, Sequence[Job]]
+) -> dict[str, Job]:
+    """One job per site that puts its cases together, from the jobs that read them.
+
+    The learning seed enters the key where chance plays a part: where something is wrong at the site.
+    """
+    recipe = recipe_of(scenario)
+    readers = {name: version(name) for name in _READERS}
     jobs = {}
     for site in scenario.sites:
-        found = index[site.name]
+        wrong = site.data.damage() if isinstance(site.data, Corruptions) else None
+        inputs = tuple(job.key for job in opened[site.name])
         params = {
             "site_data": site.data.model_dump(mode="json", by_alias=True),
-            "cases": [asdict(case) for case in found.cases],
+            "cases": [asdict(case) for case in index[site.name].cases],
         }
-        what = [PREPARE.function, PREPARE.version, dataset, found.fingerprint, params]
-        key = digest([*what, recipe["normalize"], recipe["strict"], scenario.seed.learning, readers])
+        what = [PREPARE.function, PREPARE.version, inputs, readers, recipe["normalize"], recipe["strict"]]
+        whose = [[case["case"], case["patient"], case["split"]] for case in params["cases"]]
+        chance = [wrong, site.name, scenario.seed.learning] if wrong else None
         jobs[site.name] = Job(
-            key=key,
+            key=digest([*what, whose, chance, index[site.name].fingerprint if not inputs else None]),
             task=PREPARE.name,
             function=PREPARE.function,
-            inputs=(),
+            inputs=inputs,
             data=(),
             params=params,
             site=site.name,
             seed=scenario.seed.learning,
             recipe=recipe,
-            flop=1e12,  # first of all: everything waits for it
+            flop=1e12,
         )
     return jobs

@@ -103,7 +103,8 @@ class Dataset:
     ``image`` float32 ``(channels, *spatial)``, ``label`` uint8 ``(structures, *spatial)`` of 0/1,
     ``spacing_mm`` one number per spatial axis. A 2-D case has spatial axes (slice, y, x) and is
     trained slice by slice. It raises :class:`~simulator.errors.BadCase`. None: nothing to load,
-    the data set can only be planned with.
+    the data set can only be planned with. ``choosing`` are the keys of the settings that say which
+    cases there are and whose, not what is in them: changing one reads no case again.
     """
 
     settings: type[Settings]
@@ -111,6 +112,7 @@ class Dataset:
     describe: Callable[[Any], DataMeta]
     index: Callable[[Any, Mapping[str, Any], int], dict[str, SiteIndex]]
     load: Callable[[Any, Any, CaseInfo, int], Any] | None
+    choosing: frozenset[str] = frozenset({"root"})
     summary: str
     source: str
 

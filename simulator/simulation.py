@@ -4,12 +4,13 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import simpy
 
 from simulator.api import Algorithm, SiteData
 from simulator.errors import ScenarioError
-from simulator.indexing import index_sites, model_size, prepare_jobs, recipe_of, site_data, union
+from simulator.indexing import index_sites, model_size, prepare_jobs, read_jobs, recipe_of, site_data, union
 from simulator.learning.tasks import learner
 from simulator.network.transport import Network
 from simulator.network.underlay import underlay_of
@@ -48,8 +49,9 @@ def simulate(
     """Run a scenario in virtual time. What ``executor`` computes is its own affair."""
     algorithm: Algorithm = registry("algorithms")[scenario.algorithm.name]
     index = index_sites(scenario)
-    jobs = prepare_jobs(scenario, index)
-    for job in jobs.values():
+    opened = read_jobs(scenario, index)
+    jobs = prepare_jobs(scenario, index, opened)
+    for job in [*chain.from_iterable(opened.values()), *jobs.values()]:
         executor.submit(job)
     meta = registry("datasets")[scenario.task.dataset.name].describe(scenario.task.dataset)
     namer = Namer(

@@ -196,7 +196,7 @@ def test_without_network_and_faults_fedavg_is_the_sequential_loop_bit_for_bit(tm
     """The same tasks called one after another, without engine, network, executor or store."""
     from algorithms.mixing import mean
     from simulator.api import Bundle
-    from simulator.indexing import index_sites, prepare_jobs, recipe_of
+    from simulator.indexing import index_sites, prepare_jobs, read_jobs, recipe_of
     from simulator.learning.context import Context
     from simulator.learning.prepare import prepare
     from simulator.learning.training import initial, train
@@ -214,7 +214,7 @@ def test_without_network_and_faults_fedavg_is_the_sequential_loop_bit_for_bit(tm
     def context(name, data=()):
         return Context(recipe, name, scenario.seed.learning, lambda: list(data), "cpu")
 
-    jobs = prepare_jobs(scenario, index)
+    jobs = prepare_jobs(scenario, index, read_jobs(scenario, index))
     cases = {name: prepare(context(name), **jobs[name].params) for name in "abc"}
     model = initial(context("server"))
     counts = [index[name].count("train") for name in "abc"]

@@ -1,6 +1,9 @@
-"""Preparing a site's cases once: load, check, normalize. Everything later reads the result."""
+"""Preparing cases once: each is read and checked alone, whichever sites come to have it; then a site's
+cases are put together with what is wrong there, and normalized. Everything later reads the result.
+"""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,6 +11,8 @@ import numpy as np
 from simulator.api import Bundle
 from simulator.errors import BadCase, ScenarioError
 from simulator.learning.context import Context
+from simulator.learning.data.corruption import Damage, corrupt
+from simulator.learning.data.corruption_settings import Corruptions
 from simulator.registry import CaseInfo, DataMeta, registry
 
 Array = np.ndarray
@@ -15,13 +20,49 @@ Array = np.ndarray
 _CONSTANT = 1e-6  # a spread below this share of the largest value is rounding
 
 
-def prepare(
-    ctx: Context, *, site_data: Mapping[str, Any] | None, cases: Sequence[Mapping[str, Any]]
-) -> Bundle:
-    """Load the cases of one site through its data set (a task function).
+def read(ctx: Context, *, site_data: Mapping[str, Any] | None, case: Mapping[str, Any]) -> Bundle:
+    """Load and check one case through its data set (a task function).
 
     Args:
         ctx: where it runs.
+        site_data: the site's ``data`` section.
+        case: a :class:`~simulator.registry.CaseInfo` as a dictionary.
+
+    Returns:
+        ``image`` float32 ``(channels, *spatial)`` and ``label`` uint8 ``(structures, *spatial)``; meta
+        ``spacing_mm``. Of a case that cannot be used no arrays, and meta ``bad``, the reason.
+
+    Raises:
+        ScenarioError: the data set can only be planned with.
+    """
+    dataset = registry("datasets")[ctx.recipe.dataset["name"]]
+    if dataset.load is None:
+        raise ScenarioError(
+            f'task.dataset: "{ctx.recipe.dataset["name"]}" can only be planned with; '
+            "choose a data set that has images"
+        )
+    settings = dataset.settings.model_validate(ctx.recipe.dataset)
+    site_settings = dataset.site_settings.model_validate(site_data or {})
+    info = CaseInfo(**case)
+    try:
+        image, label, spacing_mm = dataset.load(settings, site_settings, info, ctx.seed)
+        check_case(ctx.meta, info, image, label, spacing_mm)
+    except BadCase as error:
+        return Bundle(arrays={}, meta={"bad": str(error.args[0])})
+    return Bundle(
+        arrays={"image": image, "label": label},
+        meta={"spacing_mm": [float(edge) for edge in spacing_mm]},
+    )
+
+
+def prepare(
+    ctx: Context, *opened: Bundle, site_data: Mapping[str, Any] | None, cases: Sequence[Mapping[str, Any]]
+) -> Bundle:
+    """Put the cases of one site together, as that site has them (a task function).
+
+    Args:
+        ctx: where it runs.
+        opened: what :func:`read` gave for every case, in order; without them they are read here.
         site_data: the site's ``data`` section.
         cases: :class:`~simulator.registry.CaseInfo` as dictionaries.
 
@@ -35,25 +76,22 @@ def prepare(
         ScenarioError: the data set can only be planned with.
     """
     dataset = registry("datasets")[ctx.recipe.dataset["name"]]
-    if dataset.load is None:
-        raise ScenarioError(
-            f'task.dataset: "{ctx.recipe.dataset["name"]}" can only be planned with; '
-            "choose a data set that has images"
-        )
-    settings = dataset.settings.model_validate(ctx.recipe.dataset)
-    site_settings = dataset.site_settings.model_validate(site_data or {})
+    habits = dataset.site_settings.model_validate(site_data or {})
     arrays: dict[str, Array] = {}
     used: list[dict[str, Any]] = []
     skipped: list[list[str]] = []
-    for case in (CaseInfo(**case) for case in cases):
-        try:
-            image, label, spacing_mm = dataset.load(settings, site_settings, case, ctx.seed)
-            check_case(ctx.meta, case, image, label, spacing_mm)
-        except BadCase as error:
+    bundles = opened or tuple(read(ctx, site_data=site_data, case=case) for case in cases)
+    for case, bundle in zip((CaseInfo(**case) for case in cases), bundles, strict=True):
+        if "bad" in bundle.meta:
             if ctx.recipe.strict:
-                raise BadCase(f"{ctx.site}: case {case.case}: {error.args[0]}") from error
-            skipped.append([case.case, str(error.args[0])])
+                raise BadCase(f"{ctx.site}: case {case.case}: {bundle.meta['bad']}")
+            skipped.append([case.case, bundle.meta["bad"]])
             continue
+        image, label = bundle.arrays["image"], bundle.arrays["label"]
+        if isinstance(habits, Corruptions):
+            rng = partial(ctx.rng, "corruption", case.case)
+            damage = Damage(channels=ctx.meta.channels, spacing_mm=bundle.meta["spacing_mm"], rng=rng)
+            image, label = corrupt(habits, image, label, damage, keep_label=case.split == "test")
         arrays[f"image.{len(used)}"] = zscore(image) if ctx.recipe.normalize == "zscore" else image
         arrays[f"label.{len(used)}"] = label
         used.append(
@@ -62,7 +100,7 @@ def prepare(
                 "patient": case.patient,
                 "split": case.split,
                 "num_items": case.num_items,
-                "spacing_mm": [float(edge) for edge in spacing_mm],
+                "spacing_mm": bundle.meta["spacing_mm"],
                 "shape": list(image.shape[1:]),
             }
         )

@@ -51,7 +51,10 @@ EVALUATE = Task(
 )
 """Metrics of a model on one split of a site's cases; observation, so it costs no virtual time."""
 
+READ = Task(name="read", function="simulator.learning.prepare:read", version=1, cost=_nothing)
+"""One case read, resampled and checked once."""
+
 PREPARE = Task(
-    name="prepare", function="simulator.learning.prepare:prepare", version=1, cost=_nothing, seeded="site"
+    name="prepare", function="simulator.learning.prepare:prepare", version=2, cost=_nothing, seeded="site"
 )
-"""A site's cases read, checked and normalized once."""
+"""A site's cases put together and normalized once."""

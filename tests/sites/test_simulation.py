@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import simulator.indexing as indexing
 from simulator.api import Bundle, Ref
-from simulator.indexing import index_sites, prepare_jobs, site_data
+from simulator.indexing import index_sites, prepare_jobs, read_jobs, site_data
 from simulator.observations import Evaluation, selected, unseen
 from tests.support import SITES, run, study
 
@@ -33,11 +33,11 @@ def test_validation_costs_whole_slices_in_patches(tmp_path):
 def test_another_version_of_a_reader_is_another_key(tmp_path, monkeypatch):
     scenario = study(tmp_path, LOCAL).points[0].scenario
     index = index_sites(scenario)
-    keys = {prepare_jobs(scenario, index)["a"].key for _ in range(2)}
+    keys = {prepare_jobs(scenario, index, read_jobs(scenario, index))["a"].key for _ in range(2)}
     assert len(keys) == 1
     for package in ("numpy", "scipy", "pillow", "nibabel", "tifffile"):
         monkeypatch.setattr(indexing, "version", lambda name, new=package: "2" if name == new else "1")
-        keys.add(prepare_jobs(scenario, index)["a"].key)
+        keys.add(prepare_jobs(scenario, index, read_jobs(scenario, index))["a"].key)
     assert len(keys) == 6
 
 

@@ -1,6 +1,6 @@
 """What can be wrong with a site's cases: another scanner, a missing modality, wrong outlines."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -78,3 +78,8 @@ class Corruptions(Settings):
     def all_missing(self) -> tuple[Missing, ...]:
         """The missing modalities as a tuple."""
         return (self.missing,) if isinstance(self.missing, Missing) else self.missing
+
+    def damage(self) -> dict[str, Any]:
+        """What is wrong as JSON; empty if nothing is."""
+        found: dict[str, Any] = self.model_dump(mode="json", include=set(Corruptions.model_fields))
+        return {name: value for name, value in found.items() if value}

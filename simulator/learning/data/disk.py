@@ -48,24 +48,6 @@ def each_once(sources: Mapping[str, str], what: str) -> None:
         first[source] = site
 
 
-def fingerprint(root: Path, files: Iterable[Path], *settings: Settings) -> str:
-    """Return a digest of settings, relative names and contents; not of where the root lies.
-
-    Raises:
-        ScenarioError: a file cannot be read.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    for part in settings:
-        digest.update(part.model_dump_json(exclude={"root"}).encode() + b"\x1f")
-    for path in sorted(files):
-        try:
-            content = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-        except OSError as error:
-            raise ScenarioError(f"{path}: {error.strerror or error}; make it readable") from error
-        digest.update(f"{path.relative_to(root).as_posix()}\x1f{content}\x1f".encode())
-    return digest.hexdigest()
-
-
 class Contents:
     """What files below a root hold, by digest; used as a context, which remembers it for next time."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from simulator.errors import BadCase, ScenarioError
 from simulator.learning.data import images, manifest
-from simulator.learning.data.disk import each_once, existing_root, fingerprint, visible
+from simulator.learning.data.disk import Contents, each_once, existing_root, visible
 from simulator.learning.data.folders_load import image_roles, load
 from simulator.learning.data.folders_settings import FolderPerSite, FolderSite
 from simulator.learning.data.splits import ready_made, split_patients
@@ -34,7 +34,7 @@ def index(settings: FolderPerSite, sites: Mapping[str, FolderSite], seed: int) -
         ScenarioError: missing folders, an empty site, a bad manifest, or too few patients to split.
     """
     root = existing_root(settings.root)
-    table = manifest.read(root, settings.manifest)
+    table, contents = manifest.read(root, settings.manifest), Contents(root)
     sources = {name: site.source or name for name, site in sites.items()}
     each_once(sources, "folder")
     found = {}
@@ -46,7 +46,8 @@ def index(settings: FolderPerSite, sites: Mapping[str, FolderSite], seed: int) -
                 f'sites.{place}: folder-per-site has no folder "{source}" under {root}; found {known}'
             )
         rows = None if table is None else table.get(source, {})
-        found[name] = _index_site(settings, sites[name], name, folder, rows, f"sites.{place}")
+        with contents:
+            found[name] = _index_site(settings, sites[name], name, folder, rows, f"sites.{place}", contents)
     return found
 
 
@@ -57,6 +58,7 @@ def _index_site(
     folder: Path,
     rows: Mapping[str, manifest.Row] | None,
     where: str,
+    contents: Contents,
 ) -> SiteIndex:
     skipped: list[tuple[str, str]] = []
     pairs = _listed(_complete(settings, folder, where, skipped), rows, skipped)
@@ -72,6 +74,10 @@ def _index_site(
         parts = split_patients(
             patients.values(), site=name, settings=settings.split, where=where, test_only=site.test_only
         )
+    files = {
+        case: {role: path.relative_to(settings.root).as_posix() for role, path in pairs[case].items()}
+        for case in counts
+    }
     cases = tuple(
         CaseInfo(
             site=name,
@@ -79,13 +85,13 @@ def _index_site(
             case=case,
             split=parts[patients[case]],
             num_items=count,
-            files={role: path.relative_to(settings.root).as_posix() for role, path in pairs[case].items()},
+            files=files[case],
+            digest=contents.digest_of(files[case].values()),
         )
         for case, count in counts.items()
     )
-    files = [path for case in counts for path in pairs[case].values()]
     return SiteIndex(
-        cases=cases, fingerprint=fingerprint(settings.root, files, settings, site), skipped=tuple(skipped)
+        cases=cases, fingerprint=contents.fingerprint(cases, settings, site), skipped=tuple(skipped)
     )
 
 
@@ -195,6 +201,7 @@ FOLDER_PER_SITE = Dataset(
     describe=describe,
     index=index,
     load=load,
+    choosing=frozenset({"root", "manifest", "split"}),
     summary="your own images: one folder per site with images and masks (PNG, JPEG, TIFF, NIfTI)",
     source="files in task.dataset.root",
 )

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from simulator.learning.data.corruption_settings import Corruptions
 from simulator.learning.data.manifest import ManifestSettings
 from simulator.learning.data.splits import SplitSettings
 from simulator.registry import Settings
@@ -69,7 +70,7 @@ class FolderPerSite(Settings):
         return (self.size,) * self.dims if isinstance(self.size, int) else self.size
 
 
-class FolderSite(Settings):
+class FolderSite(Corruptions):
     """Where a site's images are.
 
     Attributes:

@@ -17,7 +17,8 @@ from pydantic import Field
 
 from simulator.errors import BadCase, ScenarioError
 from simulator.learning.data import images
-from simulator.learning.data.disk import each_once, existing_root, fingerprint, visible
+from simulator.learning.data.corruption_settings import Corruptions
+from simulator.learning.data.disk import Contents, each_once, existing_root, visible
 from simulator.learning.data.splits import SplitSettings, split_patients
 from simulator.registry import CaseInfo, DataMeta, Dataset, Settings, SiteIndex
 from simulator.units import Millimeters
@@ -49,7 +50,7 @@ class Kaggle3M(Settings):
     split: SplitSettings = SplitSettings()
 
 
-class Kaggle3MSite(Settings):
+class Kaggle3MSite(Corruptions):
     """Which hospital a site is.
 
     Attributes:
@@ -91,14 +92,17 @@ def index(settings: Kaggle3M, sites: Mapping[str, Kaggle3MSite], seed: int) -> d
         )
     hospitals = {name: site.hospital or name for name, site in sites.items()}
     each_once(hospitals, "hospital")
-    found = {}
+    found, contents = {}, Contents(root)
     for place, (name, hospital) in enumerate(hospitals.items()):
         if hospital not in folders:
             known = ", ".join(sorted(folders))
             raise ScenarioError(
                 f'sites.{place}: kaggle-3m has no hospital "{hospital}" under {root}; found {known}'
             )
-        found[name] = _index_site(settings, name, sites[name], root, folders[hospital], f"sites.{place}")
+        with contents:
+            found[name] = _index_site(
+                settings, name, sites[name], contents, folders[hospital], f"sites.{place}"
+            )
     return found
 
 
@@ -109,8 +113,14 @@ def _root(settings: Kaggle3M) -> Path:
 
 
 def _index_site(
-    settings: Kaggle3M, name: str, site: Kaggle3MSite, root: Path, folders: Sequence[Path], where: str
+    settings: Kaggle3M,
+    name: str,
+    site: Kaggle3MSite,
+    contents: Contents,
+    folders: Sequence[Path],
+    where: str,
 ) -> SiteIndex:
+    root = contents.root
     skipped: list[tuple[str, str]] = []
     slices = {folder: _slices(folder, skipped) for folder in folders}
     usable = {folder: numbers for folder, numbers in slices.items() if numbers}
@@ -128,12 +138,14 @@ def _index_site(
             split=parts[patients[folder]],
             num_items=len(numbers),
             files={"folder": folder.name, "slices": " ".join(map(str, numbers))},
+            digest=contents.digest_of(
+                path.relative_to(root).as_posix() for n in numbers for path in _pair(folder, n)
+            ),
         )
         for folder, numbers in usable.items()
     )
-    files = [path for folder, numbers in usable.items() for n in numbers for path in _pair(folder, n)]
     return SiteIndex(
-        cases=cases, fingerprint=fingerprint(root, files, settings, site), skipped=tuple(skipped)
+        cases=cases, fingerprint=contents.fingerprint(cases, settings, site), skipped=tuple(skipped)
     )
 
 
@@ -204,6 +216,7 @@ KAGGLE_3M = Dataset(
     describe=describe,
     index=index,
     load=load,
+    choosing=frozenset({"root", "split"}),
     summary="lower-grade glioma MRI of five hospitals, kaggle_3m layout; a site is a hospital",
     source="Buda, Saha, Mazurowski, Computers in Biology and Medicine 109, 2019",
 )

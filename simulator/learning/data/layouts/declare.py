@@ -20,6 +20,9 @@ from simulator.learning.data.splits import SplitSettings, ready_made, split_pati
 from simulator.registry import CaseInfo, DataMeta, Dataset, SiteIndex
 
 Array = np.ndarray
+_CHOOSING = frozenset(
+    {"root", "split", "lists", "given_split", "partition", "patient_pattern", "min_pixels", "drop_ends"}
+)
 _NOT_FILES = {"pick", "frame", "slices", "box"}
 
 
@@ -71,6 +74,7 @@ def declare(layout: Layout, *, settings: type[ImageSet], summary: str, source: s
         describe=lambda given: _describe(layout.complete(given)),
         index=lambda given, sites, seed: _Index(layout, layout.complete(given), sites, seed).sites(),
         load=load,
+        choosing=_CHOOSING,
         summary=summary,
         source=source,
     )
