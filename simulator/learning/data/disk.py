@@ -1,13 +1,20 @@
 """What the data sets on disk share: finding folders, and naming contents by digest."""
 
 import hashlib
+import json
+import os
+import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from simulator.errors import ScenarioError
 from simulator.registry import CaseInfo, Settings
+from simulator.work.store import default_root
+
+_SETTLED_S = 5.0  # a file that is younger may change once more without another time stamp
 
 
 def existing_root(root: Path) -> Path:
@@ -49,20 +56,60 @@ def each_once(sources: Mapping[str, str], what: str) -> None:
 
 
 class Contents:
-    """What files below a root hold, by digest; used as a context, which remembers it for next time."""
+    """What the files below a root hold: digests, and facts that take opening them to know.
+
+    Used as a context it remembers them in the user's cache folder, by path, size and time stamps, so
+    that a file is not read again at every start. What is remembered changes no result, only how long
+    it takes.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        name = hashlib.blake2b(str(root.resolve()).encode(), digest_size=16).hexdigest()
+        self._memory = default_root() / "files" / f"{name}.json"
+        self._facts: dict[str, dict[str, Any]] = {}
+        self._learned = False
 
     def __enter__(self) -> "Contents":
+        # a damaged or missing memory is an empty one
+        with suppress(OSError, ValueError):
+            self._facts = dict(json.loads(self._memory.read_text(encoding="utf-8")))
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        if not self._learned:
+            return
+        partial_file = self._memory.with_suffix(f".{os.getpid()}")
+        # a cache folder that cannot be written costs time at the next start, nothing else
+        with suppress(OSError):
+            self._memory.parent.mkdir(parents=True, exist_ok=True)
+            partial_file.write_text(json.dumps(self._facts), encoding="utf-8")
+            partial_file.replace(self._memory)
 
     def known(self, path: str, what: str, compute: Callable[[], Any]) -> Any:
-        """Return a fact about a file that its contents decide."""
-        return compute()
+        """Return a fact about a file that its contents decide, as JSON can hold it.
+
+        Args:
+            path: of the file, relative to the root.
+            what: names the fact with all that it depends on besides the file.
+            compute: finds it out.
+        """
+        try:
+            about = (self.root / path).stat()
+        except OSError:
+            return compute()
+        stamp = [about.st_size, about.st_mtime_ns, about.st_ctime_ns]
+        kept = self._facts.get(path)
+        if kept is None or kept["stamp"] != stamp:
+            kept = {"stamp": stamp}
+        if what in kept:
+            return kept[what]
+        value = compute()
+        if time.time() - max(about.st_mtime, about.st_ctime) > _SETTLED_S:
+            kept[what] = value
+            self._facts[path] = kept
+            self._learned = True
+        return value
 
     def digest_of(self, paths: Iterable[str]) -> str:
         """Return a digest of the names and contents of a case's files.

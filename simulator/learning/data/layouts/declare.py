@@ -12,7 +12,7 @@ from simulator.learning.data import images
 from simulator.learning.data.disk import Contents, existing_root
 from simulator.learning.data.layouts import tables_of_sites
 from simulator.learning.data.layouts.gather import Entry, Listing
-from simulator.learning.data.layouts.partition import assign
+from simulator.learning.data.layouts.partition import POOLED, assign
 from simulator.learning.data.layouts.read import Recode, labels_of, read_case, read_mask
 from simulator.learning.data.layouts.settings import ImageSet, ImageSetSite
 from simulator.learning.data.layouts.split_lists import listed_splits, split_of
@@ -45,6 +45,7 @@ class Layout:
         expects: the form of its files, for the error where none is found.
         find: lists the cases below a folder, with their centers.
         recode: from stored mask values to labels; None: they are labels.
+        align: whether the images of a case may lie on other grids than its label, as PET and CT do.
         complete: fills in what the settings leave to the files, for example the structures that a
             ``dataset.json`` names.
         by_number: whether tables of sites name cases otherwise, with the same last number.
@@ -55,6 +56,7 @@ class Layout:
     expects: str
     find: Callable[[Any, Contents], Listing]
     recode: Recode | None = None
+    align: bool = False
     complete: Callable[[Any], ImageSet] = lambda settings: settings
     by_number: bool = False
     gcml: Mapping[str, Shares] | None = None
@@ -66,7 +68,7 @@ def declare(layout: Layout, *, settings: type[ImageSet], summary: str, source: s
     def load(
         given: ImageSet, site: ImageSetSite, case: CaseInfo, seed: int
     ) -> tuple[Array, Array, images.Spacing]:
-        return read_case(layout.complete(given), case.files, layout.recode)
+        return read_case(layout.complete(given), case.files, recode=layout.recode, align=layout.align)
 
     return Dataset(
         settings=settings,
@@ -147,13 +149,14 @@ class _Index:
         self, skipped: Sequence[tuple[str, str, str]], hands: Mapping[str, Sequence[Entry]]
     ) -> dict[str, list[tuple[str, str]]]:
         """Skipped cases with the site that has their center; the first site where none is known."""
-        owner = {entry.center: name for name, entries in hands.items() for entry in entries}
-        known = {center for site in self.given.values() for center in site.centers} | set(self.given)
+        owner = {center: name for name, site in self.given.items() for center in site.centers or (name,)}
+        owner |= {entry.center: name for name, entries in hands.items() for entry in entries}
+        everything = self.settings.partition.kind in POOLED  # all centers belong to somebody
         first = next(iter(self.given))
         found: dict[str, list[tuple[str, str]]] = {name: [] for name in self.given}
         for center, case, reason in skipped:
-            if center in owner or center == "" or center in known:
-                found[owner.get(center, center if center in found else first)].append((case, reason))
+            if center in owner or center == "" or everything:
+                found[owner.get(center, first)].append((case, reason))
         return found
 
     def _site(

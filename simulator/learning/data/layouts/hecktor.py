@@ -79,6 +79,7 @@ HECKTOR = declare(
         name="hecktor",
         expects="{ID}_{ct,pt,gtvt}.nii.gz or imagesTr/{ID}__{CT,PT}.nii.gz with labelsTr/{ID}.nii.gz",
         find=_find,
+        align=True,
         complete=_complete,
     ),
     settings=Hecktor,

@@ -17,7 +17,8 @@ from simulator.rng import stream
 Amounts = Callable[[Entry], Sequence[float]]
 """Labeled volume of each structure of a case."""
 
-_POOLED = {"iid", "quantity", "dirichlet"}
+POOLED = frozenset({"iid", "quantity", "dirichlet"})
+"""Kinds that deal patients of all centers out by chance."""
 
 
 def assign(
@@ -42,7 +43,7 @@ def assign(
     Raises:
         ScenarioError: a center that is not there or belongs to two sites, or too few patients.
     """
-    pooled = partition.kind in _POOLED
+    pooled = partition.kind in POOLED
     claims = {name: site.centers or (() if pooled else (name,)) for name, site in sites.items()}
     _check_claims(claims, entries, where_from)
     owner = {center: name for name, centers in claims.items() for center in centers}

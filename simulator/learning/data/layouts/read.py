@@ -16,7 +16,7 @@ Recode = Callable[[Array], Array]
 
 
 def read_case(
-    settings: ImageSet, files: Mapping[str, str], recode: Recode | None
+    settings: ImageSet, files: Mapping[str, str], *, recode: Recode | None, align: bool
 ) -> tuple[Array, Array, images.Spacing]:
     """Read one case.
 
@@ -25,6 +25,7 @@ def read_case(
         files: roles to paths; besides ``pick`` (which stored channels), ``frame`` (of a label in
             4-D), ``slices`` (which to keep in 2-D) and ``box`` (corners in mm, x1 y1 z1 x2 y2 z2).
         recode: from stored mask values to labels.
+        align: images on another grid than the label are brought onto the label's.
 
     Returns:
         image ``(channels, slices, rows, columns)`` float32; label ``(structures, slices, rows,
@@ -37,7 +38,7 @@ def read_case(
     mask = read_mask(settings.root, files)
     if "box" in files:
         pictures, mask = geometry.into_box(pictures, mask, files["box"], settings.target_spacing)
-    elif len(pictures) > 1 and not _one_grid([*pictures, mask]):
+    elif align and not _one_grid([*pictures, mask]):
         pictures = [geometry.onto(picture, mask) for picture in pictures]
     image = checks.join(pictures, settings.channels)
     if not np.isfinite(image).all():

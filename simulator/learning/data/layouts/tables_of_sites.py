@@ -65,6 +65,10 @@ def place(listing: Listing, table: dict[str, Placed], *, by_number: bool = False
         seen.add(name)
         placed = rows[name]
         entries.append(replace(entry, center=placed.center, split=placed.split or entry.split))
+    listing.skipped = [
+        (rows[name_of(case)].center if name_of(case) in rows else center, case, reason)
+        for center, case, reason in listing.skipped
+    ]
     known = {name_of(case) for _, case, _ in listing.skipped}
     for name, placed in sorted(table.items()):
         if name_of(name) not in seen | known:
