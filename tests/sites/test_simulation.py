@@ -3,10 +3,15 @@
 import math
 from types import SimpleNamespace
 
+import pytest
+
 import simulator.indexing as indexing
 from simulator.api import Bundle, Ref
+from simulator.errors import ScenarioError
 from simulator.indexing import index_sites, prepare_jobs, read_jobs, site_data
 from simulator.observations import Evaluation, selected, unseen
+from simulator.scenario import load_study
+from tests.learning.data.layout_trees import polypgen
 from tests.support import SITES, run, study
 
 LOCAL = "algorithm: {name: local, rounds: 1}\n"
@@ -64,3 +69,50 @@ def choose(tmp_path, losses):
 def test_the_best_model_is_selected_and_the_last_without_any_loss(tmp_path):
     assert choose(tmp_path, [math.nan, 2.0, 1.0, 1.0, math.nan]) == [2]
     assert choose(tmp_path, [math.nan, math.inf, math.nan]) == [2]
+
+
+FOLDERS = """
+name: t
+task:
+  dataset:
+    name: polypgen
+    root: {root}
+    partition: {{kind: iid, min_patients: 1}}
+    split: {{val: 0, test: 0}}
+  network: {{name: unet, channels: [4, 8]}}
+  optimizer: {{lr: 1.0e-3}}
+  batch_size: 2
+  patch_size: [16, 16]
+sites:
+  - {{name: a, device: t4, link: {{up: 1 Mbit/s, down: 1 Mbit/s, latency: 1 ms}}, data: {{}}}}
+  - {{name: b, device: t4, link: {{up: 1 Mbit/s, down: 1 Mbit/s, latency: 1 ms}}, data: {{}}}}
+algorithm: {{name: local, epochs: 1}}
+"""
+
+
+def test_a_case_is_read_once_however_it_is_dealt_out(tmp_path):
+    """Other partitions, splits, seeds and damages read nothing again; another size does."""
+    polypgen(tmp_path)
+    (tmp_path / "s.yaml").write_text(FOLDERS.format(root=tmp_path))
+
+    def keys(*overrides):
+        scenario = load_study(str(tmp_path / "s.yaml"), overrides).points[0].scenario
+        index = index_sites(scenario)
+        opened = read_jobs(scenario, index)
+        sites = prepare_jobs(scenario, index, opened)
+        return {job.key for jobs in opened.values() for job in jobs}, {n: job.key for n, job in sites.items()}
+
+    read, sites = keys()
+    assert len(read) == 6
+    for change in ("seed.learning=2", "task.dataset.split.val=0.4", "task.dataset.partition.kind=quantity"):
+        again, others = keys(change)
+        assert again == read, change
+    again, others = keys("sites.a.data.shift.noise=0.1")
+    assert again == read
+    assert (others["a"] != sites["a"], others["b"] == sites["b"]) == (True, True)
+    assert keys("seed.learning=2", "sites.a.data.shift.noise=0.1")[1]["a"] != others["a"]
+    assert not keys("task.dataset.size=8")[0] & read
+    with pytest.raises(
+        ScenarioError, match=r'^sites.0.data.missing: no channel "t1"; there are red, green, blue$'
+    ):
+        keys("sites.a.data.missing.channel=t1")

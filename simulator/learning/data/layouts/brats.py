@@ -15,8 +15,9 @@ from pydantic import Field
 from simulator.errors import ScenarioError
 from simulator.learning.data.disk import Contents
 from simulator.learning.data.layouts import tables_of_sites
-from simulator.learning.data.layouts.declare import Layout, Shares, declare
+from simulator.learning.data.layouts.declare import Layout, declare
 from simulator.learning.data.layouts.gather import Listing, gather, rules, walk
+from simulator.learning.data.layouts.gcml import Shares
 from simulator.learning.data.layouts.settings import Channels, ImageSet, Structures
 
 _RULES = rules(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,14 @@ import numpy as np
 from simulator.errors import BadCase, ScenarioError
 from simulator.learning.data import images
 from simulator.learning.data.disk import Contents, existing_root
-from simulator.learning.data.layouts import tables_of_sites
+from simulator.learning.data.layouts import gcml, tables_of_sites
 from simulator.learning.data.layouts.gather import Entry, Listing
+from simulator.learning.data.layouts.gcml import Shares
 from simulator.learning.data.layouts.partition import POOLED, assign
 from simulator.learning.data.layouts.read import Recode, labels_of, read_case, read_mask
 from simulator.learning.data.layouts.settings import ImageSet, ImageSetSite
 from simulator.learning.data.layouts.split_lists import listed_splits, split_of
-from simulator.learning.data.splits import SplitSettings, ready_made, split_patients
+from simulator.learning.data.splits import ready_made, split_patients
 from simulator.registry import CaseInfo, DataMeta, Dataset, SiteIndex
 
 Array = np.ndarray
@@ -24,16 +25,6 @@ _CHOOSING = frozenset(
     {"root", "split", "lists", "given_split", "partition", "patient_pattern", "min_pixels", "drop_ends"}
 )
 _NOT_FILES = {"pick", "frame", "slices", "box"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shares:
-    """One site of a published split: which center it is, and how many cases each part has."""
-
-    center: str
-    train: int
-    val: int
-    test: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +50,7 @@ class Layout:
     align: bool = False
     complete: Callable[[Any], ImageSet] = lambda settings: settings
     by_number: bool = False
-    gcml: Mapping[str, Shares] | None = None
+    gcml: Mapping[str, Shares] = field(default_factory=dict)
 
 
 def declare(layout: Layout, *, settings: type[ImageSet], summary: str, source: str) -> Dataset:
@@ -99,7 +90,9 @@ class _Index:
         self, layout: Layout, settings: ImageSet, sites: Mapping[str, ImageSetSite], seed: int
     ) -> None:
         self.layout, self.settings, self.seed = layout, settings, seed
-        self.given = _with_gcml_centers(layout, settings, sites)
+        self.given = dict(sites)
+        if settings.partition.kind == "gcml":
+            self.given = gcml.with_centers(layout.name, layout.gcml, sites)
         self.root = existing_root(settings.root)
         self.contents = Contents(self.root)
         self.listed = listed_splits(self.root, settings.lists)
@@ -206,19 +199,12 @@ class _Index:
         elif self.settings.given_split and all(entry.split for entry in entries):
             given = {entry.patient: entry.split for entry in entries}
         elif self.settings.partition.kind == "gcml":
-            return split_patients(patients, site=name, settings=self._shares(name), where=where)
+            settings = gcml.shares(self.layout.gcml, self.given[name].centers[0], settings)
+            return split_patients(patients, site=name, settings=settings, where=where)
         else:
             return split_patients(patients, site=name, settings=settings, where=where)
         text = {patient: str(split) for patient, split in given.items()}
         return ready_made(text, site=name, settings=settings, where=where)
-
-    def _shares(self, name: str) -> SplitSettings:
-        """The split of a site of the GCML table as shares; complete data give its very counts."""
-        assert self.layout.gcml is not None
-        center = self.given[name].centers[0]
-        found = next(one for one in self.layout.gcml.values() if one.center == center)
-        total = found.train + found.val + found.test
-        return SplitSettings(val=found.val / total, test=found.test / total, seed=self.settings.split.seed)
 
     def _items(self, entry: Entry) -> tuple[dict[str, str], int]:
         """What one epoch draws from a case, and its files with the slices to keep."""
@@ -260,27 +246,6 @@ class _Index:
             return [0.0] * len(self.settings.structures)
         voxel = float(np.prod(mask.spacing_mm or (1.0, 1.0, 1.0)))
         return [float(np.isin(labels, one).sum()) * voxel for one in self.settings.structures.values()]
-
-
-def _with_gcml_centers(
-    layout: Layout, settings: ImageSet, sites: Mapping[str, ImageSetSite]
-) -> dict[str, ImageSetSite]:
-    """Return the sites, with the centers that the GCML splits give to their names."""
-    if settings.partition.kind != "gcml":
-        return dict(sites)
-    if layout.gcml is None:
-        raise ScenarioError(
-            f"task.dataset.partition.kind: no GCML split of {layout.name} is known; write natural"
-        )
-    known = {one.center for one in layout.gcml.values()}
-    found = {}
-    for place, (name, site) in enumerate(sites.items()):
-        centers = site.centers or ((layout.gcml[name].center,) if name in layout.gcml else ())
-        if len(centers) != 1 or centers[0] not in known:
-            names = ", ".join(f"{site} (center {one.center})" for site, one in layout.gcml.items())
-            raise ScenarioError(f"sites.{place}.name: {name} is no site of the GCML split; there are {names}")
-        found[name] = site.model_copy(update={"center": centers[0]})
-    return found
 
 
 def _with_patient(entry: Entry, pattern: re.Pattern[str]) -> Entry:

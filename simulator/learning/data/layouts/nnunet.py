@@ -19,8 +19,9 @@ from simulator.errors import ScenarioError
 from simulator.learning.data.disk import Contents
 from simulator.learning.data.images import split_suffix
 from simulator.learning.data.layouts.dataset_json import find_folder, read
-from simulator.learning.data.layouts.declare import Layout, Shares, declare
+from simulator.learning.data.layouts.declare import Layout, declare
 from simulator.learning.data.layouts.gather import Entry, Listing, walk
+from simulator.learning.data.layouts.gcml import Shares
 from simulator.learning.data.layouts.settings import Channels, ImageSet, Label, Structures
 
 ONE_CENTER = "all"

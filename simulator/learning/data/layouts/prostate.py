@@ -14,7 +14,7 @@ from simulator.learning.data.layouts.declare import Layout, declare
 from simulator.learning.data.layouts.gather import Listing, gather, rules
 from simulator.learning.data.layouts.settings import Channels, ImageSet, Structures
 
-_SUFFIX = r"\.(?:nii|nii\.gz|mhd)"
+_SUFFIX = r"\.nii(?:\.gz)?"
 _RULES = rules(
     rf"(?:.*/)?(?P<center>[^/]+)/Image/(?P<case>[^/]+){_SUFFIX}",
     rf"(?:.*/)?(?P<center>[^/]+)/(?P<case>Case[^/]*){_SUFFIX}",
