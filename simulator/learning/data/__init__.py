@@ -1,4 +1,4 @@
-"""Data sets: simulated brain tumors, folders of images, the kaggle_3m layout, declared counts.
+"""Data sets: simulated brain tumors, folders of images, public layouts, declared counts.
 
 Each module offers one :class:`simulator.registry.Dataset`, found as an entry point. Indexing reads
 names and headers only; :mod:`simulator.learning.prepare` loads and normalizes.
