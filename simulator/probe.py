@@ -198,7 +198,7 @@ def _at_rest(scenario: ScenarioBase, at_s: float) -> tuple[World, Ledger]:
         prepared={},
     )
     data = {site.name: _NO_DATA for site in scenario.sites}
-    world, ledger, _ = start(scenario, idle, data, namer, PlanExecutor())
+    world, ledger, *_ = start(scenario, idle, data, namer, PlanExecutor())
     world.env.timeout(at_s)  # there is an event at that instant, whatever else happens
     while world.env.peek() <= at_s:
         world.env.step()

@@ -94,6 +94,7 @@ def _tables(outcome: Outcome, executor: PoolExecutor, outcomes: Mapping[str, Bun
         "metrics": metrics,
         "sites": _sites(run),
         "faults": trace.faults,
+        "conditions": trace.conditions,
         "skipped_cases": _skipped(outcome, executor),
     }
 

@@ -19,8 +19,10 @@ from simulator.record.ledger import Ledger
 from simulator.registry import SiteIndex, registry
 from simulator.rng import stream
 from simulator.scenario.schema import NodeSpec, ScenarioBase
+from simulator.scenario.targets import tags_of
 from simulator.scenario.topologies import SERVER
 from simulator.sites.compute import Processor
+from simulator.sites.conditions import ConditionLog
 from simulator.sites.faults import Injector, absent_at_start
 from simulator.sites.node import NodeRuntime
 from simulator.sites.world import World
@@ -66,10 +68,10 @@ def simulate(
     objection = algorithm.check(scenario.algorithm, data, size, scenario.task) if algorithm.check else ""
     if objection:
         raise ScenarioError(objection)
-    world, ledger, injector = start(scenario, algorithm, data, namer, executor)
+    world, ledger, injector, conditions = start(scenario, algorithm, data, namer, executor)
     end_reason = world.run(scenario.stop.virtual_time, progress)
     world.network.close()
-    warnings = injector.finish()
+    warnings = [*injector.finish(), *conditions.finish()]
     ledger.check()
     warnings += _waits(world) + world.payloads.remarks()
     if end_reason.startswith("deadlock"):
@@ -93,13 +95,14 @@ def start(
     data: Mapping[str, SiteData],
     namer: Namer,
     executor: Executor,
-) -> tuple[World, Ledger, Injector]:
+) -> tuple[World, Ledger, Injector, ConditionLog]:
     """Return a scenario's world at its first instant: faults set, protocols started."""
     world, ledger = _build(scenario, algorithm, data, namer, executor)
-    absent = absent_at_start(scenario.faults)
-    injector = Injector(world, scenario.faults)
-    world.start(absent)
-    return world, ledger, injector
+    conditions = ConditionLog(world, scenario)
+    tags = tags_of(scenario.sites)
+    injector = Injector(world, scenario.faults, tags, conditions.links)
+    world.start(absent_at_start(scenario.faults, tags))
+    return world, ledger, injector, conditions
 
 
 def _waits(world: World) -> list[str]:

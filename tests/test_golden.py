@@ -95,6 +95,38 @@ SCENARIOS = {
         "algorithm: {name: gossip-averaging, rounds: 4}\n",
         ("network.transport.damage=0.5", "network.transport.retries=1"),
     ),
+    "gossip-averaging-flap": (
+        "algorithm: {name: gossip-averaging, rounds: 3}\n"
+        "faults: [{from: 71.5 s, to: 90 s, flap: c, down: 2 s, up: 5 s}]\n",
+        ("network.transport.preset=tcp-cubic",),
+    ),
+    "gossip-averaging-partition": (
+        "algorithm: {name: gossip-averaging, rounds: 3}\n"
+        'faults: [{from: 40.5 s, to: 60 s, partition: "b"}]\n',
+        ("network.transport.preset=tcp-cubic",),
+    ),
+    "fedavg-slow-site": (
+        "algorithm: {name: fedavg, rounds: 2}\n"
+        "faults: [{at: 10 s, for: 60 s, set: {site: c, speed: 0.5, bandwidth: 1 Mbit/s}}]\n",
+        (),
+    ),
+    "fedavg-timed-out": (
+        "algorithm: {name: fedavg, rounds: 1, round_deadline: 200 s}\n"
+        "faults: [{at: 11.5 s, for: 60 s, disconnect: server}]\n",
+        (
+            "network.transport.stall_timeout=20 s",
+            "network.transport.restart=offset",
+            "network.transport.connections=2",
+        ),
+    ),
+    "fedavg-conditions": (
+        "algorithm: {name: fedavg, rounds: 2}\n",
+        (
+            "network.conditions=[{site: c, rekey: {every: 30 s, down: 2 s, connections: reset}}, "
+            "{site: a, maintenance: {from: 0.5 s, to: 1.5 s}}, "
+            "{site: server, direction: down, background: {rate: 6 Mbit/s, floor: 1 Mbit/s}}]",
+        ),
+    ),
     "local": ("algorithm: {name: local, rounds: 2}\n", ()),
     "pooled": ("algorithm: {name: pooled, rounds: 2}\n", ()),
 }

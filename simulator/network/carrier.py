@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable
 from simulator.network.agenda import SAME_INSTANT, Agenda
 from simulator.network.congestion import Congestion
 from simulator.network.flow import Flow, LinkState, Path, Transfer, repath
+from simulator.network.messages import DOWN, PARTED
 from simulator.network.shares import Shares
 from simulator.network.simgrid import CrossShares
 from simulator.network.window import CONNECT_RTO_S, Control, Draw, Window, wake_s
 from simulator.record.ledger import Attempt
 from simulator.scenario.schema import TransportSpec
 
-DOWN, TIMED_OUT = "link down", "timed out"
+TIMED_OUT, GAVE_UP = "timed out", "connection given up"
 Look = Callable[[Flow, float], None]
 
 
@@ -30,11 +31,15 @@ class Carrier:
         spec: TransportSpec,
         control: Control | None,
         draw: Draw,
+        is_parted: Callable[[Transfer], bool],
         ended: Callable[[Flow, str], None],
     ) -> None:
-        self._agenda, self._shares, self._ended = agenda, shares, ended
-        self._patience_s = spec.stall_timeout
+        self._agenda, self._shares, self._is_parted, self._ended = agenda, shares, is_parted, ended
+        self._patience_s = min(spec.stall_timeout, spec.give_up)
+        self._gives_up = spec.give_up < spec.stall_timeout
+        self._header_nbytes = round(spec.headers)
         self._num_flows = 0
+        self._sends_twice = control is not None and control.tunnel_share < 1
         self._congestion = None
         if control is not None:
             self._congestion = Congestion(
@@ -59,12 +64,13 @@ class Carrier:
             transfer=transfer,
             entry=entry,
             path=path,
-            remaining=float(entry.nbytes),
+            remaining=float(entry.nbytes + self._header_nbytes),
+            header_nbytes=self._header_nbytes,
             synced_s=self._agenda.now,
         )
         for state in (*path.links, *path.back):
             state.users[flow.id] = flow
-        if not path.is_up:
+        if not self._is_open(flow):
             self._stall(flow, CONNECT_RTO_S)
         else:
             self._connect(flow)
@@ -149,7 +155,11 @@ class Carrier:
 
     def cut(self, links: Iterable[LinkState]) -> None:
         """Links went down: stall what needs them."""
-        for flow in _users(links):
+        self.stall(_users(links))
+
+    def stall(self, flows: Iterable[Flow]) -> None:
+        """Nothing passes any more between the ends of these."""
+        for flow in flows:
             if flow.timer is not None:
                 flow.timer.cancel()
             if flow.stalled_s is None:
@@ -157,11 +167,21 @@ class Carrier:
                 rto_s = CONNECT_RTO_S if connecting or not self._congestion else self._congestion.rto_s(flow)
                 self._stall(flow, rto_s)
 
+    def reset(self, links: Iterable[LinkState], reason: str) -> None:
+        """End all attempts that need the links."""
+        for flow in _users(links):
+            if flow.id in flow.transfer.flows:  # else it ended with another connection of its attempt
+                self._end(flow, reason)
+
     def reopen(self, links: Iterable[LinkState]) -> None:
         """Links came up: have those that were cut by them wake in their time."""
+        self.resume(_users(links))
+
+    def resume(self, flows: Iterable[Flow]) -> None:
+        """One thing less keeps these apart: have them wake in their time if it was the last."""
         now = self._agenda.now
-        for flow in _users(links):
-            if flow.stalled_s is not None and flow.path.is_up:
+        for flow in flows:
+            if flow.stalled_s is not None and self._is_open(flow):
                 if self._congestion is None:
                     self._wake(flow)
                 else:
@@ -206,7 +226,15 @@ class Carrier:
         self._agenda.touch()
 
     def _expired(self, flow: Flow) -> None:
-        self._end(flow, TIMED_OUT if flow.path.is_up else DOWN)
+        if self._gives_up:
+            self._end(flow, GAVE_UP)
+        elif self._is_parted(flow.transfer):
+            self._end(flow, PARTED)
+        else:
+            self._end(flow, TIMED_OUT if flow.path.is_up else DOWN)
+
+    def _is_open(self, flow: Flow) -> bool:
+        return flow.path.is_up and not self._is_parted(flow.transfer)
 
     def _wake(self, flow: Flow) -> None:
         flow.stalled_s = None
@@ -220,6 +248,9 @@ class Carrier:
             self._begin(flow)
         else:
             flow.synced_s = self._agenda.now
+            if self._sends_twice:  # the time-outs of the connection inside the tunnel ran off as well
+                sent = flow.entry.nbytes + flow.header_nbytes - flow.remaining
+                flow.remaining += min(flow.window.peak, sent)
             self._shares.join(flow)
             self._congestion.restart(flow, self._agenda.now)
             self._agenda.touch()

@@ -152,11 +152,15 @@ class Transfer:
     control: bool
     event: simpy.Event
     nodes: tuple[str, ...]
-    num_attempts: int = 0
+    num_attempts: int = 0  # rows of the ledger: one for each connection of each try
+    num_tries: int = 0
     kept_nbytes: int = 0  # at the receiver, from attempts that a new one resumes
     kept: list[tuple[Attempt, float, str]] = field(default_factory=list)  # closed with the transfer
-    flow: "Flow | None" = None
+    flows: "dict[int, Flow]" = field(default_factory=dict)  # connections that are open, by number
     message: Attempt | None = None  # of a control message, or one that is refused
+    is_copy: bool = False  # of another control message
+    again: simpy.Event | None = None  # the arrival of this message's copy
+    was_parted: bool = False  # a partition came between its ends while it was under way
     timer: Timer | None = None  # pause before the next attempt, or arrival of a control message
 
 
@@ -174,6 +178,7 @@ class Flow:
     entry: Attempt
     path: Path
     remaining: float
+    header_nbytes: int = 0  # of the application, sent before the payload
     state: str = "connecting"
     stalled_s: float | None = None
     rto_s: float = 0.0
@@ -199,8 +204,14 @@ class Flow:
         self.synced_s = now
 
     def sent_nbytes(self) -> int:
-        """Whole bytes that left the sender, as of ``synced_s``."""
+        """Whole bytes of payload that left the sender, as of ``synced_s``."""
         return min(max(int(self.entry.nbytes - self.remaining), 0), self.entry.nbytes)
+
+    def sent_header_nbytes(self) -> int:
+        """Whole bytes of headers that left the sender, as of ``synced_s``."""
+        if self.state == "connecting":
+            return 0
+        return min(max(int(self.entry.nbytes + self.header_nbytes - self.remaining), 0), self.header_nbytes)
 
 
 def join(flow: Flow) -> None:

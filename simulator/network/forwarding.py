@@ -19,7 +19,7 @@ def forward(
     """Return the whole of a transfer of two legs, of which the first is on its way.
 
     Each leg is booked as a transfer of its own. When the first has arrived its sender is no longer
-    needed.
+    needed. A copy of a control message goes no further than the relay.
 
     Args:
         first: to the relay.
@@ -27,7 +27,7 @@ def forward(
         explain: returns why the whole fails, given why a leg does.
         env: where the event of the whole happens.
     """
-    whole = replace(first, event=simpy.Event(env))
+    whole = replace(first, event=simpy.Event(env), again=None)
 
     def arrived(outcome: simpy.Event) -> None:
         outcome.defused = True

@@ -5,27 +5,28 @@ and is there one path delay after its last byte left. No process per flow: every
 one agenda. Times are seconds, sizes bytes of payload, rates payload bytes per second.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import simpy
 
 from simulator.errors import TransferFailed
-from simulator.network.agenda import Agenda
+from simulator.network.agenda import Agenda, Timer
+from simulator.network.bulk import Bulk
 from simulator.network.carrier import Carrier
-from simulator.network.flow import Flow, LinkState, Path, Transfer, measure
+from simulator.network.flow import LinkState, Path, Transfer, measure
 from simulator.network.forwarding import forward
-from simulator.network.messages import CRASHED, Messenger
+from simulator.network.messages import CRASHED, DUPLICATE, Messenger
+from simulator.network.partitions import Partitions
 from simulator.network.shares import Shares
 from simulator.network.simgrid import MODELS, CrossShares
 from simulator.network.simgrid import measure as measure_simgrid
-from simulator.network.topology import Topology
+from simulator.network.topology import Link, Topology
 from simulator.network.window import CONTROLS, EFFICIENCY
 from simulator.record.ledger import Attempt, Ledger
 from simulator.scenario.schema import TransportSpec
-
-RESUMED, CHECKSUM = "resumed after: ", "checksum"
 
 
 class Network:
@@ -52,30 +53,44 @@ class Network:
         self._transfers: dict[int, Transfer] = {}  # those that have no end yet
         self._at: dict[str, dict[int, Transfer]] = {name: {} for name in topology.nodes}
         self._crashed: set[str] = set()
+        self._partitions = Partitions()
+        self._on_use: dict[str, Callable[[], None]] = {}  # of links that are idle now
         self._num_transfers = 0
         self._model = MODELS.get(spec.tier)
         control = CONTROLS[spec.preset] if self._model is None else None
         self._ideal = control is None
         self._rtt_bias = control.rtt_bias if control and spec.fairness == "rtt" else 0.0
-        self._efficiency = EFFICIENCY if control else 1.0
+        self._efficiency = EFFICIENCY * control.tunnel_share if control else 1.0
         self._shares: Shares | CrossShares = Shares()
         if self._model is not None:
             self._efficiency, self._shares = self._model.bandwidth_factor, CrossShares()
         self._agenda = Agenda(env, self._settle)
+        self._bulk = Bulk(
+            agenda=self._agenda,
+            ledger=ledger,
+            spec=spec,
+            draw=self._draw,
+            enter=self._open,
+            path_of=self._path_now,
+            over=self._finish,
+        )
         self._carrier = Carrier(
             agenda=self._agenda,
             shares=self._shares,
             spec=spec,
             control=control,
             draw=self._draw,
-            ended=self._ended,
+            is_parted=self._partitions.are_between,
+            ended=self._bulk.ended,
         )
+        self._bulk.carrier = self._carrier
         self._messenger = Messenger(
             agenda=self._agenda,
             ledger=ledger,
-            message_loss=spec.message_loss,
+            spec=spec,
             draw=self._draw,
             path_of=lambda transfer: self._path(transfer.src, transfer.dst),
+            is_parted=self._partitions.are_between,
             over=self._message_over,
         )
         self._links = {}
@@ -117,32 +132,49 @@ class Network:
         self, src: str, dst: str, via: str, *, nbytes: int, kind: str, round: int | None, control: bool
     ) -> Transfer:
         """One leg, or the whole where ``via`` passes it on while it comes."""
+        self._wake(src, dst)
         self._path(src, dst)  # what cannot be routed shows here, before anything is booked
+        nodes = (src, dst, via) if via else (src, dst)
+        transfer = self._new(nodes, nbytes, kind, round, control)
+        refused = next((_why(name, transfer) for name in nodes if name in self._crashed), "")
+        if control or refused:
+            transfer.message = self._open(transfer, nbytes)
+        if control:
+            if self._messenger.send(transfer, refused=refused):
+                transfer.again = self._copy(transfer).event
+        elif refused:
+            self._messenger.refuse(transfer, refused)
+        else:
+            self._bulk.attempt(transfer)
+        return transfer
+
+    def _new(
+        self, nodes: tuple[str, ...], nbytes: int, kind: str, round_: int | None, control: bool
+    ) -> Transfer:
         self._num_transfers += 1
         transfer = Transfer(
             id=self._num_transfers,
-            src=src,
-            dst=dst,
+            src=nodes[0],
+            dst=nodes[1],
             nbytes=nbytes,
             kind=kind,
-            round=round,
+            round=round_,
             control=control,
             event=simpy.Event(self._env),
-            nodes=(src, dst, via) if via else (src, dst),
+            nodes=nodes,
         )
         self._transfers[transfer.id] = transfer
         for name in transfer.nodes:
             self._at[name][transfer.id] = transfer
-        refused = next((_why(name, transfer) for name in transfer.nodes if name in self._crashed), "")
-        if control or refused:
-            transfer.message = self._open(transfer, nbytes)
-        if control:
-            self._messenger.send(transfer, refused=refused)
-        elif refused:
-            self._messenger.refuse(transfer, refused)
-        else:
-            self._attempt(transfer)
         return transfer
+
+    def _copy(self, transfer: Transfer) -> Transfer:
+        """Send a control message a second time, as the network does now and then."""
+        copy = self._new(transfer.nodes, transfer.nbytes, transfer.kind, transfer.round, True)
+        copy.is_copy = True
+        copy.message = self._open(copy, copy.nbytes)
+        self._messenger.send_copy(copy)
+        return copy
 
     def path(self, src: str, dst: str) -> Path:
         """Return the way from ``src`` to ``dst`` with what is true of it now.
@@ -170,6 +202,16 @@ class Network:
         for _, transfer in sorted(self._at[name].items()):
             self._give_up(transfer, _why(name, transfer))
 
+    def part(self, cause: object, groups: Mapping[str, int]) -> None:
+        """Part the network: between nodes of different groups nothing passes until :meth:`heal`."""
+        apart = self._partitions.part(cause, groups, self._transfers.values())
+        self._carrier.stall([flow for transfer in apart for flow in transfer.flows.values()])
+
+    def heal(self, cause: object) -> None:
+        """End what :meth:`part` began."""
+        apart = self._partitions.heal(cause, self._transfers.values())
+        self._carrier.resume([flow for transfer in apart for flow in transfer.flows.values()])
+
     def revive_node(self, name: str) -> None:
         """The node is back."""
         self._crashed.discard(name)
@@ -182,8 +224,9 @@ class Network:
         bytes_per_s: float | None = None,
         latency_s: float | None = None,
         loss: float | None = None,
+        cause: str = "",
     ) -> None:
-        """Change a link now.
+        """Change a link now. It is up when no ``cause`` keeps it down.
 
         Raises:
             ValueError: no capacity (write ``up=False``), a negative latency, a loss outside [0, 1).
@@ -206,7 +249,43 @@ class Network:
             self._paths.clear()
             self._carrier.change([state], lambda flow: self._path(flow.transfer.src, flow.transfer.dst))
         if up is not None:
-            self._set_down([state], "", not up)
+            self._set_down([state], cause, not up)
+
+    def reset_link(self, link_id: str, reason: str) -> None:
+        """Fail all attempts that need a link; they are made again by the policy of the transport."""
+        self._carrier.reset([self._links[link_id]], reason)
+
+    # -- what conditions need -----------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """Virtual time in seconds."""
+        return self._agenda.now
+
+    def at(self, at_s: float, action: Callable[[Any], None], item: object) -> Timer:
+        """Have ``action(item)`` called with the network's own events of that time."""
+        return self._agenda.at(at_s, action, item)
+
+    @property
+    def links(self) -> Mapping[str, Link]:
+        """All links as the scenario declares them, by id."""
+        return self._topology.links
+
+    def is_idle(self, link_id: str) -> bool:
+        """Whether no attempt needs the link now."""
+        return not self._links[link_id].users
+
+    def on_use(self, link_id: str, action: Callable[[], None]) -> None:
+        """Have ``action`` called once, before the next transfer that needs the link."""
+        self._on_use[link_id] = action
+
+    def _wake(self, src: str, dst: str) -> None:
+        """Bring idle links up to date that a transfer is about to need."""
+        if self._on_use:
+            for link_id in (*self._topology.route(src, dst), *self._topology.route(dst, src)):
+                action = self._on_use.pop(link_id, None)
+                if action is not None:
+                    action()
 
     def close(self) -> None:
         """End of the run: book what is on its way as in flight, and check the ledger.
@@ -215,10 +294,9 @@ class Network:
             MedgossipError: bytes are not conserved.
         """
         for transfer in self._transfers.values():
-            entry = self._halt(transfer)
-            if entry is not None:
+            for entry in self._halt(transfer):
                 self._ledger.close(entry, self._env.now, "in_flight")
-            self._book_kept(transfer, "in_flight")
+            self._bulk.book_kept(transfer, "in_flight")
         self._transfers.clear()
         self._agenda.close()
         self._ledger.check()
@@ -261,39 +339,12 @@ class Network:
         )
         return self._ledger.open(entry)
 
-    def _attempt(self, transfer: Transfer) -> None:
-        entry = self._open(transfer, transfer.nbytes - transfer.kept_nbytes)
-        transfer.flow = self._carrier.start(transfer, entry, self._path(transfer.src, transfer.dst))
-        if self._spec.damage > 0:  # drawn whatever comes of the attempt, so that faults move no draw
-            chance = self._draw("damage", transfer.src, transfer.dst).random()
-            transfer.flow.is_damaged = chance < self._spec.damage
-
-    def _ended(self, flow: Flow, reason: str) -> None:
-        transfer, entry = flow.transfer, flow.entry
-        transfer.flow = None
-        self._ledger.carry(entry, flow.sent_nbytes())
-        if not reason and flow.is_damaged:  # nobody knows where, so nothing of it is kept
-            reason, transfer.kept_nbytes = CHECKSUM, 0
-            self._book_kept(transfer, "failed")
-        if not reason:
-            self._ledger.close(entry, self._env.now, "delivered")
-            self._finish(transfer, "")
-            return
-        retries_left = self._spec.retries + 1 - transfer.num_attempts
-        if self._spec.restart == "offset" and retries_left > 0 and reason != CHECKSUM:
-            entry.nbytes = entry.carried_nbytes  # the rest is another attempt's
-            transfer.kept_nbytes += entry.carried_nbytes
-            transfer.kept.append((entry, self._env.now, RESUMED + reason))
-        else:
-            self._ledger.close(entry, self._env.now, "failed", reason)
-        if retries_left > 0:
-            pause_s = self._spec.backoff * 2 ** (transfer.num_attempts - 1)
-            transfer.timer = self._agenda.at(self._env.now + pause_s, self._attempt, transfer)
-        else:
-            self._finish(transfer, reason)
+    def _path_now(self, transfer: Transfer) -> Path:
+        self._wake(transfer.src, transfer.dst)
+        return self._path(transfer.src, transfer.dst)
 
     def _finish(self, transfer: Transfer, reason: str) -> None:
-        self._book_kept(transfer, "failed" if reason else "delivered")
+        self._bulk.book_kept(transfer, "failed" if reason else "delivered")
         for index in (self._transfers, *(self._at[name] for name in transfer.nodes)):
             del index[transfer.id]
         if reason:
@@ -302,31 +353,20 @@ class Network:
         else:
             transfer.event.succeed()
 
-    def _book_kept(self, transfer: Transfer, status: str) -> None:
-        for entry, end_s, reason in transfer.kept:
-            self._ledger.close(entry, end_s, status, reason)
-        transfer.kept.clear()
-
-    def _halt(self, transfer: Transfer) -> Attempt | None:
-        """Stop what a transfer does; return its open attempt, carried bytes booked."""
-        if transfer.timer is not None:
-            transfer.timer.cancel()
-        flow, transfer.flow = transfer.flow, None
-        if flow is None:
-            return transfer.message
-        self._carrier.stop(flow)
-        self._ledger.carry(flow.entry, flow.sent_nbytes())
-        return flow.entry
+    def _halt(self, transfer: Transfer) -> list[Attempt]:
+        """Stop what a transfer does; return its open attempts, carried bytes booked."""
+        return [*self._bulk.halt(transfer), *([transfer.message] if transfer.message is not None else [])]
 
     def _give_up(self, transfer: Transfer, reason: str) -> None:
-        entry = self._halt(transfer)
-        if entry is not None:
+        for entry in self._halt(transfer):
             self._ledger.close(entry, self._env.now, "failed", reason)
         self._finish(transfer, reason)
 
     def _message_over(self, transfer: Transfer, reason: str) -> None:
         if reason:
             self._give_up(transfer, reason)
+        elif transfer.is_copy and not self._spec.deliver_duplicates:
+            self._give_up(transfer, DUPLICATE)
         elif transfer.message is not None:
             self._ledger.close(transfer.message, self._env.now, "delivered")
             self._finish(transfer, "")

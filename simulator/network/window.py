@@ -42,15 +42,32 @@ class Control:
     loss_based: bool  # cuts on loss, fills buffers, and keeps its old window when its share rises
     hystart: bool
     rtt_bias: float  # shares go as (round trip with queue)^-bias
+    tunnel_share: float = 1.0  # what a tunnel over TCP leaves of the payload; below 1 there is one
 
+
+TUNNEL_PACKET_NBYTES = 1426
+"""An IP packet inside a tunnel of OpenVPN over TCP with its default ``mssfix 1492 mtu``: less 40 bytes
+of IP and TCP outside and 26 of its own (length 2, opcode and peer 4, packet number 4, AES-GCM tag 16)."""
+TUNNEL_SHARE = (TUNNEL_PACKET_NBYTES - 52) / (TUNNEL_PACKET_NBYTES + 26)
+"""Payload of the inner segment, after 52 bytes of IP and TCP, per byte of the tunnel's own stream."""
 
 CONTROLS: dict[str, Control | None] = {
     "tcp-cubic": Control(backoff=0.7, cubic=True, loss_based=True, hystart=True, rtt_bias=1.0),
     "tcp-reno": Control(backoff=0.5, cubic=False, loss_based=True, hystart=False, rtt_bias=2.0),
     "tcp-bbr": Control(backoff=1.0, cubic=False, loss_based=False, hystart=False, rtt_bias=0.0),
+    "vpn-over-tcp": Control(
+        backoff=0.7, cubic=True, loss_based=True, hystart=True, rtt_bias=1.0, tunnel_share=TUNNEL_SHARE
+    ),
     "ideal": None,
 }
-"""By preset; None: no handshake, no window, no overhead."""
+"""By preset; None: no handshake, no window, no overhead.
+
+``vpn-over-tcp`` is CUBIC through a tunnel that is a connection of CUBIC itself: the outer one meets
+losses and sets the pace, the inner one sees delay alone. When the outer one waits for a time-out, so
+does the inner, and sends its window a second time (O. Honda et al., "Understanding TCP over TCP",
+Proc. SPIE 6011, 2005; OpenVPN 2.6 manual, --mssfix). A tunnel over UDP (WireGuard, IPsec) is no preset:
+it is ``tcp-cubic`` over a link of less bandwidth.
+"""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """The ledger: every byte that was offered to the network and what became of it.
 
-Payload bytes only. What protocols add (headers, acknowledgements) slows transfers down but is not
-booked; ``OVERHEAD`` says what a full segment adds. Books are kept twice, per transfer and per link,
+Payload bytes, and apart from them the headers of the application. What TCP adds (headers,
+acknowledgements) slows transfers down but is not booked; ``OVERHEAD`` says what a full segment adds.
+Books are kept twice, per transfer and per link,
 and :meth:`Ledger.check` compares them.
 """
 
@@ -34,6 +35,7 @@ class Attempt:
     start_s: float
     route: tuple[str, ...]
     carried_nbytes: int = 0
+    header_nbytes: int = 0  # of the application, carried besides
     end_s: float | None = None
     status: str = ""
     reason: str = ""
@@ -46,23 +48,26 @@ class Ledger:
         self._attempts: list[Attempt] = []
         self._links: dict[str, Row] = {}
         self._carried: dict[str, int] = {}
+        self._headers: dict[str, int] = {}
 
     def add_link(self, id: str, src: str, dst: str, bytes_per_s: float, latency_s: float) -> None:
         """Open the account of a link; its capacity is that of the start, ``inf`` for unlimited."""
         capacity = None if bytes_per_s == float("inf") else bytes_per_s
         self._links[id] = (id, src, dst, capacity, latency_s)
-        self._carried[id] = 0
+        self._carried[id] = self._headers[id] = 0
 
     def open(self, attempt: Attempt) -> Attempt:
         """Book that bytes are offered."""
         self._attempts.append(attempt)
         return attempt
 
-    def carry(self, attempt: Attempt, nbytes: int) -> None:
-        """Book bytes that left the sender to every link of the route."""
+    def carry(self, attempt: Attempt, nbytes: int, header_nbytes: int = 0) -> None:
+        """Book bytes of payload and of headers that left the sender to every link of the route."""
         attempt.carried_nbytes += nbytes
+        attempt.header_nbytes += header_nbytes
         for link in attempt.route:
             self._carried[link] += nbytes
+            self._headers[link] += header_nbytes
 
     def close(self, attempt: Attempt, end_s: float, status: str, reason: str = "") -> None:
         """Book how an attempt ended: ``delivered``, ``failed`` or ``in_flight``."""
@@ -82,7 +87,7 @@ class Ledger:
     def rows(self, table: str) -> list[Row]:
         """Return the rows of ``"transfers"`` or ``"links"``, in the order of their columns."""
         if table == "links":
-            return [(*row, self._carried[id]) for id, row in sorted(self._links.items())]
+            return [(*row, self._headers[id], self._carried[id]) for id, row in sorted(self._links.items())]
         if table != "transfers":
             raise KeyError(table)
         ordered = sorted(self._attempts, key=lambda a: (a.transfer, a.attempt))

@@ -45,13 +45,15 @@ TABLES: dict[str, dict[str, Type]] = {
         "reason": "str",
         "route": "str",
     },
-    # totals per directed link; capacity at the start, null: unlimited
+    # totals per directed link; capacity at the start, null: unlimited; headers are overhead of the
+    # application, not part of what was carried
     "links": {
         "link": "str",
         "src": "str",
         "dst": "str",
         "bytes_per_s": "float",
         "latency_s": "float",
+        "header_nbytes": "int",
         "carried_nbytes": "int",
     },
     # link states over time: up/down and capacity changes
@@ -90,6 +92,17 @@ TABLES: dict[str, dict[str, Type]] = {
         "text": "str",
         "verb": "str",
         "node": "str",
+        "time_s": "float",
+        "status": "str",
+        "reason": "str",
+    },
+    # each line of network.conditions on each link; time_s: when it first had an effect;
+    # status: fired | never fired | not applicable
+    "conditions": {
+        "condition": "int",
+        "text": "str",
+        "kind": "str",
+        "link": "str",
         "time_s": "float",
         "status": "str",
         "reason": "str",

@@ -28,6 +28,7 @@ class Trace:
     work: list[Row] = field(default_factory=list)
     faults: list[Row] = field(default_factory=list)
     outages: list[Row] = field(default_factory=list)
+    conditions: list[Row] = field(default_factory=list)
     observations: list[Observation] = field(default_factory=list)
 
     def event(

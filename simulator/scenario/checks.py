@@ -10,10 +10,12 @@ from simulator.registry import DataMeta, Dataset, Settings, suggest
 from simulator.scenario import messages
 from simulator.scenario.checks_network import check_network, zero_rates
 from simulator.scenario.codecs import check_codec
+from simulator.scenario.conditions_checks import check_conditions
 from simulator.scenario.devices import DEVICES
 from simulator.scenario.faults import check_faults
 from simulator.scenario.locate import Finding, KeyPath
 from simulator.scenario.schema import NodeSpec, ScenarioBase, TransportSpec
+from simulator.scenario.targets import tags_of
 from simulator.scenario.topologies import SERVER
 
 _SPEEDS = ("device", "speed", "seconds_per_item")
@@ -22,6 +24,7 @@ _SPEEDS = ("device", "speed", "seconds_per_item")
 def check(scenario: ScenarioBase) -> list[Finding]:
     """Return everything that is wrong with a scenario whose types are right."""
     relays = [relay.name for relay in scenario.network.relays]
+    tags = tags_of(scenario.sites)
     return [
         *_names(scenario),
         *_server(scenario),
@@ -30,7 +33,8 @@ def check(scenario: ScenarioBase) -> list[Finding]:
         *check_network(scenario),
         *check_codec(scenario.network.codec),
         *_transport(scenario.network.transport),
-        *check_faults(scenario.faults, node_names(scenario), relays),
+        *check_conditions(scenario.network.conditions, [*node_names(scenario), *relays], tags),
+        *check_faults(scenario.faults, node_names(scenario), relays, tags),
     ]
 
 

@@ -32,6 +32,15 @@ def digest(scenario: ScenarioBase) -> str:
     return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
 
 
+def show(value: object) -> str:
+    """Return plain data in one line, as a scenario would write it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {show(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(show(inner) for inner in value) + "]"
+    return str(value).replace("\n", "; ")
+
+
 def _json(scenario: ScenarioBase) -> dict[str, Any]:
     return scenario.model_dump(mode="json", by_alias=True)
 

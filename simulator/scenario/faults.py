@@ -1,24 +1,28 @@
 """Lines of ``faults``: one verb, a time that fits it, and nodes that exist."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from simulator.registry import suggest
+from simulator.scenario.conditions_checks import check_targets, check_where
 from simulator.scenario.locate import Finding, KeyPath
-from simulator.scenario.schema import FAULT_VERBS, Fault
+from simulator.scenario.schema import FAULT_VERBS, NODE_VERBS, Fault
+from simulator.scenario.targets import Tags, as_list, members
 from simulator.scenario.times import constant
 
 _MEMBERSHIP = ("join", "leave")
-_LASTING = ("leave", "crash", "disconnect")
+_LASTING = ("leave", "crash", "disconnect", "flap", "partition", "set")
 _TIMES = ("at", "from", "to", "every", "for")
 _VALID = ({"at"}, {"at", "for"}, {"from", "to"}, {"every", "for"})
 _REMEDY = "write at, at with for, from with to, or every with for"
 
 
-def check_faults(faults: Sequence[Fault], nodes: Sequence[str], relays: Sequence[str]) -> Iterator[Finding]:
+def check_faults(
+    faults: Sequence[Fault], nodes: Sequence[str], relays: Sequence[str], tags: Tags
+) -> Iterator[Finding]:
     """Yield what is wrong with the fault lines of a scenario whose nodes are ``nodes``; ``relays`` can
     fail too, but not join or leave.
     """
-    yield from _membership(faults)
+    yield from _membership(faults, tags)
     for number, fault in enumerate(faults):
         path: KeyPath = ("faults", number)
         verbs = [verb for verb in FAULT_VERBS if getattr(fault, verb) is not None]
@@ -29,26 +33,37 @@ def check_faults(faults: Sequence[Fault], nodes: Sequence[str], relays: Sequence
             yield Finding(path=path, message=f"{joined} in one line; write one line for each")
         yield from _times(fault, verbs, path)
         for verb in verbs:
-            known = nodes if verb in _MEMBERSHIP else [*nodes, *relays]
-            yield from _nodes(getattr(fault, verb), known, (*path, verb))
+            if verb in NODE_VERBS:
+                known = nodes if verb in _MEMBERSHIP else [*nodes, *relays]
+                yield from check_targets(getattr(fault, verb), known, tags, (*path, verb))
+        yield from _flap(fault, verbs, path)
+        yield from _partition(fault, [*nodes, *relays], tags, path)
+        yield from _set(fault, nodes, relays, tags, path)
 
 
-def joins_and_leaves(faults: Sequence[Fault], node: str) -> list[tuple[int, str, float | None]]:
+def groups_of(fault: Fault, tags: Tags) -> tuple[tuple[str, ...], ...]:
+    """Return the groups that a partition names, ``"a b; tag:icu"`` or a list of lists."""
+    written = fault.partition or ()
+    named = [part.split() for part in written.split(";")] if isinstance(written, str) else written
+    return tuple(members(group, tags) for group in named)
+
+
+def joins_and_leaves(faults: Sequence[Fault], node: str, tags: Tags) -> list[tuple[int, str, float | None]]:
     """Return number, verb and first instant (seconds, None if drawn) of a node's joins and leaves."""
     found: list[tuple[int, str, float | None]] = []
     for number, fault in enumerate(faults):
         first = fault.at or fault.from_ or fault.every
         for verb, named in (("join", fault.join), ("leave", fault.leave)):
-            if first is not None and named is not None and node in _as_list(named):
+            if first is not None and named is not None and node in members(named, tags):
                 found.append((number, verb, constant(first, "duration")))
     return found
 
 
-def _membership(faults: Sequence[Fault]) -> Iterator[Finding]:
+def _membership(faults: Sequence[Fault], tags: Tags) -> Iterator[Finding]:
     """Whether a node is there at the start follows from which comes first, a join or a leave."""
-    named = {node for fault in faults for node in (*_as_list(fault.join), *_as_list(fault.leave))}
+    named = {node for fault in faults for verb in (fault.join, fault.leave) for node in members(verb, tags)}
     for node in sorted(named):
-        found = joins_and_leaves(faults, node)
+        found = joins_and_leaves(faults, node, tags)
         drawn = [number for number, _, time_s in found if time_s is None]
         if drawn and len({verb for _, verb, _ in found}) > 1:
             message = (
@@ -56,12 +71,6 @@ def _membership(faults: Sequence[Fault]) -> Iterator[Finding]:
                 f"known; write a constant time, or crash or disconnect instead of leave"
             )
             yield Finding(path=("faults", drawn[0]), message=message)
-
-
-def _as_list(named: str | Sequence[str] | None) -> list[str]:
-    if named is None:
-        return []
-    return [named] if isinstance(named, str) else list(named)
 
 
 def _times(fault: Fault, verbs: Sequence[str], path: KeyPath) -> Iterator[Finding]:
@@ -92,12 +101,64 @@ def _times(fault: Fault, verbs: Sequence[str], path: KeyPath) -> Iterator[Findin
             yield Finding(path=(*path, "to"), message=message)
 
 
-def _nodes(named: str | Sequence[str], nodes: Sequence[str], path: KeyPath) -> Iterator[Finding]:
-    is_one = isinstance(named, str)
-    targets = _as_list(named)
-    if not targets:
-        yield Finding(path=path, message="no node; name at least one")
-    for number, name in enumerate(targets):
-        if name not in nodes:
-            where = path if is_one else (*path, number)
-            yield Finding(path=where, message=f'no node "{name}"{suggest(name, list(nodes))}')
+def _flap(fault: Fault, verbs: Sequence[str], path: KeyPath) -> Iterator[Finding]:
+    for name in ("down", "up"):
+        text = getattr(fault, name)
+        if "flap" not in verbs and text is not None:
+            message = "belongs to flap; remove it"
+            yield Finding(path=(*path, name), message=message, of_key=True)
+        elif "flap" in verbs and text is None:
+            message = "a flap goes down and up by turns; add down and up, durations or distributions"
+            yield Finding(path=(*path, name), message=message)
+        elif text is not None and constant(text, "duration") == 0:
+            yield Finding(path=(*path, name), message=f'"{text}" must be above zero; write how long')
+
+
+def _partition(fault: Fault, nodes: Sequence[str], tags: Tags, path: KeyPath) -> Iterator[Finding]:
+    if fault.partition is None:
+        return
+    here, written = (*path, "partition"), fault.partition
+    if isinstance(written, str):
+        names = written.replace(";", " ").split()
+        found = [replace(one, path=here) for one in check_targets(names, nodes, tags, here)]
+    else:
+        found = [
+            finding
+            for number, group in enumerate(written)
+            for finding in check_targets(group, nodes, tags, (*here, number))
+        ]
+    yield from found
+    if found:
+        return
+    groups = [group for group in groups_of(fault, tags) if group]
+    everybody = [name for group in groups for name in group]
+    double = sorted({name for name in everybody if everybody.count(name) > 1})
+    if double:
+        yield Finding(path=here, message=f"{double[0]} is in two groups; name it once")
+    elif not groups or (len(groups) == 1 and set(everybody) == set(nodes)):
+        yield Finding(path=here, message='parts nobody; write for example "a b; c d"')
+
+
+def _set(
+    fault: Fault, nodes: Sequence[str], relays: Sequence[str], tags: Tags, path: KeyPath
+) -> Iterator[Finding]:
+    if fault.set is None:
+        return
+    here, what = (*path, "set"), fault.set
+    yield from check_where(what, [*nodes, *relays], tags, here)
+    of_link = [name for name in ("bandwidth", "latency", "loss") if getattr(what, name) is not None]
+    if not of_link and what.speed is None:
+        message = "nothing to set; write bandwidth, latency, loss or speed"
+        yield Finding(path=here, message=message)
+    idle = [*as_list(what.link), *(name for name in as_list(what.site) if name in relays)]
+    if what.speed is not None and idle:
+        yield Finding(path=(*here, "speed"), message=f"{idle[0]} computes nothing; name a site", of_key=True)
+    if what.bandwidth == 0:
+        message = "carries nothing; write a rate above zero, or disconnect"
+        yield Finding(path=(*here, "bandwidth"), message=message)
+    if what.loss == 1:
+        message = "lets nothing pass; write a loss below 1, or disconnect"
+        yield Finding(path=(*here, "loss"), message=message)
+    if what.direction != "both" and not of_link and what.link is None:
+        message = "nothing of a link is set; remove it"
+        yield Finding(path=(*here, "direction"), message=message, of_key=True)

@@ -33,6 +33,7 @@ from simulator.scenario.locate import (
 from simulator.scenario.overrides import Change, apply, is_late, parse_option
 from simulator.scenario.schema import ScenarioBase, scenario_model
 from simulator.scenario.sweep import Axis, Combination, combine, read_axes, slug, unique
+from simulator.scenario.traces import embed
 
 Line = tuple[tuple[str, int, int], str]
 
@@ -210,6 +211,7 @@ def _resolved(base: Located, changes: Sequence[Change]) -> tuple[Located, list[L
         for change in changes:
             if change not in early:
                 tree = apply(tree, change)
+        tree = embed(tree)
     except ScenarioError as error:
         return base, [(base.place.order, str(error))]
     return _absolute_paths(tree), []

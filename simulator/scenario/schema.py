@@ -7,12 +7,13 @@ The parts that registries extend (data set, network, algorithm) are unions over 
 from functools import cache
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, create_model
+from pydantic import Field, create_model
 
 from simulator.errors import SetupError
 from simulator.registry import Group, Settings, registry
+from simulator.scenario.conditions import Condition, Setting
 from simulator.scenario.fields import Count, Name, Positive, Share
-from simulator.scenario.times import parse_distribution
+from simulator.scenario.kinds import Moment, Target
 from simulator.scenario.topologies import (
     SERVER,
     Complete,
@@ -24,21 +25,6 @@ from simulator.scenario.topologies import (
     UnderlayField,
 )
 from simulator.units import Bytes, BytesPerSecond, FlopPerSecond, Seconds
-
-
-def _read_moment(value: object) -> str:
-    if not isinstance(value, str | int | float) or isinstance(value, bool):
-        raise ValueError(f'expected a duration such as "2 h" or "exp(6 h)", found {value!r}')
-    parse_distribution(str(value), "duration")
-    return str(value)
-
-
-Moment = Annotated[
-    str,
-    BeforeValidator(_read_moment),
-    WithJsonSchema({"type": "string", "description": 'a duration "2 h" or a distribution "exp(6 h)"'}),
-]
-"""An instant or a duration of a fault, constant or drawn, as written."""
 
 
 class Seed(Settings):
@@ -128,27 +114,40 @@ class NodeSpec(Settings):
 
 
 class Site(NodeSpec):
-    """A hospital. ``data`` holds what its data set knows of sites."""
+    """A hospital. ``data`` holds what its data set knows of sites; ``tags`` name groups of sites."""
 
     name: Name
     data: Any = None
+    tags: tuple[Name, ...] = ()
 
 
 class TransportSpec(Settings):
     """How bytes move: model of sharing, protocol, patience and what happens after a failure in
     mid-transfer.
+
+    A bulk transfer goes over ``connections`` at once. Each connection and each control message also
+    carries ``headers`` of the application, which are overhead, not payload. An attempt that stalls
+    fails after ``stall_timeout`` by the application, or after ``give_up`` by TCP (Linux: 924.6 s,
+    ``tcp_retries2`` = 15), whichever comes first. Control messages are lost, doubled and held up at
+    random; the second of two is dropped unless ``deliver_duplicates``.
     """
 
     tier: Literal["share", "window", "simgrid", "simgrid-cm02"] = "share"
-    preset: Literal["tcp-cubic", "tcp-reno", "tcp-bbr", "ideal"] = "tcp-cubic"
+    preset: Literal["tcp-cubic", "tcp-reno", "tcp-bbr", "vpn-over-tcp", "ideal"] = "tcp-cubic"
     window: Bytes = 4.0 * 2**20
     fairness: Literal["rtt", "equal"] = "rtt"
     stall_timeout: Seconds = 60.0
     retries: Annotated[int, Field(ge=0)] = 2
     backoff: Seconds = 5.0
     restart: Literal["zero", "offset"] = "zero"
+    connections: Annotated[int, Field(ge=1, le=64)] = 1
+    headers: Bytes = 0.0
+    give_up: Seconds = 924.6
     message_loss: Share = 0.0
     damage: Share = 0.0
+    message_duplication: Share = 0.0
+    message_reordering: Share = 0.0
+    deliver_duplicates: bool = False
     control_size: Bytes = 256.0
 
 
@@ -227,16 +226,21 @@ class NetworkSpec(Settings):
     overlay: OverlayField = Complete()
     transport: TransportSpec = TransportSpec()
     codec: Codec = Codec()
+    conditions: tuple[Condition, ...] = ()
 
 
-FAULT_VERBS = ("join", "leave", "crash", "recover", "disconnect", "reconnect")
+NODE_VERBS = ("join", "leave", "crash", "recover", "disconnect", "reconnect", "flap")
+"""Verbs that name nodes."""
+FAULT_VERBS = (*NODE_VERBS, "partition", "set")
 
 
 class Fault(Settings):
     """One line of ``faults``: a verb with its node(s), at an instant, from–to, or drawn.
 
     ``at`` (with ``for`` to undo it), ``from`` and ``to``, or ``every`` with ``for``; durations or
-    distributions (``exp(6 h)``, ``uniform(1 h, 2 h)``).
+    distributions (``exp(6 h)``, ``uniform(1 h, 2 h)``). Nodes are names, or ``tag:…`` for all sites
+    with a tag. A ``flap`` goes ``down`` and ``up`` again and again while it lasts. A ``partition`` is
+    a list of groups, ``"a b; c d"``; who is in none of them is in one more.
     """
 
     at: Moment | None = None
@@ -244,12 +248,17 @@ class Fault(Settings):
     to: Moment | None = None
     every: Moment | None = None
     for_: Moment | None = Field(default=None, alias="for")
-    join: Name | tuple[Name, ...] | None = None
-    leave: Name | tuple[Name, ...] | None = None
-    crash: Name | tuple[Name, ...] | None = None
-    recover: Name | tuple[Name, ...] | None = None
-    disconnect: Name | tuple[Name, ...] | None = None
-    reconnect: Name | tuple[Name, ...] | None = None
+    join: Target | tuple[Target, ...] | None = None
+    leave: Target | tuple[Target, ...] | None = None
+    crash: Target | tuple[Target, ...] | None = None
+    recover: Target | tuple[Target, ...] | None = None
+    disconnect: Target | tuple[Target, ...] | None = None
+    reconnect: Target | tuple[Target, ...] | None = None
+    flap: Target | tuple[Target, ...] | None = None
+    down: Moment | None = None
+    up: Moment | None = None
+    partition: str | tuple[tuple[Target, ...], ...] | None = None
+    set: Setting | None = None
 
 
 class Stop(Settings):

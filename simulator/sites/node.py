@@ -15,6 +15,7 @@ import simpy
 from simulator.api import Bundle, Learner, Message, ReceiveTimeout, Ref, Role, SiteData, Task, TransferFailed
 from simulator.rng import stream
 from simulator.sites.compute import Processor, extra_flop, flop
+from simulator.sites.workbench import Workbench
 
 if TYPE_CHECKING:
     from simulator.sites.world import World
@@ -37,7 +38,7 @@ class NodeRuntime:
     ) -> None:
         self._world = world
         self._role = role
-        self._processor = processor
+        self._bench = Workbench(world.env, processor)
         self.name = name
         self.data = data
         self.num_cases = data.num_train
@@ -49,8 +50,6 @@ class NodeRuntime:
         self._mailbox: dict[str, list[tuple[float, Message]]] = {}  # with the time of arrival
         self._handlers: dict[str, Callable[[Message], None]] = {}
         self._waiting: tuple[str, simpy.Event] | None = None
-        self._open_work: list[list[Any]] = []  # rows of the work in progress and of what waits for it
-        self._busy_until = 0.0
         self._streams: dict[str, np.random.Generator] = {}
 
     # -- what the protocol may know ------------------------------------------------------------
@@ -63,7 +62,7 @@ class NodeRuntime:
     @property
     def flop_per_s(self) -> float:
         """Sustained speed."""
-        return self._processor.flop_per_s
+        return self._bench.flop_per_s
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -103,21 +102,9 @@ class NodeRuntime:
         cost = task.cost(self.data, self._world.model, len(refs), params)
         work_flop, extra = flop(cost, self._world.model), extra_flop(cost, self._world.model)
         ref = self._world.submit(task, self.name, refs, params, work_flop)
-        start = max(self.now, self._busy_until)
-        end = self._processor.finish(start, work_flop)
-        self._busy_until = end
-        row = [self.name, task.name, ref.key, round_, start, end, "running", work_flop, extra]
+        row = [self.name, task.name, ref.key, round_]
         self._world.work.append(row)
-        self._open_work.append(row)
-
-        def done(_: simpy.Event) -> None:
-            if row[6] == "running":
-                row[6] = "done"
-                self._open_work.remove(row)
-
-        event = self._world.env.timeout(end - self.now, value=ref)
-        event.callbacks.append(done)
-        return event
+        return self._bench.add(row, work_flop, extra, ref)
 
     def send(self, dst: str, kind: str, ref: Ref | None = None, **header: Any) -> simpy.Event:
         """See :meth:`simulator.api.Node.send`."""
@@ -197,7 +184,7 @@ class NodeRuntime:
         """Begin the role, with ``durable`` as it was left."""
         self.state = "up"
         self._generation += 1
-        self._busy_until = self.now
+        self._bench.reset()
         self._protocol = self._role(self, self._world.settings)
         self._advance(self._generation, None, None)
 
@@ -217,11 +204,11 @@ class NodeRuntime:
 
     def cut_work(self, status: str) -> None:
         """End the records of unfinished work now; their operations are those done until now."""
-        for row in self._open_work:
-            part = self._processor.part_done(row[4], row[5], self.now)
-            row[4], row[5], row[6] = min(row[4], self.now), min(row[5], self.now), status
-            row[7], row[8] = row[7] * part, row[8] * part
-        self._open_work.clear()
+        self._bench.cut(status)
+
+    def set_speed(self, cause: object, level: float | str | None) -> None:
+        """See :meth:`simulator.sites.workbench.Workbench.set_speed`."""
+        self._bench.set_speed(cause, level)
 
     def deliver(self, message: Message) -> None:
         """Put a message into the mailbox, or hand it to the protocol that waits for it."""

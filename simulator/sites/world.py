@@ -179,6 +179,16 @@ class World:
                 event.fail(failure)
 
         transfer.event.callbacks.append(ended)
+        if transfer.again is not None:
+            self._in_flight += 1
+            transfer.again.callbacks.append(lambda copy: self._deliver_copy(copy, dst, message))
+
+    def _deliver_copy(self, copy: simpy.Event, dst: str, message: Message) -> None:
+        """A control message came a second time, and the transport may let it through."""
+        self._in_flight -= 1
+        self.changed = True
+        if copy.ok:
+            self.nodes[dst].deliver(message)
 
     def _lost(self, src: str, dst: str, kind: str, header: Mapping[str, Any], reason: str) -> None:
         self._over()

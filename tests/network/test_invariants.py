@@ -146,8 +146,9 @@ def test_components_apart_give_the_rates_of_all_together(monkeypatch):
 
             def settle(settler, now, bench=bench, original=original):
                 for transfer in bench.network._transfers.values():
-                    if transfer.flow is not None and transfer.flow.state == "sending":
-                        bench.network._shares.touch(transfer.flow)
+                    for flow in transfer.flows.values():
+                        if flow.state == "sending":
+                            bench.network._shares.touch(flow)
                 original(settler, now)
 
             monkeypatch.setattr(bench.network._shares, "settle", settle)

@@ -49,6 +49,7 @@ class Tables:
                 "outages",
                 "metrics",
                 "faults",
+                "conditions",
                 "sites",
                 "skipped_cases",
             )
@@ -287,7 +288,7 @@ def _links(tables, shape):
             (f"{node}.up", node, "@core", rates[0]),
             (f"{node}.down", "@core", node, rates[1]),
         ):
-            rows.append((link, src, dst, rate, 0.01, carried.get(link, 0)))
+            rows.append((link, src, dst, rate, 0.01, 0, carried.get(link, 0)))
     return rows
 
 

@@ -45,8 +45,8 @@ def gaps(seen):
 )
 def test_the_earliest_join_or_leave_says_who_is_absent(lines, absent):
     faults = [Fault(**line) for line in lines]
-    assert absent_at_start(faults) == absent
-    assert absent_at_start(faults[::-1]) == absent
+    assert absent_at_start(faults, {}) == absent
+    assert absent_at_start(faults[::-1], {}) == absent
 
 
 @pytest.mark.parametrize("verb", ["crash", "leave"])

@@ -1,0 +1,61 @@
+"""Values that conditions and faults are made of: targets, drawn quantities, shares or absolute values."""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from simulator.scenario.times import parse_distribution
+from simulator.units import parse
+
+Target = Annotated[str, Field(pattern=r"^(tag:)?[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=68)]
+"""A node's name, or ``tag:icu`` for all sites with a tag."""
+
+
+def _read_moment(value: object) -> str:
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise ValueError(f'expected a duration such as "2 h" or "exp(6 h)", found {value!r}')
+    parse_distribution(str(value), "duration")
+    return str(value)
+
+
+Moment = Annotated[
+    str,
+    BeforeValidator(_read_moment),
+    WithJsonSchema({"type": "string", "description": 'a duration "2 h" or a distribution "exp(6 h)"'}),
+]
+"""An instant or a duration, constant or drawn, as written."""
+
+
+def _read_rate(value: object) -> str:
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise ValueError(f'expected a rate such as "2 Mbit/s" or "exp(2 Mbit/s)", found {value!r}')
+    parse_distribution(str(value), "rate")
+    return str(value)
+
+
+DrawnRate = Annotated[
+    str,
+    BeforeValidator(_read_rate),
+    WithJsonSchema({"type": "string", "description": 'a rate "2 Mbit/s" or a distribution "exp(2 Mbit/s)"'}),
+]
+"""A data rate, constant or drawn, as written."""
+
+
+def _level(dimension: str, example: str) -> Any:
+    """What is left of a quantity: a share of it, or a value as written."""
+
+    def read(value: object) -> float | str:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            if not 0 < value <= 1:
+                raise ValueError(f'{value!r} is not a share above 0 and up to 1; or write "{example}"')
+            return float(value)
+        if not parse(value, dimension) > 0:
+            raise ValueError(f'"{value}" is nothing; write more than zero, or a fault or maintenance')
+        return str(value)
+
+    schema = {"type": ["number", "string"], "description": f'a share 0.4 or a {dimension} "{example}"'}
+    return BeforeValidator(read), WithJsonSchema(schema)
+
+
+RateLevel = Annotated[float | str, *_level("rate", "20 Mbit/s")]
+SpeedLevel = Annotated[float | str, *_level("speed", "8 TFLOP/s")]

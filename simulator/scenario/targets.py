@@ -1,0 +1,35 @@
+"""Whom a line names: nodes by name, or all sites with a tag."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from simulator.scenario.schema import Site
+
+TAG = "tag:"
+
+Tags = Mapping[str, tuple[str, ...]]
+"""Sites by tag, in the order of the scenario."""
+
+
+def tags_of(sites: Iterable[Site]) -> Tags:
+    """Return the sites of every tag."""
+    found: dict[str, list[str]] = {}
+    for site in sites:
+        for tag in dict.fromkeys(site.tags):
+            found.setdefault(tag, []).append(site.name)
+    return {tag: tuple(names) for tag, names in found.items()}
+
+
+def as_list(named: str | Sequence[str] | None) -> list[str]:
+    """Return what is named as written."""
+    if named is None:
+        return []
+    return [named] if isinstance(named, str) else list(named)
+
+
+def members(named: str | Sequence[str] | None, tags: Tags) -> tuple[str, ...]:
+    """Return the nodes that are named, each once, in the order written; an unknown tag names nobody."""
+    found: dict[str, None] = {}
+    for name in as_list(named):
+        inside = tags.get(name.removeprefix(TAG), ()) if name.startswith(TAG) else (name,)
+        found.update(dict.fromkeys(inside))
+    return tuple(found)
