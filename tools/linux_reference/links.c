@@ -190,6 +190,14 @@ static void step(struct emulation *run) {
     }
 }
 
+/* Let happen what is due. */
+static void advance(struct emulation *run) {
+    int64_t time = now(run);
+    while (agenda.size && agenda.entries[0].at <= time)
+        step(run);
+}
+
+/* A packet finds the queues as they are at its time, so what is due before it happens first. */
 static void read_host(struct emulation *run, int host) {
     for (;;) {
         struct packet *packet = take_packet();
@@ -202,6 +210,7 @@ static void read_host(struct emulation *run, int host) {
         packet->length = (int)length;
         if (packet_flow(run, host, packet)) {
             clip_window(run, packet);
+            advance(run);
             enqueue(run, packet, now(run));
         } else {
             drop(packet);
@@ -238,9 +247,7 @@ void *carry_packets(void *argument) {
         need(count >= 0 || errno == EINTR, "epoll");
         for (int i = 0; i < count; i++)
             read_host(run, (int)ready[i].data.u32);
-        int64_t time = now(run);
-        while (agenda.size && agenda.entries[0].at <= time)
-            step(run);
+        advance(run);
     }
     return NULL;
 }

@@ -3,7 +3,7 @@
     python tools/linux_reference/measure.py cases.json -o measured.json [--only ID ...]
 
 Needs root (namespaces, TUN devices, real-time priority) and gcc. A case is run ``--repeat`` times,
-``--repeat-random`` times if chance decides (loss), each time with another seed for losses and start
+``--repeat-random`` times if chance decides (loss, small buffers), each time with another seed for losses and start
 offsets. A repetition counts only if the emulator delivered 99 % of its packets within
 ``--max-lateness`` seconds of their due time; a case with fewer than half of its repetitions good is
 left out and named.
@@ -114,7 +114,8 @@ def rank_means(case: Case, runs: list[Repetition]) -> tuple[list[float], list[fl
 
 def measure(program: Path, case: Case, options: argparse.Namespace) -> Case | None:
     """Return the case with its ``linux`` column, None if too few repetitions were good."""
-    wanted = options.repeat_random if any(link["loss"] for link in case["topology"]["links"]) else options.repeat
+    chance = case["group"] == "buffer" or any(link["loss"] for link in case["topology"]["links"])
+    wanted = options.repeat_random if chance else options.repeat
     runs = [repeat(program, case, seed=seed, limit_s=options.limit) for seed in range(1, wanted + 1)]
     good = [run for run in runs if run.lateness_s <= options.max_lateness]
     worst = max(run.lateness_s for run in runs)
