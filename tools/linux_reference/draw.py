@@ -14,107 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-PACKET = 1502  # bytes of a full packet on the wire
-GOODPUT = 1448 / PACKET / 8  # application bytes per bit of bandwidth
-LAN = 1e9
-MIB = 2**20
-UNITS = {
-    "bandwidth": "bit/s per direction (bandwidth: src->dst, bandwidth_rev: dst->src)",
-    "latency": "s one way",
-    "queue": "drop-tail bytes",
-    "loss": "probability per packet and direction",
-    "bytes": "application bytes",
-}
+from shapes import LAN, UNITS, case, dumbbell, flow, label, link, pair, size, spread, through
 
 Case = dict[str, Any]
 Draw = random.Random
-
-
-def spread(draw: Draw, low: float, high: float) -> float:
-    """Draw log-uniformly, two significant digits."""
-    value = math.exp(draw.uniform(math.log(low), math.log(high)))
-    return float(f"{value:.2g}")
-
-
-def size(draw: Draw, rate: float, low_s: float = 1.0, high_s: float = 12.0) -> int:
-    """Draw the bytes that ``rate`` bit/s carry in a wanted time: 0.5 to 100 MB."""
-    nbytes = rate * GOODPUT * spread(draw, low_s, high_s)
-    return int(float(f"{min(max(nbytes, 0.5e6), 1e8):.2g}"))
-
-
-def link(src: str, dst: str, rate: float, latency: float, **more: float) -> dict[str, Any]:
-    """Return a link; ``back`` is its rate from ``dst``, ``buffer_s`` its queue in time, ``least`` in packets."""
-    back, buffer_s = more.get("back", rate), more.get("buffer_s", 0.05)
-    least = int(more.get("least", 64)) * PACKET
-    return {
-        "id": f"{src}-{dst}",
-        "src": src,
-        "dst": dst,
-        "bandwidth": rate,
-        "bandwidth_rev": back,
-        "latency": latency,
-        "loss": more.get("loss", 0.0),
-        "queue": max(least, int(rate / 8 * buffer_s)),
-        "queue_rev": max(least, int(back / 8 * buffer_s)),
-    }
-
-
-def flow(route: list[str], nbytes: int, *, start: float = 0.0) -> dict[str, Any]:
-    """Return a TCP flow; its ends follow from its route."""
-    ends = [id.rstrip("~").split("-")[:: -1 if id.endswith("~") else 1] for id in route]
-    return {
-        "src": ends[0][0],
-        "dst": ends[-1][1],
-        "bytes": nbytes,
-        "start": start,
-        "kind": "tcp",
-        "route": route,
-    }
-
-
-def case(id: str, links: list[Case], flows: list[Case], **more: Any) -> Case:
-    """Return a case; ``cc``, ``wmax`` and ``events`` may be given."""
-    nodes = list(dict.fromkeys(end for one in links for end in (one["src"], one["dst"])))
-    tcp = {"cc": more.get("cc", "cubic"), "mss": 1448, "iw": 10, "wmax": more.get("wmax", 4 * MIB)}
-    return {
-        "id": id,
-        "note": "",
-        "topology": {"nodes": nodes, "links": links},
-        "flows": flows,
-        "events": more.get("events", []),
-        "tcp": tcp | {"min_rto": 0.2, "delack": 0.04, "wire_overhead_bytes": 54},
-        "start_jitter": 0.005 if len(flows) > 1 else 0.0,
-        "reference": {},
-    }
-
-
-def label(rate: float, latency: float) -> str:
-    """Return both as the ids of cases show them."""
-    return f"{rate / 1e6:g}M_{latency * 1e3:g}ms"
-
-
-def pair(draw: Draw, name: str, *, rates: tuple[float, float] = (5e6, 2e8), **more: Any) -> Case:
-    """One flow over one link."""
-    rate, latency = more.get("rate", spread(draw, *rates)), spread(draw, *more.get("latencies", (0.001, 0.1)))
-    wanted = more.get("rate_of", lambda _latency: math.inf)(latency)
-    nbytes = size(draw, min(rate, wanted), *more.get("seconds", (0.5, 12)))
-    shape = {key: more[key] for key in ("loss", "buffer_s", "least") if key in more}
-    id = f"{name}_{label(rate, latency)}_{nbytes / 1e6:g}MB"
-    kept = {key: more[key] for key in ("cc", "wmax", "events") if key in more}
-    return case(id, [link("a", "b", rate, latency, **shape)], [flow(["a-b"], nbytes)], **kept)
-
-
-def dumbbell(rate: float, latency: float, far: list[float], near: list[float] | None = None) -> list[Case]:
-    """Return the links of a shared bottleneck; ``far`` are latencies, ``near`` rates of the sources."""
-    links = [link("L", "R", rate, latency)]
-    for i, (delay, access) in enumerate(zip(far, near or [LAN] * len(far), strict=True)):
-        links += [link(f"s{i}", "L", access, delay), link("R", f"d{i}", LAN, 0.001)]
-    return links
-
-
-def through(i: int) -> list[str]:
-    """Return the route of source i over the bottleneck."""
-    return [f"s{i}-L", "L-R", f"R-d{i}"]
 
 
 def single(draw: Draw) -> Case:
@@ -141,7 +44,9 @@ def buffer(draw: Draw) -> Case:
     """A queue of 5 to 50 ms."""
     buffer_s = spread(draw, 0.005, 0.05)
     name = f"buffer_{buffer_s * 1e3:g}ms"
-    return pair(draw, name, rates=(1e7, 1.5e8), latencies=(0.005, 0.05), buffer_s=buffer_s, least=16, seconds=(4, 12))
+    return pair(
+        draw, name, rates=(1e7, 1.5e8), latencies=(0.005, 0.05), buffer_s=buffer_s, least=16, seconds=(4, 12)
+    )
 
 
 def cc(draw: Draw) -> Case:
@@ -181,11 +86,15 @@ def trace(draw: Draw) -> Case:
 def jitter(draw: Draw) -> Case:
     """A latency that is drawn anew several times a second."""
     low, wide, every = spread(draw, 0.004, 0.03), spread(draw, 1.3, 6), draw.choice([0.1, 0.25, 0.5, 1.0])
-    steps = [round(every * (i + 1), 3) for i in range(int(40 / every))]
+    steps = [round(every * (i + 1), 3) for i in range(int(24 / every))]
     delays = [round(draw.uniform(low, low * wide), 5) for _ in steps]
-    events = [{"t": t, "link": "a-b", "kind": "delay", "latency": d} for t, d in zip(steps, delays, strict=True)]
+    events = [
+        {"t": t, "link": "a-b", "kind": "delay", "latency": d} for t, d in zip(steps, delays, strict=True)
+    ]
     latencies = (low, low * wide)
-    return pair(draw, f"jitter_{every:g}s", rates=(1e7, 1e8), latencies=latencies, events=events, seconds=(3, 12))
+    return pair(
+        draw, f"jitter_{every:g}s", rates=(1e7, 1e8), latencies=latencies, events=events, seconds=(3, 12)
+    )
 
 
 def fail(draw: Draw) -> Case:
@@ -198,13 +107,20 @@ def fail(draw: Draw) -> Case:
     drawn = star(draw)
     first = drawn["flows"][0]
     down = [one["id"] for one in drawn["topology"]["links"] if first["src"] in (one["src"], one["dst"])][-1]
-    events = [{"t": begin, "link": down, "kind": "down"}, {"t": round(begin + lasts, 3), "link": down, "kind": "up"}]
+    events = [
+        {"t": begin, "link": down, "kind": "down"},
+        {"t": round(begin + lasts, 3), "link": down, "kind": "up"},
+    ]
     return drawn | {"id": f"fail_{lasts:g}s_{drawn['id']}", "events": events}
 
 
 def shared(draw: Draw) -> Case:
     """Equal flows over one bottleneck."""
-    rate, latency, count = spread(draw, 1e7, 1.5e8), spread(draw, 0.004, 0.04), draw.choice([2, 3, 4, 6, 10, 16])
+    rate, latency, count = (
+        spread(draw, 1e7, 1.5e8),
+        spread(draw, 0.004, 0.04),
+        draw.choice([2, 3, 4, 6, 10, 16]),
+    )
     name, nbytes = draw.choice(["cubic", "cubic", "cubic", "reno"]), size(draw, rate / count, 6, 18)
     flows = [flow(through(i), nbytes) for i in range(count)]
     id = f"shared_{count}x{nbytes / 1e6:g}MB_{label(rate, latency)}_{name}"
@@ -213,11 +129,17 @@ def shared(draw: Draw) -> Case:
 
 def rtt(draw: Draw) -> Case:
     """Flows of unlike round-trip times over one bottleneck."""
-    rate, count, name = spread(draw, 2e7, 1e8), draw.choice([2, 3, 4]), draw.choice(["cubic", "cubic", "reno"])
+    rate, count, name = (
+        spread(draw, 2e7, 1e8),
+        draw.choice([2, 3, 4]),
+        draw.choice(["cubic", "cubic", "reno"]),
+    )
     far = [spread(draw, 0.001, 0.06) for _ in range(count)]
     nbytes = size(draw, rate / count, 6, 12)
     flows = [flow(through(i), nbytes) for i in range(count)]
-    return case(f"rtt_{count}x{nbytes / 1e6:g}MB_{rate / 1e6:g}M_{name}", dumbbell(rate, 0.004, far), flows, cc=name)
+    return case(
+        f"rtt_{count}x{nbytes / 1e6:g}MB_{rate / 1e6:g}M_{name}", dumbbell(rate, 0.004, far), flows, cc=name
+    )
 
 
 def stagger(draw: Draw) -> Case:
@@ -258,7 +180,9 @@ def asym(draw: Draw) -> Case:
     flows = [flow(["isp-srv~", "h-isp~"], size(draw, down, 3, 8))]
     if both:
         flows.append(flow(["h-isp", "isp-srv"], size(draw, up, 5, 14)))
-    return case(f"asym_{'both' if both else 'down'}_{down / 1e6:g}_{up / 1e6:.3g}_{latency * 1e3:g}ms", links, flows)
+    return case(
+        f"asym_{'both' if both else 'down'}_{down / 1e6:g}_{up / 1e6:.3g}_{latency * 1e3:g}ms", links, flows
+    )
 
 
 def multihop(draw: Draw) -> Case:
@@ -304,14 +228,14 @@ def gossip(draw: Draw) -> Case:
         ways = [(i, draw.choice([j for j in range(count) if j != i])) for i in range(count)]
     nbytes = size(draw, min(rates) / 2, 3, 10)
     flows = [flow([f"h{i}-core", f"h{j}-core~"], nbytes) for i, j in ways]
-    return case(f"gossip_{'ring' if ring else 'random'}{count}_{nbytes / 1e6:g}MB_{latency * 1e3:g}ms", links, flows)
+    return case(
+        f"gossip_{'ring' if ring else 'random'}{count}_{nbytes / 1e6:g}MB_{latency * 1e3:g}ms", links, flows
+    )
 
 
-KINDS: dict[str, Callable[[Draw], Case]] = {
-    kind.__name__: kind
-    for kind in (single, star, trace, window, shared, asym, loss, rtt, cross, fail, jitter, buffer, cc)
-    + (stagger, access, multihop, gossip)
-}
+MANY = (star, shared, rtt, stagger, access, cross, asym, multihop, gossip)
+ALONE = (single, window, buffer, cc, loss, trace, jitter, fail)
+KINDS: dict[str, Callable[[Draw], Case]] = {kind.__name__: kind for kind in (*ALONE, *MANY)}
 
 
 def main() -> None:

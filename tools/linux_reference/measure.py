@@ -3,8 +3,8 @@
     python tools/linux_reference/measure.py cases.json -o measured.json [--only ID ...]
 
 Needs root (namespaces, TUN devices, real-time priority) and gcc. A case is run ``--repeat`` times,
-``--repeat-random`` times if chance decides (loss, small buffers), each time with another seed for losses and start
-offsets. A repetition counts only if the emulator delivered 99 % of its packets within
+``--repeat-random`` times if chance decides (loss, small buffers), each time with another seed for losses
+and start offsets. A repetition counts only if the emulator delivered 99 % of its packets within
 ``--max-lateness`` seconds of their due time; a case with fewer than half of its repetitions good is
 left out and named.
 """
@@ -27,6 +27,11 @@ from simulator.network.cases import against, interchangeable, read
 
 HERE = Path(__file__).parent
 SETTLE_S = 5  # what a repetition may take beyond its limit: set-up and the links' last packets
+SETTINGS = (
+    "real Linux {release} TCP stacks in one network namespace per host, TUN devices, user-space link emulator"
+    " (tools/linux_reference); means by rank over {repeat} repetitions, {repeat_random} where chance decides;"
+    " a repetition counts only if the emulator's p99 lateness is within {max_lateness} s"
+)
 EVENTS = {"bw": "rate", "delay": "latency", "down": "down", "up": "up"}
 
 Case = dict[str, Any]
@@ -51,14 +56,15 @@ def build(folder: Path) -> Path:
 
 def describe(case: Case, *, seed: int, limit_s: float) -> Iterator[str]:
     """Yield the lines that the emulator reads (its format is told in main.c)."""
-    chance, tcp, links, ways = random.Random(f"{case['id']} {seed}"), case["tcp"], case["topology"]["links"], {}
+    chance, tcp = random.Random(f"{case['id']} {seed}"), case["tcp"]
     hosts = {node: i for i, node in enumerate(case["topology"]["nodes"])}
     yield f"hosts {len(hosts)}"
     yield f"cc {tcp['cc']}"
     yield f"window {tcp['wmax']}"
     yield f"seed {chance.getrandbits(63)}"
     yield f"limit {limit_s}"
-    for link in links:
+    ways: dict[str, int] = {}
+    for link in case["topology"]["links"]:
         for id, suffix in ((link["id"], ""), (f"{link['id']}~", "_rev")):
             ways[id] = len(ways)
             rate, queue = link[f"bandwidth{suffix}"] / 8, link[f"queue{suffix}"]
@@ -72,7 +78,9 @@ def describe(case: Case, *, seed: int, limit_s: float) -> Iterator[str]:
         yield f"{flow['kind']} {hosts[flow['src']]} {hosts[flow['dst']]} {amount} {start:.6f} {routes}"
     for event in case["events"]:
         for id, suffix in ((event["link"], ""), (f"{event['link']}~", "_rev")):
-            value = event.get(f"bandwidth{suffix}", 0) / 8 if event["kind"] == "bw" else event.get("latency", 0)
+            value = (
+                event.get(f"bandwidth{suffix}", 0) / 8 if event["kind"] == "bw" else event.get("latency", 0)
+            )
             yield f"event {event['t']} {ways[id]} {EVENTS[event['kind']]} {value}"
 
 
@@ -126,6 +134,12 @@ def measure(program: Path, case: Case, options: argparse.Namespace) -> Case | No
     return case | {"reference": {"linux": seconds}, "spread_rel_std": {"linux": spread}}
 
 
+def write(path: Path, meta: Case, cases: list[Case]) -> None:
+    """Write a file of cases, one a line, so that a change of one is a change of a line."""
+    lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases)
+    path.write_text(f'{{"meta":{json.dumps(meta, indent=1)},\n"cases":[\n{lines}\n]}}\n', encoding="utf-8")
+
+
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -136,7 +150,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--repeat-random", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=1, help="cases at a time")
     parser.add_argument("--limit", type=float, default=120.0, help="seconds that a repetition may take")
-    parser.add_argument("--max-lateness", type=float, default=0.003, help="seconds, 99th percentile")
+    parser.add_argument("--max-lateness", type=float, default=0.001, help="seconds, 99th percentile")
     return parser.parse_args()
 
 
@@ -148,13 +162,9 @@ def main() -> None:
         program = build(Path(folder))
         measured = list(pool.map(lambda case: measure(program, case, options), cases))
     dropped = [case["id"] for case, result in zip(cases, measured, strict=True) if result is None]
-    settings = {
-        "linux": f"real Linux {os.uname().release.split('-')[0]} TCP; tools/linux_reference tells how",
-        "repetitions": f"{options.repeat}, {options.repeat_random} with loss",
-        "max_lateness_s": options.max_lateness,
-    }
-    content = {"meta": {"settings": settings}, "cases": [case for case in measured if case]}
-    options.output.write_text(json.dumps(content), encoding="utf-8")
+    meta = json.loads(options.cases.read_text(encoding="utf-8")).get("meta", {})
+    settings = {"linux": SETTINGS.format(release=os.uname().release.split("-")[0], **vars(options))}
+    write(options.output, meta | {"settings": settings}, [case for case in measured if case])
     if dropped:
         sys.exit(f"left out, the emulator was too late: {', '.join(dropped)}")
 
