@@ -4,7 +4,8 @@
 
 Needs root (namespaces, TUN devices, real-time priority) and gcc. A case is run ``--repeat`` times,
 ``--repeat-random`` times if chance decides (loss, small buffers), each time with another seed for losses
-and start offsets. A repetition counts only if the emulator delivered 99 % of its packets within
+and start offsets, and further, ``--most`` times, until the relative standard error of its mean completion
+time is within ``--error``. A repetition counts only if the emulator delivered 99 % of its packets within
 ``--max-lateness`` seconds of their due time; a case with fewer than half of its repetitions good is
 left out and named.
 """
@@ -23,13 +24,14 @@ from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
-from simulator.network.cases import against, interchangeable, read
+from simulator.network.cases import against, interchangeable, read, scored
 
 HERE = Path(__file__).parent
 SETTLE_S = 5  # what a repetition may take beyond its limit: set-up and the links' last packets
 SETTINGS = (
     "real Linux {release} TCP stacks in one network namespace per host, TUN devices, user-space link emulator"
-    " (tools/linux_reference); means by rank over {repeat} repetitions, {repeat_random} where chance decides;"
+    " (tools/linux_reference); means by rank over {repeat} repetitions, {repeat_random} where chance decides,"
+    " up to {most} until the standard error of the mean is within {error};"
     " a repetition counts only if the emulator's p99 lateness is within {max_lateness} s"
 )
 EVENTS = {"bw": "rate", "delay": "latency", "down": "down", "up": "up"}
@@ -120,11 +122,18 @@ def rank_means(case: Case, runs: list[Repetition]) -> tuple[list[float], list[fl
     return seconds, spread
 
 
+def standard_error(case: Case, runs: list[Repetition]) -> float:
+    """Return the relative standard error of a case's mean completion time over runs."""
+    means = [fmean(run.seconds[i] for i in scored(case)) for run in runs]
+    return pstdev(means) / fmean(means) / len(means) ** 0.5
+
+
 def measure(program: Path, case: Case, options: argparse.Namespace) -> Case | None:
     """Return the case with its ``linux`` column, None if too few repetitions were good."""
     chance = case["group"] == "buffer" or any(link["loss"] for link in case["topology"]["links"])
-    wanted = options.repeat_random if chance else options.repeat
-    runs = [repeat(program, case, seed=seed, limit_s=options.limit) for seed in range(1, wanted + 1)]
+    wanted, runs = options.repeat_random if chance else options.repeat, list[Repetition]()
+    while len(runs) < wanted or (len(runs) < options.most and standard_error(case, runs) > options.error):
+        runs.append(repeat(program, case, seed=len(runs) + 1, limit_s=options.limit))
     good = [run for run in runs if run.lateness_s <= options.max_lateness]
     worst = max(run.lateness_s for run in runs)
     print(f"{case['id']}: {len(good)} of {len(runs)} good, worst lateness {worst * 1e3:.2f} ms", flush=True)
@@ -148,6 +157,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="ID", help="measure these cases only")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--repeat-random", type=int, default=5)
+    parser.add_argument("--most", type=int, default=12, help="repetitions of a case that is not settled")
+    parser.add_argument("--error", type=float, default=0.03, help="relative standard error that is settled")
     parser.add_argument("--jobs", type=int, default=1, help="cases at a time")
     parser.add_argument("--limit", type=float, default=120.0, help="seconds that a repetition may take")
     parser.add_argument("--max-lateness", type=float, default=0.001, help="seconds, 99th percentile")
