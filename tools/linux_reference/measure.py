@@ -6,12 +6,13 @@ Needs root (namespaces, TUN devices, real-time priority) and gcc. A case is run 
 ``--repeat-random`` times if chance decides (loss, small buffers), each time with another seed for losses
 and start offsets, and further, ``--most`` times, until the relative standard error of its mean completion
 time is within ``--error``. A repetition counts only if the emulator delivered 99 % of its packets within
-``--max-lateness`` seconds of their due time; a case with fewer than half of its repetitions good is
-left out and named.
+``--max-lateness`` seconds of their due time; a case is left out and named
+unless most of its repetitions count.
 """
 
 import argparse
 import json
+import math
 import os
 import random
 import subprocess
@@ -125,20 +126,34 @@ def rank_means(case: Case, runs: list[Repetition]) -> tuple[list[float], list[fl
 def standard_error(case: Case, runs: list[Repetition]) -> float:
     """Return the relative standard error of a case's mean completion time over runs."""
     means = [fmean(run.seconds[i] for i in scored(case)) for run in runs]
-    return pstdev(means) / fmean(means) / len(means) ** 0.5
+    return pstdev(means) / fmean(means) / math.sqrt(len(means))
 
 
-def measure(program: Path, case: Case, options: argparse.Namespace) -> Case | None:
-    """Return the case with its ``linux`` column, None if too few repetitions were good."""
+def attempt(program: Path, case: Case, options: argparse.Namespace) -> Case | None:
+    """Measure a case; None, and the reason on standard error, if it could not be."""
+    try:
+        return measure(program, case, options)
+    except RuntimeError as error:
+        print(error, file=sys.stderr, flush=True)
+        return None
+
+
+def measure(program: Path, case: Case, options: argparse.Namespace) -> Case:
+    """Return the case with its ``linux`` column.
+
+    Raises:
+        RuntimeError: a repetition failed, or too few were good.
+    """
     chance = case["group"] == "buffer" or any(link["loss"] for link in case["topology"]["links"])
-    wanted, runs = options.repeat_random if chance else options.repeat, list[Repetition]()
+    wanted = options.repeat_random if chance else options.repeat
+    runs: list[Repetition] = []
     while len(runs) < wanted or (len(runs) < options.most and standard_error(case, runs) > options.error):
         runs.append(repeat(program, case, seed=len(runs) + 1, limit_s=options.limit))
     good = [run for run in runs if run.lateness_s <= options.max_lateness]
     worst = max(run.lateness_s for run in runs)
     print(f"{case['id']}: {len(good)} of {len(runs)} good, worst lateness {worst * 1e3:.2f} ms", flush=True)
     if 2 * len(good) <= len(runs):
-        return None
+        raise RuntimeError(f"case {case['id']}: the emulator was too late in most repetitions")
     seconds, spread = rank_means(case, good)
     return case | {"reference": {"linux": seconds}, "spread_rel_std": {"linux": spread}}
 
@@ -171,13 +186,13 @@ def main() -> None:
     cases = [dict(case) for case in read(options.cases) if not options.only or case["id"] in options.only]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as pool:
         program = build(Path(folder))
-        measured = list(pool.map(lambda case: measure(program, case, options), cases))
+        measured = list(pool.map(lambda case: attempt(program, case, options), cases))
     dropped = [case["id"] for case, result in zip(cases, measured, strict=True) if result is None]
     meta = json.loads(options.cases.read_text(encoding="utf-8")).get("meta", {})
     settings = {"linux": SETTINGS.format(release=os.uname().release.split("-")[0], **vars(options))}
     write(options.output, meta | {"settings": settings}, [case for case in measured if case])
     if dropped:
-        sys.exit(f"left out, the emulator was too late: {', '.join(dropped)}")
+        sys.exit(f"left out: {', '.join(dropped)}")
 
 
 if __name__ == "__main__":
