@@ -3,6 +3,7 @@
  * Events happen at their ideal times: a late wake-up delays the delivery of a packet, never the
  * links' clock. How late deliveries are is counted and decides whether a repetition is good. */
 #define _GNU_SOURCE
+#include "agenda.h"
 #include "emulator.h"
 
 #include <errno.h>
@@ -12,56 +13,17 @@
 
 #define LATENESS_BINS 200000 /* of a microsecond */
 
-enum kind { SENT, ARRIVED, CHANGED, UDP_DUE };
-
-struct entry {
-    int64_t at;
-    uint64_t order; /* equal times in the order of their making */
-    enum kind kind;
-    int index; /* of the link, event or flow */
-    struct packet *packet;
-};
-
-static struct {
-    struct entry *entries;
-    long size, room;
-    uint64_t made;
-} agenda;
+/* Deliveries to hosts must happen in time. What happens inside the network need only have happened
+ * before its first effect outside, which is a latency away: it waits for the next delivery or arrival. */
+static struct agenda deliveries, inside;
 static struct packet *spare;
 static uint32_t lateness[LATENESS_BINS];
 
-static bool earlier(const struct entry *a, const struct entry *b) {
-    return a->at < b->at || (a->at == b->at && a->order < b->order);
-}
-
-static void schedule(int64_t at, enum kind kind, int index, struct packet *packet) {
-    if (agenda.size == agenda.room) {
-        agenda.room = agenda.room ? 2 * agenda.room : 4096;
-        agenda.entries = realloc(agenda.entries, (size_t)agenda.room * sizeof *agenda.entries);
-        need(agenda.entries != NULL, "memory");
-    }
-    struct entry entry = {at, agenda.made++, kind, index, packet};
-    long place = agenda.size++;
-    while (place > 0 && earlier(&entry, &agenda.entries[(place - 1) / 2])) {
-        agenda.entries[place] = agenda.entries[(place - 1) / 2];
-        place = (place - 1) / 2;
-    }
-    agenda.entries[place] = entry;
-}
-
-static struct entry pop(void) {
-    struct entry top = agenda.entries[0], last = agenda.entries[--agenda.size];
-    long place = 0, child;
-    while ((child = 2 * place + 1) < agenda.size) {
-        if (child + 1 < agenda.size && earlier(&agenda.entries[child + 1], &agenda.entries[child]))
-            child++;
-        if (!earlier(&agenda.entries[child], &last))
-            break;
-        agenda.entries[place] = agenda.entries[child];
-        place = child;
-    }
-    agenda.entries[place] = last;
-    return top;
+/* The agenda with the earliest entry, NULL if there is none. */
+static struct agenda *first(void) {
+    if (!deliveries.size)
+        return inside.size ? &inside : NULL;
+    return inside.size && earlier(inside.entries, deliveries.entries) ? &inside : &deliveries;
 }
 
 static struct packet *take_packet(void) {
@@ -91,7 +53,7 @@ static double draw(struct emulation *run) {
 static void begin(struct emulation *run, int index, struct packet *packet, int64_t at) {
     struct link *link = &run->links[index];
     link->sending = packet;
-    schedule(at + (int64_t)((packet->length + FRAMING) / link->rate * 1e9), SENT, index, packet);
+    schedule(&inside, at + (int64_t)((packet->length + FRAMING) / link->rate * 1e9), SENT, index, packet);
 }
 
 static void enqueue(struct emulation *run, struct packet *packet, int64_t at) {
@@ -116,7 +78,8 @@ static void enqueue(struct emulation *run, struct packet *packet, int64_t at) {
 
 static void sent(struct emulation *run, int index, struct packet *packet, int64_t at) {
     struct link *link = &run->links[index];
-    schedule(at + link->latency, ARRIVED, index, packet);
+    bool last = packet->hop + 1 == run->flows[packet->flow].route[packet->way].length;
+    schedule(last ? &deliveries : &inside, at + link->latency, ARRIVED, index, packet);
     link->sending = NULL;
     if (link->first) {
         struct packet *next = link->first;
@@ -170,11 +133,11 @@ static void send_udp(struct emulation *run, int index, int64_t at) {
     packet->way = packet->hop = 0;
     packet->length = MTU;
     enqueue(run, packet, at);
-    schedule(at + (int64_t)((MTU - 28) / flow->udp_rate * 1e9), UDP_DUE, index, NULL);
+    schedule(&inside, at + (int64_t)((MTU - 28) / flow->udp_rate * 1e9), UDP_DUE, index, NULL);
 }
 
-static void step(struct emulation *run) {
-    struct entry due = pop();
+static void step(struct emulation *run, struct agenda *agenda) {
+    struct entry due = pop(agenda);
     switch (due.kind) {
     case SENT:
         sent(run, due.index, due.packet, due.at);
@@ -193,8 +156,9 @@ static void step(struct emulation *run) {
 /* Let happen what is due. */
 static void advance(struct emulation *run) {
     int64_t time = now(run);
-    while (agenda.size && agenda.entries[0].at <= time)
-        step(run);
+    struct agenda *next;
+    while ((next = first()) && next->entries[0].at <= time)
+        step(run, next);
 }
 
 /* A packet finds the queues as they are at its time, so what is due before it happens first. */
@@ -228,21 +192,40 @@ static int watch_hosts(struct emulation *run) {
     return poll;
 }
 
+static int64_t least_latency(const struct emulation *run) {
+    int64_t least = run->limit;
+    for (int i = 0; i < run->num_links; i++)
+        if (run->links[i].latency < least)
+            least = run->links[i].latency;
+    for (int i = 0; i < run->num_events; i++)
+        if (run->events[i].what == LATENCY && run->events[i].value * 1e9 < (double)least)
+            least = (int64_t)(run->events[i].value * 1e9);
+    return least;
+}
+
+/* How long nothing need be done, at most 0.1 s. */
+static int64_t idle(const struct emulation *run, int64_t least) {
+    int64_t time = now(run), next = time + 100000000;
+    if (deliveries.size && deliveries.entries[0].at < next)
+        next = deliveries.entries[0].at;
+    if (inside.size && inside.entries[0].at + least < next)
+        next = inside.entries[0].at + least;
+    return next > time ? next - time : 0;
+}
+
 void *carry_packets(void *argument) {
     struct emulation *run = argument;
     struct epoll_event ready[MAX_HOSTS];
     be_real_time(50);
     int poll = watch_hosts(run);
     for (int i = 0; i < run->num_events; i++)
-        schedule(run->events[i].at, CHANGED, i, NULL);
+        schedule(&inside, run->events[i].at, CHANGED, i, NULL);
     for (int i = 0; i < run->num_flows; i++)
         if (run->flows[i].udp)
-            schedule(run->flows[i].start, UDP_DUE, i, NULL);
+            schedule(&inside, run->flows[i].start, UDP_DUE, i, NULL);
+    int64_t least = least_latency(run);
     while (!run->finished) {
-        int64_t wait = 100000000;
-        if (agenda.size && agenda.entries[0].at - now(run) < wait)
-            wait = agenda.entries[0].at - now(run);
-        struct timespec timeout = {0, wait > 0 ? wait : 0};
+        struct timespec timeout = {0, idle(run, least)};
         int count = epoll_pwait2(poll, ready, run->num_hosts, &timeout, NULL);
         need(count >= 0 || errno == EINTR, "epoll");
         for (int i = 0; i < count; i++)
