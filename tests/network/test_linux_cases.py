@@ -1,0 +1,61 @@
+"""The share tier against completion times of the Linux kernel's TCP that it was not tuned on.
+
+``linux_cases.json`` was drawn and measured by ``tools/linux_reference``; its ``meta`` tells how.
+"""
+
+from pathlib import Path
+from statistics import fmean, median, quantiles
+
+import pytest
+
+from simulator.network.cases import compare, predict, read, scored
+
+FILE = Path(__file__).with_name("linux_cases.json")
+SEEDS = range(1, 21)  # predictions averaged where losses are drawn
+
+
+@pytest.fixture(scope="module")
+def cases():
+    return read(FILE)
+
+
+def errors(case):
+    """Relative errors of one case; of several predictions the mean, as the reference is one of repetitions."""
+    seeds = SEEDS if case["group"] == "loss" else SEEDS[:1]
+    predictions = [predict(case, seed=seed) for seed in seeds]
+    return compare(case, [fmean(spans) for spans in zip(*predictions, strict=True)], "linux")
+
+
+def check(name, values, *, middle, worst):
+    found = median(values), quantiles(values, n=10, method="inclusive")[-1]
+    print(f"{name}, {len(values)} cases: median {found[0]:.2%}, 90th percentile {found[1]:.2%}")
+    assert found[0] <= middle
+    assert found[1] <= worst
+
+
+def test_every_case_has_a_time_for_every_flow_scored(cases):
+    assert len(cases) >= 60
+    assert len({case["id"] for case in cases}) == len(cases)
+    for case in cases:
+        assert all(case["reference"]["linux"][i] > 0 for i in scored(case))
+
+
+@pytest.mark.parametrize(
+    ("groups", "middle", "worst"),
+    [
+        ({"single", "window", "buffer", "cc", "asym", "multihop", "cross"}, 0.01, 0.06),
+        ({"trace", "jitter"}, 0.01, 0.30),
+        ({"fail"}, 0.05, 0.20),
+        ({"loss"}, 0.25, 0.60),
+    ],
+    ids=lambda value: "+".join(sorted(value)) if isinstance(value, set) else None,
+)
+def test_one_flow(cases, groups, middle, worst):
+    chosen = [case for case in cases if case["group"] in groups and len(scored(case)) == 1]
+    check("+".join(sorted(groups)), [errors(case).flows[0] for case in chosen], middle=middle, worst=worst)
+
+
+def test_several_flows(cases):
+    found = [errors(case) for case in cases if case["group"] != "fail" and len(scored(case)) > 1]
+    check("makespan", [one.makespan for one in found], middle=0.05, worst=0.30)
+    check("mean", [one.mean for one in found], middle=0.08, worst=0.30)
