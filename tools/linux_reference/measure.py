@@ -2,12 +2,12 @@
 
     python tools/linux_reference/measure.py cases.json -o measured.json [--only ID ...]
 
-Needs root (namespaces, TUN devices, real-time priority) and gcc. A case is run ``--repeat`` times,
-``--repeat-random`` times if chance decides (loss, small buffers), each time with another seed for losses
-and start offsets, and further, ``--most`` times, until the relative standard error of its mean completion
-time is within ``--error``. A repetition counts only if the emulator delivered 99 % of its packets within
-``--max-lateness`` seconds of their due time; a case is left out and named
-unless most of its repetitions count.
+Needs root (namespaces, TUN devices, real-time priority) and gcc. A case is run until ``--repeat``
+repetitions are good, ``--repeat-random`` if chance decides (loss, small buffers), each with another seed
+for losses and start offsets, and further until the relative standard error of its mean completion time
+is within ``--error``; never more than ``--most`` times. A repetition is good if the emulator delivered
+99 % of its packets within ``--max-lateness`` seconds of their due time. A case without enough good
+repetitions is left out and named.
 """
 
 import argparse
@@ -146,14 +146,16 @@ def measure(program: Path, case: Case, options: argparse.Namespace) -> Case:
     """
     chance = case["group"] == "buffer" or any(link["loss"] for link in case["topology"]["links"])
     wanted = options.repeat_random if chance else options.repeat
-    runs: list[Repetition] = []
-    while len(runs) < wanted or (len(runs) < options.most and standard_error(case, runs) > options.error):
-        runs.append(repeat(program, case, seed=len(runs) + 1, limit_s=options.limit))
-    good = [run for run in runs if run.lateness_s <= options.max_lateness]
-    worst = max(run.lateness_s for run in runs)
-    print(f"{case['id']}: {len(good)} of {len(runs)} good, worst lateness {worst * 1e3:.2f} ms", flush=True)
-    if 2 * len(good) <= len(runs):
-        raise RuntimeError(f"case {case['id']}: the emulator was too late in most repetitions")
+    good: list[Repetition] = []
+    worst, tried = 0.0, 0
+    while tried < options.most and (len(good) < wanted or standard_error(case, good) > options.error):
+        tried += 1
+        run = repeat(program, case, seed=tried, limit_s=options.limit)
+        worst = max(worst, run.lateness_s)
+        good += [run] if run.lateness_s <= options.max_lateness else []
+    print(f"{case['id']}: {len(good)} of {tried} good, worst lateness {worst * 1e3:.2f} ms", flush=True)
+    if len(good) < wanted:
+        raise RuntimeError(f"case {case['id']}: the emulator was too late too often")
     seconds, spread = rank_means(case, good)
     return case | {"reference": {"linux": seconds}, "spread_rel_std": {"linux": spread}}
 
@@ -172,7 +174,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="ID", help="measure these cases only")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--repeat-random", type=int, default=5)
-    parser.add_argument("--most", type=int, default=12, help="repetitions of a case that is not settled")
+    parser.add_argument("--most", type=int, default=12, help="repetitions of a case at most")
     parser.add_argument("--error", type=float, default=0.03, help="relative standard error that is settled")
     parser.add_argument("--jobs", type=int, default=1, help="cases at a time")
     parser.add_argument("--limit", type=float, default=120.0, help="seconds that a repetition may take")
