@@ -43,10 +43,10 @@ def test_every_case_has_a_time_for_every_flow_scored(cases):
 @pytest.mark.parametrize(
     ("groups", "middle", "worst"),
     [
-        ({"single", "window", "buffer", "cc", "asym", "multihop", "cross"}, 0.01, 0.06),
+        ({"single", "window", "buffer", "cc", "asym", "multihop", "cross"}, 0.01, 0.04),
         ({"trace", "jitter"}, 0.01, 0.30),
         ({"fail"}, 0.05, 0.20),
-        ({"loss"}, 0.25, 0.60),
+        ({"loss"}, 0.25, 0.55),
     ],
     ids=lambda value: "+".join(sorted(value)) if isinstance(value, set) else None,
 )
@@ -58,4 +58,4 @@ def test_one_flow(cases, groups, middle, worst):
 def test_several_flows(cases):
     found = [errors(case) for case in cases if len(scored(case)) > 1]
     check("makespan", [one.makespan for one in found], middle=0.05, worst=0.30)
-    check("mean", [one.mean for one in found], middle=0.08, worst=0.30)
+    check("mean", [one.mean for one in found], middle=0.10, worst=0.30)
