@@ -58,11 +58,12 @@ class Congestion:
         self._open_round(flow, now)
 
     def expect_loss(self, flow: Flow) -> None:
-        """Draw after how many packets the next one is lost."""
+        """Draw after how many packets the next one is lost; it is noticed a window later."""
         flow.loss_at = 0.0
         if flow.path.loss > 0 and self._control.loss_based:
             packets = int(self._chance(flow).geometric(flow.path.loss))
-            flow.loss_at = max(flow.remaining - packets * SEGMENT_NBYTES, 0.0)
+            noticed = packets * SEGMENT_NBYTES + min(flow.window.nbytes, self._max)
+            flow.loss_at = max(flow.remaining - noticed, 0.0)
 
     def _chance(self, flow: Flow) -> np.random.Generator:
         return self._draw("loss", flow.transfer.src, flow.transfer.dst)
@@ -161,7 +162,7 @@ class Congestion:
     def lose(self, flow: Flow, now: float) -> None:
         """A packet was lost: cut the window; with heavy loss now and then wait for a time-out."""
         nbytes = self.current(flow, now)
-        kept = max(self._control.backoff * nbytes, 2 * SEGMENT_NBYTES)
+        kept = max(int(self._control.backoff * nbytes / SEGMENT_NBYTES), 2) * SEGMENT_NBYTES
         loss = flow.path.loss
         if loss >= TIMEOUT_LOSS and self._chance(flow).random() < loss:
             self._pause(flow, self.rto_s(flow))
@@ -169,7 +170,7 @@ class Congestion:
         if flow.timer is not None:
             flow.timer.cancel()
         flow.is_capped = True
-        flow.window.hold(kept, now, peak=nbytes)
+        flow.window.hold(kept, now + flow.path.rtt_s, peak=nbytes)  # at rest while it recovers
         self.expect_loss(flow)
         self._touch(flow)
 

@@ -91,6 +91,7 @@ def grown(control: Control, window: Window, elapsed_s: float, rtt_s: float) -> f
     CUBIC: the larger of ``0.4·(t − K)³ + peak`` and its Reno-friendly line, in segments. Reno: one
     segment each round trip.
     """
+    elapsed_s = max(elapsed_s, 0.0)
     rounds = elapsed_s / rtt_s
     if not control.cubic:
         return window.nbytes + rounds * SEGMENT_NBYTES
@@ -98,7 +99,7 @@ def grown(control: Control, window: Window, elapsed_s: float, rtt_s: float) -> f
     shift = float(((peak - start) / 0.4) ** (1 / 3))
     curve = peak + 0.4 * (elapsed_s - shift) ** 3
     slope = 3 * (1 - control.backoff) / (1 + control.backoff)
-    return SEGMENT_NBYTES * max(curve, start + slope * rounds)
+    return SEGMENT_NBYTES * max(curve, float(int(start + slope * rounds)))
 
 
 def overflows(window_nbytes: float, pipe_nbytes: float, buffer_nbytes: float) -> bool:
