@@ -103,12 +103,12 @@ class Congestion:
         if flow.is_capped or not flow.rate > 0:
             ahead_s = max(path.rtt_s, GROWTH_STEP_S) / 2
             return grown(self._control, window, now + ahead_s - window.epoch_s, path.rtt_s)
-        full = flow.rate * (path.rtt_s + QUEUE_FILL * path.queue_s)
+        full = self._full(flow)
         if window.nbytes < full:
             nbytes = grown(self._control, window, now - window.epoch_s, path.rtt_s)
             if nbytes < full:
                 return nbytes
-        window.hold(full, now, peak=full)
+        window.hold(full, now, peak=self._peak(flow))
         return full
 
     def keep(self, flow: Flow, now: float) -> None:
@@ -120,6 +120,10 @@ class Congestion:
     def _full(self, flow: Flow) -> float:
         """Bytes in flight with a queue as full as it is on average."""
         return flow.rate * (flow.path.rtt_s + QUEUE_FILL * flow.path.queue_s)
+
+    def _peak(self, flow: Flow) -> float:
+        """Bytes in flight with a full queue, at which the next loss comes."""
+        return flow.rate * (flow.path.rtt_s + flow.path.queue_s)
 
     def _step_s(self, flow: Flow) -> float:
         return max(flow.path.rtt_s, GROWTH_STEP_S)
@@ -149,7 +153,7 @@ class Congestion:
             window.hold(self._control.backoff * overrun, now, peak=overrun)
             self._touch(flow)
         else:
-            window.hold(self._full(flow), now, peak=self._full(flow))
+            window.hold(self._full(flow), now, peak=self._peak(flow))
 
     def current(self, flow: Flow, now: float) -> float:
         """The window in bytes."""
