@@ -44,6 +44,10 @@ SCENARIOS = {
             "sites.*.link.inbound=false",
         ),
     ),
+    "gossip-averaging-windows": (
+        "algorithm: {name: gossip-averaging, rounds: 3}\nfaults: [{from: 72 s, to: 75 s, disconnect: c}]\n",
+        ("network.transport.preset=tcp-cubic", "network.transport.tier=window"),
+    ),
     "fedavg": ("algorithm: {name: fedavg, rounds: 2}\n", ()),
     "fedavg-server-crash": (
         "algorithm: {name: fedavg, rounds: 3}\nfaults: [{at: 60 s, crash: server, for: 100 s}]\n",

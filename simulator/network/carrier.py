@@ -12,7 +12,8 @@ from simulator.network.flow import Flow, LinkState, Path, Transfer, repath
 from simulator.network.messages import DOWN, PARTED
 from simulator.network.shares import Shares
 from simulator.network.simgrid import CrossShares
-from simulator.network.window import CONNECT_RTO_S, Control, Draw, Window, wake_s
+from simulator.network.window import CONNECT_RTO_S, Control, Draw, Window, probe_s, wake_s
+from simulator.network.windows.tier import Windows
 from simulator.record.ledger import Attempt
 from simulator.scenario.schema import TransportSpec
 
@@ -40,9 +41,10 @@ class Carrier:
         self._header_nbytes = round(spec.headers)
         self._num_flows = 0
         self._sends_twice = control is not None and control.tunnel_share < 1
-        self._congestion = None
+        self._congestion: Congestion | Windows | None = None
         if control is not None:
-            self._congestion = Congestion(
+            kind = Windows if spec.tier == "window" else Congestion
+            self._congestion = kind(
                 agenda=agenda,
                 control=control,
                 max_window=spec.window,
@@ -81,7 +83,7 @@ class Carrier:
         if flow.state == "sending":
             flow.sync(self._agenda.now)
             if flow.stalled_s is None:
-                self._shares.leave(flow)
+                self._leave(flow)
         for timer in (flow.progress, flow.timer, flow.deadline):
             if timer is not None:
                 timer.cancel()
@@ -115,11 +117,16 @@ class Carrier:
             if flow.stalled_s is None:
                 self._expect_progress(flow, now)
             return
-        self._shares.leave(flow)
+        self._leave(flow)
         flow.state = "draining"
         if flow.timer is not None:
             flow.timer.cancel()
         self._drain(flow)
+
+    def _leave(self, flow: Flow) -> None:
+        self._shares.leave(flow)
+        if self._congestion is not None:
+            self._congestion.leave(flow)
 
     def _drain(self, flow: Flow) -> None:
         flow.timer = self._agenda.at(self._agenda.now + flow.path.one_way_s, self._arrived, flow)
@@ -185,7 +192,10 @@ class Carrier:
                 if self._congestion is None:
                     self._wake(flow)
                 else:
-                    at_s = wake_s(flow.stalled_s, now, flow.rto_s)
+                    first_s = 0.0
+                    if flow.state != "connecting":  # what is past the cut is still acknowledged
+                        first_s = flow.path.rtt_s + probe_s(flow.rto_s)
+                    at_s = wake_s(flow.stalled_s, now, flow.rto_s, probe_s=first_s)
                     flow.timer = self._agenda.at(at_s, self._wake, flow)
 
     def change(self, links: Iterable[LinkState], measured: Callable[[Flow], Path]) -> None:
@@ -217,7 +227,7 @@ class Carrier:
             flow.sync(now)
             if self._congestion is not None:
                 flow.window.peak = self._congestion.current(flow, now)
-            self._shares.leave(flow)
+            self._leave(flow)
         for timer in (flow.progress, flow.timer):
             if timer is not None:
                 timer.cancel()

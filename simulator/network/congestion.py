@@ -57,6 +57,9 @@ class Congestion:
         self.expect_loss(flow)
         self._open_round(flow, now)
 
+    def leave(self, flow: Flow) -> None:
+        """The flow does not send any more, or not for now: nobody else's window depends on it."""
+
     def expect_loss(self, flow: Flow) -> None:
         """Draw after how many packets the next one is lost; it is noticed a window later."""
         flow.loss_at = 0.0
@@ -179,7 +182,7 @@ class Congestion:
         self._touch(flow)
 
     def rto_s(self, flow: Flow) -> float:
-        """Retransmission time-out, with the queue that the flow stands in."""
+        """Retransmission time-out, with the full queue that the flow stands in."""
         queue_s = flow.path.queue_s if self._control.loss_based and not flow.is_capped else 0.0
         return flow.path.rtt_s + queue_s + MIN_RTO_S
 

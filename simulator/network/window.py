@@ -27,6 +27,9 @@ JITTER_SEGMENTS = 16
 QUEUE_FILL = 0.7
 """Mean filling of the bottleneck's buffer by a loss-based sender."""
 MIN_RTO_S, MAX_RTO_S, CONNECT_RTO_S = 0.2, 120.0, 1.0
+PROBE_ROUNDS = 2
+"""Round trips without an acknowledgement, after which the tail is probed."""
+TICK_S, WHEEL_SLOTS, WHEEL_FACTOR = 0.004, 64, 8
 
 
 Draw = Callable[[str, str, str], np.random.Generator]
@@ -114,12 +117,32 @@ def hystart_limit_s(rtt_s: float) -> float:
     return min(max(rtt_s / 8, 0.004), 0.016)
 
 
-def wake_s(down_s: float, up_s: float, rto_s: float) -> float:
+def wake_s(down_s: float, up_s: float, rto_s: float, *, probe_s: float = 0.0) -> float:
     """Return when a sender that was cut at ``down_s`` tries again with success: its first time-out
-    not before ``up_s``. Time-outs double up to 2 min: ``down_s + rto·(2^k − 1)``.
+    not before ``up_s``.
+
+    Time-outs double up to 2 min: ``down_s + probe_s + rto·(2^k − 1)``, each with its timer's lateness;
+    ``probe_s`` is when a probe of the tail restarts the first one (RFC 8985, 2021), 0 for none.
     """
-    at, wait = down_s, rto_s
+    at, wait = down_s + probe_s, rto_s
     while at < up_s:
-        at += wait
+        at += wait + timer_lateness_s(wait)
         wait = min(2 * wait, MAX_RTO_S)
     return at
+
+
+def probe_s(rto_s: float) -> float:
+    """Return how long after the last packet the tail is probed: two round trips and two ticks, but
+    not later than the time-out.
+    """
+    return min(PROBE_ROUNDS * (rto_s - MIN_RTO_S) + 2 * TICK_S, rto_s)
+
+
+def timer_lateness_s(wait_s: float) -> float:
+    """Return by how much a timer of Linux is late on average: its wheel has slots of 8, 64, 512 ...
+    ticks for waits from 64, 512, 4096 ... ticks on, and a tick is 4 ms (kernel/time/timer.c).
+    """
+    slot = 1
+    while wait_s >= WHEEL_SLOTS * slot * TICK_S:
+        slot *= WHEEL_FACTOR
+    return slot * TICK_S / 2 if slot > 1 else 0.0

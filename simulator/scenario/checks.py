@@ -86,12 +86,15 @@ def _server(scenario: ScenarioBase) -> Iterator[Finding]:
 
 
 def _transport(spec: TransportSpec) -> Iterator[Finding]:
-    """SimGrid's models know neither congestion controls nor other weights."""
+    """SimGrid's models know neither congestion controls nor other weights; windows need a control."""
     usual = TransportSpec()
     for name in ("preset", "fairness"):
         if spec.tier in {"simgrid", "simgrid-cm02"} and getattr(spec, name) != getattr(usual, name):
             message = f"{getattr(spec, name)} means nothing under tier {spec.tier}; leave it out"
             yield Finding(path=("network", "transport", name), message=message)
+    if spec.tier == "window" and spec.preset == "ideal":
+        message = "ideal has no window to follow; write tcp-cubic, tcp-reno or tcp-bbr, or tier: share"
+        yield Finding(path=("network", "transport", "preset"), message=message)
 
 
 def _machines(scenario: ScenarioBase) -> Iterator[Finding]:
