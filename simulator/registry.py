@@ -21,7 +21,7 @@ Group = Literal["algorithms", "datasets", "networks"]
 class Settings(BaseModel):
     """Base of everything a scenario can set: frozen, strict, unknown keys forbidden."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
