@@ -1,8 +1,8 @@
 """The network's own calendar: one pending SimPy event for any number of timers.
 
 Timers of one instant run together, after everything else that SimPy holds for that instant, then
-``settle`` is called once. SimPy cannot unschedule, so its event carries a version and a late one is
-ignored.
+``settle`` is called once; it tells when it wants to be called next. SimPy cannot unschedule, so its
+event carries a version and a late one is ignored.
 """
 
 import heapq
@@ -35,7 +35,7 @@ class Timer:
 class Agenda:
     """Timers in order of time, then of creation."""
 
-    def __init__(self, env: simpy.Environment, settle: Callable[[], None]) -> None:
+    def __init__(self, env: simpy.Environment, settle: Callable[[], float]) -> None:
         self._env = env
         self._settle = settle
         self._heap: list[tuple[float, int, Timer]] = []
@@ -87,13 +87,15 @@ class Agenda:
                 if timer.live:
                     timer.live = False
                     timer.action(timer.item)
-            self._settle()
+            next_s = self._settle()
             self._tidy()
             if not (self._heap and self._heap[0][0] <= limit):
                 break
-        self._armed_s = inf
         if self._heap:
-            self._arm(self._heap[0][0])
+            next_s = min(next_s, self._heap[0][0])
+        self._armed_s = inf
+        if next_s < inf:
+            self._arm(next_s)
 
     def _tidy(self) -> None:
         """Drop canceled timers: at the head, and everywhere once the heap has doubled."""

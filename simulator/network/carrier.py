@@ -6,12 +6,12 @@ A connection that is cut wakes only at its own next time-out after the cut has e
 
 from collections.abc import Callable, Iterable
 
-from simulator.network.agenda import SAME_INSTANT, Agenda
+from simulator.network.agenda import Agenda
 from simulator.network.congestion import Congestion
-from simulator.network.flow import Flow, LinkState, Path, Transfer, repath
+from simulator.network.flow import Flow, LinkState, Path, Transfer
 from simulator.network.messages import DOWN, PARTED
 from simulator.network.shares import Shares
-from simulator.network.simgrid import CrossShares
+from simulator.network.simgrid import MODELS, hold
 from simulator.network.window import CONNECT_RTO_S, Control, Draw, Window, probe_s, wake_s
 from simulator.network.windows.tier import Windows
 from simulator.record.ledger import Attempt
@@ -28,7 +28,7 @@ class Carrier:
         self,
         *,
         agenda: Agenda,
-        shares: Shares | CrossShares,
+        shares: Shares,
         spec: TransportSpec,
         control: Control | None,
         draw: Draw,
@@ -53,8 +53,10 @@ class Carrier:
                 draw=draw,
             )
         # what Shares asks for, without a call in between
-        self.before: Look = self._congestion.before if self._congestion else _nothing
-        self.after: Look = self._congestion.after if self._congestion else _nothing
+        self.before: Look = hold if spec.tier in MODELS else _nothing
+        self.after: Look = _nothing
+        if self._congestion is not None:
+            self.before, self.after = self._congestion.before, self._congestion.after
 
     # -- attempts -------------------------------------------------------------------------------------
 
@@ -66,10 +68,9 @@ class Carrier:
             transfer=transfer,
             entry=entry,
             path=path,
-            remaining=float(entry.nbytes + self._header_nbytes),
             header_nbytes=self._header_nbytes,
-            synced_s=self._agenda.now,
         )
+        self._shares.admit(flow, float(entry.nbytes + self._header_nbytes), self._agenda.now)
         for state in (*path.links, *path.back):
             state.users[flow.id] = flow
         if not self._is_open(flow):
@@ -84,11 +85,12 @@ class Carrier:
             flow.sync(self._agenda.now)
             if flow.stalled_s is None:
                 self._leave(flow)
-        for timer in (flow.progress, flow.timer, flow.deadline):
+        for timer in (flow.timer, flow.deadline):
             if timer is not None:
                 timer.cancel()
         for state in (*flow.path.links, *flow.path.back):
             state.users.pop(flow.id, None)  # a relay's line is crossed by data and acknowledgements
+        self._shares.dismiss(flow)
         self._agenda.touch()
 
     def _connect(self, flow: Flow) -> None:
@@ -105,17 +107,13 @@ class Carrier:
             self._congestion.start(flow, now, Window())
         self._agenda.touch()
 
-    def _progressed(self, flow: Flow) -> None:
+    def progressed(self, flow: Flow, now: float) -> None:
         """The last byte has left, or the packet that will be lost."""
-        now = self._agenda.now
-        if flow.due_s > now * SAME_INSTANT:
-            flow.progress = self._agenda.at(flow.due_s, self._progressed, flow)
-            return
         flow.remaining, flow.synced_s = flow.loss_at, now
         if flow.loss_at > 0 and self._congestion is not None:
             self._congestion.lose(flow, now)
             if flow.stalled_s is None:
-                self._expect_progress(flow, now)
+                self._shares.expect(flow, now)
             return
         self._leave(flow)
         flow.state = "draining"
@@ -137,26 +135,6 @@ class Carrier:
     def _end(self, flow: Flow, reason: str) -> None:
         self.stop(flow)
         self._ended(flow, reason)
-
-    # -- shares -----------------------------------------------------------------------------------------
-
-    def set_rate(self, flow: Flow, rate: float, now: float) -> None:
-        """Go on at another rate."""
-        flow.sync(now)
-        flow.rate = rate
-        self._expect_progress(flow, now)
-
-    def _expect_progress(self, flow: Flow, now: float) -> None:
-        """A timer that is early is left alone: moving it when it fires is cheaper than moving it
-        with every change of rate.
-        """
-        due_s = flow.due_s = now + (flow.remaining - flow.loss_at) / flow.rate
-        timer = flow.progress
-        if timer is not None and timer.live:
-            if timer.at_s <= due_s:
-                return
-            timer.live = False
-        flow.progress = self._agenda.at(due_s, self._progressed, flow)
 
     # -- outages and changes ------------------------------------------------------------------------------
 
@@ -206,13 +184,11 @@ class Carrier:
             sends = flow.state == "sending" and flow.stalled_s is None
             if sends and self._congestion is not None:
                 self._congestion.keep(flow, now)
-            repath(flow, measured(flow), joined=sends)
-            if sends:
-                self._shares.touch(flow)
-                if flow.path.loss != was.loss and self._congestion is not None:
-                    flow.sync(now)
-                    self._congestion.expect_loss(flow)
-                    self._expect_progress(flow, now)
+            self._shares.repath(flow, measured(flow), now, joined=sends)
+            if sends and flow.path.loss != was.loss and self._congestion is not None:
+                flow.sync(now)
+                self._congestion.expect_loss(flow)
+                self._shares.expect(flow, now)
         self._shares.touch_links(links)
         self._agenda.touch()
 
@@ -228,9 +204,8 @@ class Carrier:
             if self._congestion is not None:
                 flow.window.peak = self._congestion.current(flow, now)
             self._leave(flow)
-        for timer in (flow.progress, flow.timer):
-            if timer is not None:
-                timer.cancel()
+        if flow.timer is not None:
+            flow.timer.cancel()
         flow.stalled_s, flow.rto_s = now, rto_s
         flow.deadline = self._agenda.at(now + self._patience_s, self._expired, flow)
         self._agenda.touch()

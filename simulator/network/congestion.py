@@ -6,11 +6,11 @@ Losses cut it.
 """
 
 from collections.abc import Callable
-from math import inf
+from math import floor, inf
 
 import numpy as np
 
-from simulator.network.agenda import Agenda
+from simulator.network.agenda import SAME_INSTANT, Agenda
 from simulator.network.flow import Flow
 from simulator.network.topology import SEGMENT_NBYTES
 from simulator.network.window import (
@@ -25,10 +25,9 @@ from simulator.network.window import (
     overflows,
 )
 
-GROWTH_STEP_S = 0.1  # a growing window is followed in steps of this or a round trip
+GROWTH_STEP_S = 0.1  # a growing window is followed in steps of this, or twice, four times … as much
 TIMEOUT_LOSS = 0.01  # from this loss on, retransmissions are lost so often that time-outs matter
 SHALLOW_WINDOW = 4  # times the buffer: the window that slow start overran it with
-CAPPED = 1 - 1e-9
 
 
 class Congestion:
@@ -51,7 +50,7 @@ class Congestion:
 
     def start(self, flow: Flow, now: float, window: Window) -> None:
         """Begin to send with a new window, in slow start."""
-        flow.window, flow.is_last_burst, flow.is_capped = window, False, True
+        flow.window, flow.is_last_burst, flow.is_capped, flow.slack = window, False, True, 0.0
         if self._control.hystart and flow.path.jitter_s > hystart_limit_s(flow.path.rtt_s):
             window.threshold = min(window.threshold, JITTER_SEGMENTS * SEGMENT_NBYTES)
         self.expect_loss(flow)
@@ -90,13 +89,14 @@ class Congestion:
 
     def before(self, flow: Flow, now: float) -> None:
         """Set the cap under which the flow takes part in a solution at ``now``."""
+        self._recall(flow)
         path, window = flow.path, flow.window
         limit = self._max
         if window.slow:
             limit = inf if flow.is_last_burst else min(limit, window.nbytes)
         elif self._control.loss_based:
             limit = min(limit, self._held(flow, now))
-        flow.cap = limit / path.rtt_s
+        flow.cap, flow.slack, flow.asked_s = limit / path.rtt_s, 0.0, now
 
     def _held(self, flow: Flow, now: float) -> float:
         """The window after slow start. Where a link is the limit it cannot exceed what the flow's
@@ -104,14 +104,14 @@ class Congestion:
         """
         path, window = flow.path, flow.window
         if flow.is_capped or not flow.rate > 0:
-            ahead_s = max(path.rtt_s, GROWTH_STEP_S) / 2
+            ahead_s = (self._next_step_s(flow, now) - now) / 2
             return grown(self._control, window, now + ahead_s - window.epoch_s, path.rtt_s)
         full = self._full(flow)
         if window.nbytes < full:
             nbytes = grown(self._control, window, now - window.epoch_s, path.rtt_s)
             if nbytes < full:
                 return nbytes
-        window.hold(full, now, peak=self._peak(flow))
+        window.hold(full, now, peak=self._peak(flow, full))
         return full
 
     def keep(self, flow: Flow, now: float) -> None:
@@ -124,25 +124,37 @@ class Congestion:
         """Bytes in flight with a queue as full as it is on average."""
         return flow.rate * (flow.path.rtt_s + QUEUE_FILL * flow.path.queue_s)
 
-    def _peak(self, flow: Flow) -> float:
-        """Bytes in flight with a full queue, at which the next loss comes."""
-        return flow.rate * (flow.path.rtt_s + flow.path.queue_s)
+    def _peak(self, flow: Flow, full: float) -> float:
+        """Bytes in flight with a full queue, at which the next loss comes; ``full``: as it is on average."""
+        path = flow.path
+        return full * (path.rtt_s + path.queue_s) / (path.rtt_s + QUEUE_FILL * path.queue_s)
 
-    def _step_s(self, flow: Flow) -> float:
-        return max(flow.path.rtt_s, GROWTH_STEP_S)
+    def _next_step_s(self, flow: Flow, now: float) -> float:
+        """When to look at a growing window again: on a grid of time, so that what grows is solved at
+        once for all.
+        """
+        step_s = GROWTH_STEP_S
+        while step_s < flow.path.rtt_s:
+            step_s *= 2
+        next_s = (floor(now / step_s) + 1) * step_s
+        return next_s if next_s > now * SAME_INSTANT else next_s + step_s
 
     def after(self, flow: Flow, now: float) -> None:
         """See what a solution at ``now`` means for the window."""
-        flow.is_capped = flow.rate >= flow.cap * CAPPED
         window = flow.window
         if window.slow:
             if not flow.is_capped and not flow.is_last_burst:
                 self._leave_slow_start(flow, now)
             return
+        if flow.is_capped and self._control.loss_based and self._is_stale(flow, now):
+            self._catch_up(flow, now)
+            return
+        if not flow.is_capped and self._control.loss_based:
+            self._follow(flow)
         waiting = flow.timer is not None and flow.timer.live
         grows = flow.is_capped and self._control.loss_based and window.nbytes < self._max
         if grows and not waiting:
-            flow.timer = self._agenda.at(now + self._step_s(flow), self._touch, flow)
+            flow.timer = self._agenda.at(self._next_step_s(flow, now), self._touch, flow)
         elif waiting and not grows and flow.timer is not None:
             flow.timer.cancel()
 
@@ -156,7 +168,36 @@ class Congestion:
             window.hold(self._control.backoff * overrun, now, peak=overrun)
             self._touch(flow)
         else:
-            window.hold(self._full(flow), now, peak=self._peak(flow))
+            full = self._full(flow)
+            window.hold(full, now, peak=self._peak(flow, full))
+            self._follow(flow)
+
+    def _follow(self, flow: Flow) -> None:
+        """A link is the limit: from now on the window is what it is, or less if the flow's rate and
+        the queue hold less.
+        """
+        path, window = flow.path, flow.window
+        flow.ceiling, flow.since_s = min(window.nbytes, self._max) / path.rtt_s, window.epoch_s
+        flow.slack = 1 + QUEUE_FILL * path.queue_s / path.rtt_s
+
+    def _recall(self, flow: Flow) -> None:
+        """Take over what became of the window meanwhile."""
+        if flow.slack > 0 and flow.since_s > flow.window.epoch_s:
+            nbytes = flow.ceiling * flow.path.rtt_s
+            flow.window.hold(nbytes, flow.since_s, peak=self._peak(flow, nbytes))
+
+    def _is_stale(self, flow: Flow, now: float) -> bool:
+        """Whether the cap that came to bind is older than the solution at ``now``."""
+        return flow.asked_s < now and not (flow.slack > 0 and flow.since_s == now)
+
+    def _catch_up(self, flow: Flow, now: float) -> None:
+        """The share has risen above what the window held when it was last looked at."""
+        self._recall(flow)
+        path, window = flow.path, flow.window
+        full = flow.queued * path.rtt_s
+        if window.nbytes >= full or grown(self._control, window, now - window.epoch_s, path.rtt_s) >= full:
+            window.hold(full, now, peak=self._peak(flow, full))
+        self._touch(flow)
 
     def current(self, flow: Flow, now: float) -> float:
         """The window in bytes."""

@@ -4,16 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf, prod
 
+import numpy as np
+import numpy.typing as npt
 import simpy
 
 from simulator.network.agenda import Timer
+from simulator.network.due import sync
+from simulator.network.rows import CAP, CAPPED, CEILING, QUEUED, RATE, REMAINING, SINCE, SLACK, STOP, SYNCED
+from simulator.network.table import Table
 from simulator.network.topology import FRAME_NBYTES, Link
-from simulator.network.window import ACK_SHARE, QUEUE_FILL, Window
+from simulator.network.window import QUEUE_FILL, Window
 from simulator.record.ledger import Attempt
 
 MIN_RTT_S = 1e-6  # a TCP round trip takes time even where the scenario says none
-BINDS = 1 + 1e-9  # below this share of its capacity a link cannot hold anybody back
-FULL = 0.997  # of the capacity; above what is left open where acknowledgements are estimated
 FULL = 0.997  # of the capacity; above what is left open where acknowledgements are estimated
 DEFAULT_QUEUE_S, DEFAULT_QUEUE_FRAMES = 0.05, 64
 
@@ -29,10 +32,8 @@ class LinkState:
     loss: float
     down: set[str] = field(default_factory=set)  # why it is down: "" or names of nodes
     cut_s: float = -inf  # when it last went down
-    flows: "dict[int, Flow]" = field(default_factory=dict)  # those that send over it now
-    acks: "dict[int, Flow]" = field(default_factory=dict)  # those whose acknowledgements cross it
     users: "dict[int, Flow]" = field(default_factory=dict)  # all attempts that need it
-    demand: float = 0.0  # what flows and acknowledgements could want at most, bytes per second
+    index: int = -1  # in the tables of shares
 
     @classmethod
     def of(cls, link: Link, *, efficiency: float) -> "LinkState":
@@ -44,22 +45,6 @@ class LinkState:
             latency_s=link.latency_s,
             loss=link.loss,
         )
-
-    @property
-    def can_bind(self) -> bool:
-        """Whether its flows could want more than it has."""
-        return self.demand > self.capacity * BINDS
-
-    def used(self) -> float:
-        """Payload bytes per second that flows and acknowledgements take now, summed in the order in
-        which they joined, the same in every run.
-        """
-        used = sum([flow.rate for flow in self.flows.values()])
-        return used + ACK_SHARE * sum([flow.rate for flow in self.acks.values()])
-
-    def is_full(self) -> bool:
-        """Whether it may hold somebody back now."""
-        return self.used() >= self.capacity * FULL
 
     @property
     def buffer_nbytes(self) -> float:
@@ -74,8 +59,9 @@ class Path:
     """A pair's route with what a flow needs to know of it, under present conditions.
 
     ``capacity`` is that of its slowest link, payload bytes per second, and ``queue_s`` the delay of a
-    full buffer there; ``bound`` is the most by which a flow can load any link of its path. A flow
-    sends its first byte after ``connect_s``, and never faster than ``limit``.
+    full buffer there. A flow sends its first byte after ``connect_s``, and never faster than ``limit``.
+    ``hops`` are the indices of ``links``, then of ``back``: a byte loads the first ``num_loaded`` of
+    these with ``loads`` bytes each, the others carry its acknowledgement.
     """
 
     links: tuple[LinkState, ...]
@@ -87,9 +73,11 @@ class Path:
     capacity: float
     buffer_nbytes: float
     queue_s: float
-    bound: float
     weight: float
     connect_s: float
+    hops: npt.NDArray[np.int64]
+    loads: npt.NDArray[np.float64]
+    num_loaded: int
     limit: float = inf
 
     @property
@@ -120,6 +108,7 @@ def measure(
     if not ideal:
         one_way_s += sum(FRAME_NBYTES / state.bytes_per_s for state in there)
     rtt_s = max(one_way_s + back_s + jitter_s, MIN_RTT_S)
+    num_hops = len(there) if ideal else len(there) + len(back)
     return Path(
         links=tuple(there),
         back=() if ideal else tuple(back),
@@ -130,9 +119,11 @@ def measure(
         capacity=slowest.capacity,
         buffer_nbytes=slowest.buffer_nbytes,
         queue_s=queue_s,
-        bound=slowest.capacity if slowest.capacity < inf else 0.0,  # unlimited links hold nobody back
         weight=(rtt_s + QUEUE_FILL * queue_s) ** -rtt_bias,
         connect_s=0.0 if ideal else 2 * rtt_s if pulled else rtt_s,
+        hops=np.array([state.index for state in (*there, *back)][:num_hops], np.int64),
+        loads=np.ones(num_hops),
+        num_loaded=len(there),
     )
 
 
@@ -164,44 +155,72 @@ class Transfer:
     timer: Timer | None = None  # pause before the next attempt, or arrival of a control message
 
 
+class _Number:
+    """An attribute of a flow that is a number of its slot in the tables of shares."""
+
+    def __init__(self, row: int) -> None:
+        self._row = row
+
+    def __get__(self, flow: "Flow", owner: object) -> float:
+        return flow.table.ff[self._row][flow.slot]
+
+    def __set__(self, flow: "Flow", value: float) -> None:
+        flow.table.ff[self._row][flow.slot] = value
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Flow:
     """One attempt of a bulk transfer on its way.
 
-    ``state``: connecting, sending, draining (all sent, not all arrived); ``stalled`` holds the
-    instant since when it is cut off. ``rate`` is payload bytes per second; ``remaining`` is as of
-    ``synced_s``. ``cap`` is the window's limit on the rate.
+    ``state``: connecting, sending, draining (all sent, not all arrived); ``stalled_s`` holds the
+    instant since when it is cut off.
+
+    What sharing needs is in its tables. ``rate``: payload bytes per second. ``remaining``: bytes that
+    have not left, as of ``synced_s``. ``loss_at``: a packet is lost when this much remains; 0 is none
+    before the end. ``cap``: the window's limit on the rate. Where ``slack`` is positive, the cap is
+    ``ceiling``, as of ``since_s``, and each solution first lowers that to ``queued``, ``slack`` times
+    the rate before.
     """
 
     id: int
     transfer: Transfer
     entry: Attempt
     path: Path
-    remaining: float
     header_nbytes: int = 0  # of the application, sent before the payload
     state: str = "connecting"
     stalled_s: float | None = None
     rto_s: float = 0.0
-    rate: float = 0.0
-    synced_s: float = 0.0
-    cap: float = inf
-    tight: list[LinkState] = field(default_factory=list)  # links of the path that can be full
     window: Window = field(default_factory=Window)
     is_last_burst: bool = False
-    is_capped: bool = True  # by its window rather than by a link, as of the last solution
-    loss_at: float = 0.0  # a packet is lost when this much remains; 0: none before the end
-    progress: Timer | None = None
     is_damaged: bool = False  # its payload will arrive with a wrong checksum
-    due_s: float = inf  # when progress is really due; its timer may be early
+    asked_s: float = -inf  # when its cap was last worked out
     timer: Timer | None = None
     deadline: Timer | None = None
+    table: Table = field(init=False)
+    slot: int = field(init=False)
+
+    rate = _Number(RATE)
+    remaining = _Number(REMAINING)
+    synced_s = _Number(SYNCED)
+    loss_at = _Number(STOP)
+    cap = _Number(CAP)
+    slack = _Number(SLACK)
+    ceiling = _Number(CEILING)
+    since_s = _Number(SINCE)
+    queued = _Number(QUEUED)
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether its window rather than a link limits its rate, as of the last solution."""
+        return self.table.fi[CAPPED][self.slot] == 1
+
+    @is_capped.setter
+    def is_capped(self, value: bool) -> None:
+        self.table.fi[CAPPED][self.slot] = value
 
     def sync(self, now: float) -> None:
         """Bring ``remaining`` up to date."""
-        elapsed_s = now - self.synced_s
-        if elapsed_s > 0 and self.rate > 0:
-            self.remaining = max(self.remaining - self.rate * elapsed_s, 0.0)
-        self.synced_s = now
+        sync(self.table.ff, self.slot, now)
 
     def sent_nbytes(self) -> int:
         """Whole bytes of payload that left the sender, as of ``synced_s``."""
@@ -212,39 +231,3 @@ class Flow:
         if self.state == "connecting":
             return 0
         return min(max(int(self.entry.nbytes + self.header_nbytes - self.remaining), 0), self.header_nbytes)
-
-
-def join(flow: Flow) -> None:
-    """Let a flow take part in the sharing of its links."""
-    for state in flow.path.links:
-        state.flows[flow.id] = flow
-        state.demand += flow.path.bound
-    for state in flow.path.back:
-        state.acks[flow.id] = flow
-        state.demand += ACK_SHARE * flow.path.bound
-
-
-def leave(flow: Flow) -> list[LinkState]:
-    """Take a flow off its links; return those that may have held somebody back until now."""
-    crossed = (*flow.path.links, *flow.path.back)
-    freed = [state for state in crossed if state.can_bind and state.flows and state.is_full()]
-    for state in flow.path.links:
-        del state.flows[flow.id]
-        state.demand -= flow.path.bound
-    for state in flow.path.back:
-        del state.acks[flow.id]
-        state.demand -= ACK_SHARE * flow.path.bound
-    for state in crossed:
-        if not state.flows and not state.acks:
-            state.demand = 0.0  # no rounding error outlives the traffic
-    return freed
-
-
-def repath(flow: Flow, path: Path, *, joined: bool) -> None:
-    """Give a flow new facts of the same route; ``joined`` if it takes part in the sharing."""
-    if joined:
-        for state in path.links:
-            state.demand += path.bound - flow.path.bound
-        for state in path.back:
-            state.demand += ACK_SHARE * (path.bound - flow.path.bound)
-    flow.path = path

@@ -2,139 +2,167 @@
 
 from collections.abc import Callable, Iterable
 from math import inf
-from typing import Protocol
+from typing import Any, Protocol
 
-from simulator.network.flow import BINDS, FULL, Flow, LinkState, join, leave
-from simulator.network.sharing import component, max_min
-from simulator.network.window import ACK_SHARE
+import numpy as np
 
-UNCHANGED = 1e-12  # relative; a flow whose rate is the same keeps its completion time
-ACK_PASSES = 8
-ACK_SETTLED = 1e-3  # of a link's capacity; finer than the model itself
-DATA_FLOOR = 0.5  # acknowledgements leave at least this share of a link to data
+from simulator.network import compiled, due, kernel
+from simulator.network.agenda import SAME_INSTANT
+from simulator.network.flow import Flow, LinkState, Path
+from simulator.network.rows import (
+    ACKED,
+    CAPACITY,
+    DUE,
+    FLIPPED,
+    FREE,
+    MEMBERS,
+    NUM_HOPS,
+    NUM_LINKS,
+    TOUCHED,
+    WEIGHT,
+)
+from simulator.network.table import Table
+
+COMPILED_FROM = 100_000
+"""Flows looked at, from which loading the compiled kernel (half a second) pays for itself."""
 
 
 class Settler(Protocol):
-    """Whoever looks after flows while their shares are found: ``before`` sets a flow's cap,
-    ``set_rate`` lets it go on at another rate, ``after`` sees what the outcome means and may touch
-    flows again. All are told the time.
+    """Whoever looks after flows while their shares are found: ``before`` sets the cap of a flow that
+    was touched; ``after`` sees what a solution means for it, and for any other that came to be held
+    back by its cap or by a link after that, and may touch flows again; ``progressed`` is told that
+    a flow has nothing left before its stop. All are told the time.
     """
 
     before: Callable[[Flow, float], None]
     after: Callable[[Flow, float], None]
 
-    def set_rate(self, flow: Flow, rate: float, now: float) -> None:
-        """Go on at another rate."""
+    def progressed(self, flow: Flow, now: float) -> None:
+        """Nothing is left before the stop."""
 
 
 class Shares:
     """Rates of all flows that send."""
 
-    def __init__(self) -> None:
+    def __init__(self, links: Iterable[LinkState]) -> None:
+        states = list(links)
+        self._table = Table(len(states))
+        self._kernel: Any = kernel
+        self._work = 0
+        self._owner: dict[int, Flow] = {}
         self._flows: dict[int, Flow] = {}
-        self._links: dict[str, LinkState] = {}
+        self._links: dict[int, None] = {}
+        self._acked: dict[int, None] = {}
+        for index, state in enumerate(states):
+            state.index = index
+        self.touch_links(states)
+
+    def admit(self, flow: Flow, nbytes: float, now: float) -> None:
+        """Give a flow its place in the tables, with so many bytes to send."""
+        flow.table, flow.slot = self._table, self._table.take()
+        self._owner[flow.slot] = flow
+        flow.remaining, flow.synced_s, flow.loss_at = nbytes, now, 0.0
+        flow.cap, flow.slack, flow.ceiling = inf, 0.0, inf
+        self._put(flow, flow.path)
+
+    def dismiss(self, flow: Flow) -> None:
+        """Take its place back."""
+        del self._owner[flow.slot]
+        self._table.give(flow.slot)
 
     def join(self, flow: Flow) -> None:
         """Let a flow take part."""
-        join(flow)
+        table = self._table
+        self._kernel.join(*table.all, flow.slot)
         self._flows[flow.id] = flow
 
     def leave(self, flow: Flow) -> None:
         """Take a flow out; its rate becomes zero."""
+        table = self._table
         self._flows.pop(flow.id, None)
-        self.touch_links(leave(flow))
-        flow.rate = 0.0
+        self._kernel.leave(*table.all, flow.slot)
+        indices, num_loaded = flow.path.hops.tolist(), flow.path.num_loaded
+        self._links.update(dict.fromkeys(indices[:num_loaded]))
+        self._acked.update(dict.fromkeys(indices[num_loaded:]))
+
+    def repath(self, flow: Flow, path: Path, now: float, *, joined: bool) -> None:
+        """Give a flow new facts of its path; ``joined`` if it takes part in the sharing."""
+        moved = joined and not np.array_equal(path.hops, flow.path.hops)
+        if moved:
+            flow.sync(now)
+            self.leave(flow)
+        flow.path = path
+        self._put(flow, path)
+        if moved:
+            self.join(flow)
+        elif joined:
+            self.touch(flow)
+
+    def _put(self, flow: Flow, path: Path) -> None:
+        table = self._table
+        table.set_route(flow.slot, path.hops, path.loads)
+        table.ff[WEIGHT][flow.slot] = path.weight
+        table.fi[NUM_LINKS][flow.slot] = path.num_loaded
+        table.fi[NUM_HOPS][flow.slot] = len(path.hops)
 
     def touch(self, flow: Flow) -> None:
         """Say that something about a flow has changed."""
         self._flows[flow.id] = flow
 
     def touch_links(self, links: Iterable[LinkState]) -> None:
-        """Say that the capacity of links, or what is left of it, has changed."""
+        """Say that the capacity of links has changed."""
         for state in links:
-            self._links[state.link.id] = state
+            self._table.lf[CAPACITY][state.index] = state.capacity
+            # below what any load leaves free: all flows of the link take part in the next solution
+            self._table.lf[FREE][state.index] = -state.capacity if state.capacity < inf else inf
+            self._links[state.index] = None
 
-    def settle(self, settler: Settler, now: float) -> None:
-        """Solve until nothing is touched any more."""
-        while self._flows or self._links:
-            seeds = set(self._flows.values())
-            for state in self._links.values():
-                seeds.update(state.flows.values())
-            self._flows.clear()
-            self._links.clear()
-            flows = list(seeds)
-            if not flows:
-                continue
-            if len(flows) > 1 or not _fits(flows[0], settler, now):
-                flows = sorted(component(seeds, _binding, _senders), key=_id)
-                for flow in flows:
-                    settler.before(flow, now)
-            for flow, rate in zip(flows, _rates(flows), strict=True):
-                if abs(rate - flow.rate) > UNCHANGED * flow.rate or rate == inf:
-                    settler.set_rate(flow, rate, now)
-                settler.after(flow, now)
+    def expect(self, flow: Flow, now: float) -> None:
+        """Work out anew when a flow has nothing left before its stop."""
+        due.expect(self._table.ff, self._table.tree, flow.slot, now)
+
+    def settle(self, settler: Settler, now: float) -> float:
+        """Solve until nothing is touched or due any more; return when the next flow is due."""
+        table, limit = self._table, now * SAME_INSTANT
+        while True:
+            due_s = table.ff[DUE][table.tree[1]]
+            if due_s <= limit:
+                for flow in self._listed(self._kernel.ripe(*table.all, limit)):
+                    settler.progressed(flow, now)
+            elif self._flows or self._links or self._acked:
+                self._solve(settler, now)
+            else:
+                return due_s
+
+    def _solve(self, settler: Settler, now: float) -> None:
+        table, flows, self._flows = self._table, self._flows, {}
+        for place, flow in enumerate(flows.values()):
+            settler.before(flow, now)
+            table.fi[MEMBERS][place] = flow.slot
+        for row, links in ((TOUCHED, self._links), (ACKED, self._acked)):
+            for place, link in enumerate(links):
+                table.li[row][place] = link
+        counts = len(flows), len(self._links), len(self._acked)
+        self._links.clear()
+        self._acked.clear()
+        num, work = self._kernel.solve(*table.all, now, *counts)
+        for flow in self._listed(num):
+            flows[flow.id] = flow
+        for id in sorted(flows):
+            settler.after(flows[id], now)
+        self._work += work
+        if self._work > COMPILED_FROM and self._kernel is kernel and compiled.available():
+            self.compile()
+
+    def compile(self) -> None:
+        """From now on use compiled loops."""
+        self._kernel = compiled.functions()
+        self._table.compile()
+
+    def _listed(self, num: int) -> list[Flow]:
+        row = self._table.fi[FLIPPED]
+        return sorted([self._owner[row[place]] for place in range(num)], key=_id)
 
 
 def _id(flow: Flow) -> int:
     return flow.id
-
-
-def _fits(flow: Flow, settler: Settler, now: float) -> bool:
-    """Whether a flow that no link holds back can have its new cap without touching anybody: its
-    links have room before and after, and its acknowledgements cross none that can be full.
-    """
-    if flow.rate < min(flow.cap, flow.path.capacity) and flow.rate > 0:
-        return False
-    if len(_binding(flow)) > len(flow.tight):
-        return False
-    room = min([state.capacity * FULL - state.used() for state in flow.tight], default=inf)
-    if room <= 0:
-        return False
-    settler.before(flow, now)
-    if min(flow.cap, flow.path.capacity) - flow.rate > room:
-        return False
-    flow.tight = []
-    return True
-
-
-def _senders(state: LinkState) -> Iterable[Flow]:
-    return state.flows.values()
-
-
-def _binding(flow: Flow) -> list[LinkState]:
-    """Links by which a flow's rate can matter to others: those that can be full."""
-    flow.tight = [state for state in flow.path.links if state.demand > state.capacity * BINDS]
-    also = [s for s in flow.path.back if s.flows and s.demand > s.capacity * BINDS]
-    return flow.tight + also if also else flow.tight
-
-
-def _rates(flows: list[Flow]) -> list[float]:
-    """Fair shares of a whole component; links that cannot be full are left out."""
-    number: dict[LinkState, int] = {}
-    routes = [[number.setdefault(state, len(number)) for state in flow.tight] for flow in flows]
-    weight = [flow.path.weight for flow in flows]
-    cap = [flow.cap if flow.cap < flow.path.capacity else flow.path.capacity for flow in flows]
-    if not number:
-        return cap
-    capacity = [state.capacity for state in number]
-    loaded = [(index, state) for state, index in number.items() if state.acks]
-    if not loaded:
-        return list(max_min(routes, capacity, weight, cap))
-    rate_of = {flow: flow.rate for flow in flows}
-    for turn in range(ACK_PASSES):
-        settled = turn > 0
-        for index, state in loaded:
-            free = max(state.capacity - _ack_load(state, rate_of), DATA_FLOOR * state.capacity)
-            settled = settled and abs(free - capacity[index]) <= ACK_SETTLED * state.capacity
-            capacity[index] = free
-        if settled:
-            break
-        rate_of = dict(zip(flows, max_min(routes, capacity, weight, cap), strict=True))
-    return list(rate_of.values())
-
-
-def _ack_load(state: LinkState, rate_of: dict[Flow, float]) -> float:
-    """Bytes per second that acknowledgements take; flows outside the component keep their rates.
-    Summed in the order in which they joined, the same in every run.
-    """
-    return ACK_SHARE * sum([rate_of.get(flow, flow.rate) for flow in state.acks.values()])

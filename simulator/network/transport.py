@@ -21,7 +21,7 @@ from simulator.network.forwarding import forward
 from simulator.network.messages import CRASHED, DUPLICATE, Messenger
 from simulator.network.partitions import Partitions
 from simulator.network.shares import Shares
-from simulator.network.simgrid import MODELS, CrossShares
+from simulator.network.simgrid import MODELS
 from simulator.network.simgrid import measure as measure_simgrid
 from simulator.network.topology import Link, Topology
 from simulator.network.window import CONTROLS, EFFICIENCY
@@ -61,9 +61,12 @@ class Network:
         self._ideal = control is None
         self._rtt_bias = control.rtt_bias if control and spec.fairness == "rtt" else 0.0
         self._efficiency = EFFICIENCY * control.tunnel_share if control else 1.0
-        self._shares: Shares | CrossShares = Shares()
         if self._model is not None:
-            self._efficiency, self._shares = self._model.bandwidth_factor, CrossShares()
+            self._efficiency = self._model.bandwidth_factor
+        self._links = {
+            id: LinkState.of(link, efficiency=self._efficiency) for id, link in topology.links.items()
+        }
+        self._shares = Shares(self._links.values())
         self._agenda = Agenda(env, self._settle)
         self._bulk = Bulk(
             agenda=self._agenda,
@@ -93,13 +96,11 @@ class Network:
             is_parted=self._partitions.are_between,
             over=self._message_over,
         )
-        self._links = {}
         for link in topology.links.values():
-            self._links[link.id] = LinkState.of(link, efficiency=self._efficiency)
             ledger.add_link(link.id, link.src, link.dst, link.bytes_per_s, link.latency_s)
 
-    def _settle(self) -> None:
-        self._shares.settle(self._carrier, self._env.now)
+    def _settle(self) -> float:
+        return self._shares.settle(self._carrier, self._env.now)
 
     # -- what callers use -------------------------------------------------------------------------------
 

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.network.cases import predict, read, scored
-from simulator.network.sharing import by_loop
-from simulator.network.simgrid import max_min_loads
+from simulator.network.sharing import max_min
 from tests.network.test_transport import MB, Bench, times
 
 FILE = Path(__file__).parents[2] / "../shared/network/cases.json"
@@ -120,23 +119,26 @@ def test_patience_ends_a_stalled_transfer():
 @st.composite
 def problems(draw):
     num_flows, num_links = draw(st.integers(1, 12)), draw(st.integers(1, 6))
-    loads = []
-    for flow in range(num_flows):
-        links = draw(st.lists(st.integers(0, num_links - 1), min_size=1, max_size=4, unique=True))
-        loads += [(flow, link, draw(st.sampled_from([1.0, 0.05]))) for link in links]
+    link = st.lists(st.integers(0, num_links - 1), min_size=1, max_size=4, unique=True)
+    routes = [draw(link) for _ in range(num_flows)]
+    loads = [[draw(st.sampled_from([1.0, 0.05])) for _ in route] for route in routes]
     sizes, positive = st.floats(1e3, 1e9), st.floats(0.1, 100)
     return (
-        loads,
+        routes,
         [draw(sizes) for _ in range(num_links)],
         [draw(positive) for _ in range(num_flows)],
         [draw(st.one_of(st.just(inf), sizes)) for _ in range(num_flows)],
+        loads,
     )
 
 
 @given(problems())
 def test_every_flow_is_at_its_cap_or_on_a_full_link_where_none_has_more(problem):
-    loads, capacity, weight, cap = problem
-    rate = max_min_loads(*problem)
+    routes, capacity, weight, cap, shares = problem
+    loads = [
+        (f, link, load) for f in range(len(routes)) for link, load in zip(routes[f], shares[f], strict=True)
+    ]
+    rate = max_min(*problem)
     used = [sum(load * rate[f] for f, link, load in loads if link == at) for at in range(len(capacity))]
     assert all(spent <= limit * (1 + 1e-9) for spent, limit in zip(used, capacity, strict=True))
     for flow, got in enumerate(rate):
@@ -145,14 +147,6 @@ def test_every_flow_is_at_its_cap_or_on_a_full_link_where_none_has_more(problem)
         highest = [max(rate[g] / weight[g] for g, at, _ in loads if at == link) for link in full]
         bottlenecks = [level for level in highest if level <= got / weight[flow] * (1 + 1e-9)]
         assert got == cap[flow] or bottlenecks
-
-
-@given(problems())
-def test_without_cross_traffic_it_is_plain_max_min(problem):
-    loads, capacity, weight, cap = problem
-    routes = [[link for f, link, _ in loads if f == flow] for flow in range(len(weight))]
-    plain = max_min_loads([(f, link, 1.0) for f, link, _ in loads], capacity, weight, cap)
-    assert plain == pytest.approx(by_loop(routes, capacity, weight, cap), rel=1e-9)
 
 
 @pytest.fixture(scope="module")

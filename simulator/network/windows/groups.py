@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.network.flow import BINDS, Flow, LinkState
+from simulator.network.flow import Flow, LinkState
 from simulator.network.window import ACK_SHARE
 from simulator.network.windows.queues import EXACT, Floats, Paths, queueing
 from simulator.network.windows.sender import RoundTrip
 
+BINDS = 1 + 1e-9  # below this share of its capacity a link cannot hold anybody back
 NOTHING = 1e-9  # bytes per second; keeps an idle link out of a division
 
 

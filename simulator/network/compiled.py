@@ -1,0 +1,53 @@
+"""The loops of :mod:`simulator.network.kernel`, ``filling`` and ``due``, compiled by Numba."""
+
+import hashlib
+import inspect
+from contextlib import suppress
+from functools import cache
+from importlib.util import find_spec
+from types import FunctionType, ModuleType, SimpleNamespace
+from typing import Any
+
+from simulator.network import due, filling, kernel
+
+ENTRIES = ("join", "leave", "ripe", "solve")
+"""What is called from Python; the rest is part of their machine code."""
+
+
+def available() -> bool:
+    """Whether Numba is installed."""
+    return find_spec("numba") is not None
+
+
+@cache
+def functions() -> Any:
+    """Return the kernel's functions, compiled when they are first called.
+
+    Machine code is kept beside the source or, where that cannot be written, in the user's cache, under
+    a name with a digest of the whole source and its constants: Numba itself would not notice that a
+    function which another one calls has changed. Without such a place it lives as long as the process.
+    """
+    import numba
+
+    modules = (due, filling, kernel)
+    scope: dict[str, Any] = {}
+    for module in modules:
+        scope.update(vars(module))
+    numbers = sorted((name, value) for name, value in scope.items() if isinstance(value, int | float))
+    text = "".join(inspect.getsource(module) for module in modules) + str(numbers)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    for function in [function for module in modules for function in _defined_in(module)]:
+        name = function.__name__
+        copy = FunctionType(function.__code__, scope, f"{name}_{digest}")
+        copy.__qualname__ = copy.__name__
+        copy.__module__ = kernel.__name__
+        scope[name] = numba.njit(copy)
+        if name in ENTRIES:
+            with suppress(RuntimeError):  # no place to keep it
+                scope[name].enable_caching()
+    return SimpleNamespace(**scope)
+
+
+def _defined_in(module: ModuleType) -> list[FunctionType]:
+    functions = [value for value in vars(module).values() if isinstance(value, FunctionType)]
+    return [function for function in functions if function.__module__ == module.__name__]

@@ -1,0 +1,29 @@
+"""Names of the rows of numbers in which flows, links and hops are kept (see :mod:`simulator.network.table`).
+
+A flow is its slot, a link its index, and the j-th hop of slot i is entry ``i * hops + j``: links that
+its bytes load first, then those that its acknowledgements cross. Rates are bytes per second of
+payload, a level is rate per weight.
+"""
+
+from collections.abc import MutableSequence, Sequence
+
+Floats = Sequence[MutableSequence[float]]
+Ints = Sequence[MutableSequence[int]]
+
+# of flows, floats
+RATE, LEVEL, CAP, SLACK, CEILING, WEIGHT, REMAINING, STOP, SYNCED, DUE, SHARE, REACH, SINCE, QUEUED = range(
+    14
+)
+# and integers: the link that holds a flow back or NONE, whether its cap does, whether it takes part in
+# the solution at hand, hops, and lists of slots
+HELD, CAPPED, INSIDE, NUM_LINKS, NUM_HOPS, MEMBERS, ACTIVE, FLIPPED = range(8)
+# of links, floats
+CAPACITY, FREE, LEFT, PULL, LOWEST, TIGHTEST = range(6)
+# and integers: first and last entry of flows and of acknowledgements, a mark, and lists of links
+HEAD, TAIL, ACK_HEAD, ACK_TAIL, SEEN, CROSSED, TOUCHED, ACKED = range(8)
+# of entries, integers
+LINK, NEXT, BEFORE, OWNER = range(4)
+# and floats: bytes on the link per byte of the flow
+LOAD = 0
+
+NONE = -1
