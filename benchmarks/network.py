@@ -1,0 +1,166 @@
+"""How many flow events (starts and ends of bulk transfers) a second of processor time the share tier
+of the network takes, and how many plain timeouts SimPy does beside it.
+
+Random pairs among sites on a star of access links, tcp-cubic, 1 to 20 MB each; as many transfers as
+are in flight start within a second, then every end starts another. Counted once all have started.
+*naive*: every flow is solved anew at every event. Nothing is trained.
+"""
+
+import argparse
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from time import process_time
+
+import numpy as np
+import simpy
+
+from simulator.network import shares
+from simulator.network.shares import Shares
+from simulator.network.topology import Link, Topology
+from simulator.network.transport import Network
+from simulator.record.ledger import Ledger
+from simulator.record.manifest import hardware
+from simulator.rng import stream
+from simulator.scenario.schema import TransportSpec
+
+RAMP_S = 1.0
+FEW, PATIENCE = 50, 10  # events below which a number is measured longer, and how many times longer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """A case: ``up`` and ``down`` in bytes/s; ``server``: all send to one node of that speed."""
+
+    name: str
+    num_sites: int
+    in_flight: int
+    up: float = 2.5e6
+    down: float = 12.5e6
+    server: float = 0.0
+
+
+LOADS = (
+    Load(name="pairs, 20/100 Mbit/s", num_sites=100, in_flight=100),
+    Load(name="one server, 1 Gbit/s", num_sites=100, in_flight=100, server=125e6),
+    Load(name="pairs, 20/100 Mbit/s", num_sites=100, in_flight=1000),
+    Load(name="pairs, 100/100 Mbit/s", num_sites=100, in_flight=1000, up=12.5e6),
+    Load(name="pairs, 20/100 Mbit/s", num_sites=1000, in_flight=1000),
+    Load(name="pairs, 100/100 Mbit/s", num_sites=1000, in_flight=1000, up=12.5e6),
+    Load(name="pairs, 20/100 Mbit/s", num_sites=1000, in_flight=10_000),
+)
+
+
+def topology(load: Load) -> Topology:
+    """Access links of 8 ms around a core without limits."""
+    speeds = {f"s{i}": (load.up, load.down) for i in range(load.num_sites)}
+    if load.server:
+        speeds["server"] = (load.server, load.server)
+    links = []
+    for name, (up, down) in speeds.items():
+        for id, src, dst, speed in (
+            (f"{name}.up", name, "core", up),
+            (f"{name}.down", "core", name, down),
+        ):
+            links.append(Link(id=id, src=src, dst=dst, bytes_per_s=speed, latency_s=0.008))
+    routes = {(a, b): (f"{a}.up", f"{b}.down") for a in speeds for b in speeds if a != b}
+    return Topology(nodes=[*speeds, "core"], links=links, routes=routes)
+
+
+class Traffic:
+    """Keeps a number of transfers in flight."""
+
+    def __init__(self, load: Load, places: Topology) -> None:
+        self.env, self._load, self._rng = simpy.Environment(), load, np.random.default_rng(1)
+        spec = TransportSpec.model_validate({"preset": "tcp-cubic"})
+        self.network = Network(self.env, places, spec, stream=lambda name: stream(1, name), ledger=Ledger())
+        self.events = 0
+        for at_s in np.linspace(0, RAMP_S, load.in_flight).tolist():
+            self.env.timeout(at_s).callbacks.append(self._start)
+
+    def _start(self, _: simpy.Event) -> None:
+        src, dst = self._rng.choice(self._load.num_sites, 2, replace=False).tolist()
+        nbytes = int(self._rng.integers(1_000_000, 20_000_000))
+        target = "server" if self._load.server else f"s{dst}"
+        transfer = self.network.transfer(f"s{src}", target, nbytes, kind="x", round=None, control=False)
+        transfer.event.callbacks.append(self._end)
+        self.events += 1
+
+    def _end(self, event: simpy.Event) -> None:
+        self.events += 1
+        self._start(event)
+
+
+def events_per_s(load: Load, places: Topology, seconds: float, solve: Callable[..., None]) -> float:
+    """Flow events per second of processor time, over so many seconds of it, with this solver."""
+    original, traffic = Shares._solve, Traffic(load, places)
+    traffic.env.run(RAMP_S + 0.001)
+    Shares._solve = solve
+    before, start, spent = traffic.events, process_time(), 0.0
+    while spent < seconds or (traffic.events - before < FEW and spent < PATIENCE * seconds):
+        for _ in range(50):
+            traffic.env.step()
+        spent = process_time() - start
+    Shares._solve = original
+    return (traffic.events - before) / spent
+
+
+def solving_everything(solve: Callable[..., None]) -> Callable[..., None]:
+    """Have all flows that send take part in every solution."""
+
+    def everything(self: Shares, settler, now):
+        for flow in self._owner.values():
+            if flow.rate > 0:
+                self.touch(flow)
+        solve(self, settler, now)
+
+    return everything
+
+
+def timeouts_per_s() -> float:
+    """Plain SimPy timeouts, one process that sleeps."""
+    env = simpy.Environment()
+
+    def sleep():
+        while True:
+            yield env.timeout(1.0)
+
+    env.process(sleep())
+    times = []
+    for _ in range(5):
+        start = process_time()
+        for _ in range(100_000):
+            env.step()
+        times.append(process_time() - start)
+    return 100_000 / min(times)
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=2.0, help="processor time per number")
+    seconds = parser.parse_args().seconds
+    about = hardware()
+    print(f"{date.today()}  {about['processor']}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(f"SimPy alone: {timeouts_per_s():,.0f} timeouts/s\n")
+    print(f"{'':22} {'sites':>6} {'flows':>7} {'compiled':>9} {'interpreted':>12} {'naive, compiled':>16}")
+    original = Shares._solve
+    for load in LOADS:
+        places, rates = topology(load), []
+        for from_work, solve in (
+            (0, original),
+            (10**18, original),
+            (0, solving_everything(original)),
+        ):
+            shares.COMPILED_FROM = from_work
+            rates.append(events_per_s(load, places, seconds, solve))
+        fast, plain, naive = rates
+        print(
+            f"{load.name:22} {load.num_sites:6} {load.in_flight:7} {fast:9,.0f} {plain:12,.0f} {naive:16,.0f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
