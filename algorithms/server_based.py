@@ -52,6 +52,10 @@ class ServerBased(Budget):
     when_server_lost: Literal["stop", "train_alone"] = "stop"
     optimizer_state: Literal["reset", "persistent"] = "reset"
 
+    def quorum(self, num_asked: int) -> int:
+        """Answers that a round needs of ``num_asked`` sites."""
+        return self.min_answers
+
     @model_validator(mode="after")
     def _patient(self) -> "ServerBased":
         if self.server_patience <= self.round_deadline:
@@ -133,7 +137,7 @@ def server(node: Node, cfg: ServerBased, method: Method) -> Role:
         for name, offer in offers.items():  # one without a model tells a site that the server lives
             node.post(name, "global", offer, round=round_)
         answers = yield from collect(node, cfg, size, round_)
-        if len(answers) >= cfg.min_answers:
+        if len(answers) >= cfg.quorum(size):
             state = yield from method.aggregate(node, cfg, state, answers, round_)
             node.record("aggregated", round=round_, num_answers=len(answers), missing=size - len(answers))
         else:
@@ -162,7 +166,7 @@ def collect(
             node.record("late_update", round=round_, peer=message.src, of_round=message.header["round"])
             continue
         answers[message.src] = message
-        if cfg.grace is not None and len(answers) == cfg.min_answers:
+        if cfg.grace is not None and len(answers) == cfg.quorum(expected):
             deadline = min(deadline, node.now + cfg.grace)
     return answers
 
@@ -245,9 +249,9 @@ def answer(node: Node, cfg: ServerBased, method: Method, state: Ref, round_: int
         if work.personal is not None:
             node.durable["used"] = work.personal
             node.record("round", round=round_, model=work.personal)
-    steps = cfg.local_epochs * node.data.train_batches
+    header = {"steps": cfg.local_epochs * node.data.train_batches} | dict(work.header)
     try:
-        yield node.send(node.server, "update", work.update, round=round_, steps=steps, **work.header)
+        yield node.send(node.server, "update", work.update, round=round_, **header)
     except TransferFailed as failure:
         node.record("update_lost", round=round_, reason=failure.reason)
         return

@@ -78,6 +78,7 @@ class SiteData:
     test_items: int
     train_batches: int = 0  # optimizer steps of one local epoch
     full_batches: int = 0  # the same without a last batch that is not full
+    full_items: int = 0  # items of these
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +180,14 @@ class Pupil(Protocol):
 
     def apply(self, gradients: Any) -> None:
         """Clip gradients, one tensor per parameter that learns, and let the optimizer step by them."""
+
+    def adam_update(self) -> Any:
+        """What the last step of Adam or AdamW subtracted from the parameters, without decoupled weight
+        decay, one flat tensor.
+
+        Raises:
+            ValueError: the optimizer is another one.
+        """
 
     def flat(self) -> Any:
         """The parameters that learn, one after another, differentiable."""

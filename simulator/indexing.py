@@ -94,6 +94,7 @@ def site_data(scenario: ScenarioBase, index: Mapping[str, SiteIndex]) -> dict[st
             train_items=patches * site.num_items("train"),
             train_batches=math.ceil(patches * site.num_items("train") / batch_size),
             full_batches=patches * site.num_items("train") // batch_size,
+            full_items=patches * site.num_items("train") // batch_size * batch_size,
             val_items=math.ceil(whole * site.num_items("val")),
             test_items=math.ceil(whole * site.num_items("test")),
         )

@@ -84,6 +84,10 @@ class Pupil:
         self.optimizer.step()
         self.steps += 1
 
+    def adam_update(self) -> Tensor:
+        """What Adam's last step subtracted, without weight decay."""
+        return optimizers.adam_update(self.optimizer, self.ctx.recipe.optimizer, self.parameters)
+
     def state(self) -> dict[str, np.ndarray]:
         """The optimizer's state of this model."""
         settings = self.ctx.recipe.optimizer

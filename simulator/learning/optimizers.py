@@ -70,6 +70,30 @@ def dump_state(
     return arrays
 
 
+@torch.no_grad()
+def adam_update(
+    optimizer: torch.optim.Optimizer, settings: Optimizer, parameters: Sequence[Tensor]
+) -> Tensor:
+    """Return what Adam's last step subtracted from ``parameters``, flat, without decoupled weight decay.
+
+    lr/(1 − β1ⁱ) · m / (√v/√(1 − β2ⁱ) + ε), from the moments as the step left them.
+
+    Raises:
+        ValueError: the optimizer keeps no moments.
+    """
+    if settings.name == "sgd":
+        raise ValueError("sgd has no moments; use adam or adamw")
+    group = optimizer.param_groups[0]
+    beta1, beta2 = group["betas"]
+    moments = [
+        torch.cat([optimizer.state[parameter][name].reshape(-1) for parameter in parameters])
+        for name in ("exp_avg", "max_exp_avg_sq" if settings.amsgrad else "exp_avg_sq")
+    ]
+    step = float(optimizer.state[parameters[0]]["step"])
+    root = moments[1].sqrt_().div_((1 - beta2**step) ** 0.5).add_(group["eps"])
+    return moments[0].div_(root).mul_(group["lr"] / (1 - beta1**step))
+
+
 def num_steps(arrays: Mapping[str, np.ndarray]) -> int:
     """Steps behind the state in ``arrays``."""
     return int(arrays[_STEP][0]) if _STEP in arrays else 0

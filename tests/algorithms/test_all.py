@@ -17,7 +17,7 @@ name: all
 task:
   dataset: {name: brainsim, dims: 2, size: 32, slices: 2, split: {val: 0.25, test: 0.25}}
   network: {name: unet, channels: [4, 8], norm: batch, num_res_units: 0}
-  optimizer: {name: adam, lr: 5.0e-3}
+  optimizer: {name: adamw, lr: 5.0e-3}
   batch_size: 2
 evaluation: {overlays: 0, distances: false}
 sites:

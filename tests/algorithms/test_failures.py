@@ -25,6 +25,7 @@ SERVER_BASED = [
     "{name: apfl, rounds: 6}",
     "{name: moon, rounds: 6}",
     "{name: scaffold, rounds: 6, any_optimizer: true}",
+    "{name: fedgs, rounds: 6, local_epochs: 1}",
     "{name: fedasync, rounds: 6}",
     "{name: fedbuff, rounds: 6}",
 ]
