@@ -150,7 +150,8 @@ def server(node: Node, cfg: Asynchronous, absorb: Absorb) -> Role:
         if not dropped:
             desk.turn = yield from absorb(node, cfg, desk.turn, message, staleness)
         node.durable["state"] = (desk.turn.model, desk.turn.version, dict(desk.left))
-    yield from offer_final(node, desk.turn.model, cfg.num_rounds, cfg.site_timeout)
+    offers = dict.fromkeys(node.sites, desk.turn.model)
+    yield from offer_final(node, offers, {"round": cfg.num_rounds}, cfg.site_timeout)
 
 
 def site(node: Node, cfg: Asynchronous, work: Callable[..., Steps]) -> Steps:

@@ -32,6 +32,19 @@ def weighted_mean(arrays: Sequence[np.ndarray], weights: Sequence[float]) -> np.
     return total.astype(arrays[0].dtype)
 
 
+def pull_shares(num_models: int, place: int, lam: float) -> list[float]:
+    """Return the shares that make one model of ``num_models`` of the one in ``place``, held by ``lam``, and
+    the mean of the others; one that is alone stays as it is.
+
+    Row ``place`` of the doubly stochastic λI + (1−λ)/(n−1)·(11ᵀ − I).
+    """
+    if num_models == 1:
+        return [1.0]
+    shares = [(1 - lam) / (num_models - 1)] * num_models
+    shares[place] = lam
+    return shares
+
+
 def merge(models: Sequence[Bundle], weights: Sequence[float]) -> dict[str, np.ndarray]:
     """Return the arrays of the weighted mean model.
 

@@ -6,7 +6,7 @@ apart is a :class:`Method`: what a site does, what the server makes of the answe
 site uses.
 """
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -96,14 +96,19 @@ class Method:
     ``local(node, cfg, state, own, round_)`` gives :class:`Work`. ``aggregate(node, cfg, state,
     answers, round_)`` gives the next state, ``start(node, cfg)`` the first one. ``use(node, cfg,
     state, own)`` gives the model that a site uses when it has received a state; None: the state
-    itself. ``personal``: a site uses what its work says instead. ``own_if_delivered``: what stays at
-    home counts only when the server has the update.
+    itself. ``offer(node, cfg, state, name, last)`` gives what of a state a site is sent; None: all.
+    ``shown(node, cfg)`` gives arguments of the record by which a site is measured with the whole state
+    as the server has it, since observation is free; None: with the model that it uses. ``personal``: a
+    site uses what its work says instead. ``own_if_delivered``: what stays at home counts only when the
+    server has the update.
     """
 
     local: Callable[..., Steps]
     aggregate: Callable[..., Steps] = average
     start: Callable[..., Steps] = initial_model
     use: Callable[..., Steps] | None = None
+    offer: Callable[..., Steps] | None = None
+    shown: Callable[..., dict[str, Any]] | None = None
     personal: bool = False
     own_if_delivered: bool = False
 
@@ -132,10 +137,12 @@ def server(node: Node, cfg: ServerBased, method: Method) -> Role:
     for round_ in range(done, cfg.num_rounds):
         size = max(1, round(cfg.cohort * len(node.sites)))
         cohort = node.common_rng("cohort", round_).choice(node.sites, size=size, replace=False).tolist()
-        offers = {name: state if name in cohort else None for name in node.sites}
-        welcome(node, offers, round_)
+        offers: dict[str, Ref | None] = dict.fromkeys(node.sites)
+        offers |= yield from offers_of(node, cfg, method, state, cohort, last=False)
+        header = {"round": round_} | ({"whole": state} if method.shown else {})
+        welcome(node, offers, header)
         for name, offer in offers.items():  # one without a model tells a site that the server lives
-            node.post(name, "global", offer, round=round_)
+            node.post(name, "global", offer, **header)
         answers = yield from collect(node, cfg, size, round_)
         if len(answers) >= cfg.quorum(size):
             state = yield from method.aggregate(node, cfg, state, answers, round_)
@@ -143,12 +150,26 @@ def server(node: Node, cfg: ServerBased, method: Method) -> Role:
         else:
             node.record("empty_round", round=round_, num_answers=len(answers))
         node.durable["round"] = (round_ + 1, state)
-    yield from offer_final(node, state, cfg.num_rounds, cfg.round_deadline)
+    offers = yield from offers_of(node, cfg, method, state, node.sites, last=True)
+    header = {"round": cfg.num_rounds} | ({"whole": state} if method.shown else {})
+    yield from offer_final(node, offers, header, cfg.round_deadline)
 
 
-def welcome(node: Node, offers: Mapping[str, Ref | None], round_: int) -> None:
+def offers_of(
+    node: Node, cfg: ServerBased, method: Method, state: Ref, names: Sequence[str], *, last: bool
+) -> Generator[Any, Any, dict[str, Ref | None]]:
+    """What each of these sites is sent of a state."""
+    if method.offer is None:
+        return dict.fromkeys(names, state)
+    offers: dict[str, Ref | None] = {}
+    for name in sorted(names):
+        offers[name] = yield from method.offer(node, cfg, state, name, last)
+    return offers
+
+
+def welcome(node: Node, offers: Mapping[str, Ref | None], header: Mapping[str, Any]) -> None:
     """Offer the state of the running round to a site that recovers or joins in its midst."""
-    node.on("hello", lambda message: node.post(message.src, "global", offers[message.src], round=round_))
+    node.on("hello", lambda message: node.post(message.src, "global", offers[message.src], **header))
 
 
 def collect(
@@ -171,13 +192,15 @@ def collect(
     return answers
 
 
-def offer_final(node: Node, state: Ref, round_: int, patience_s: float) -> Steps:
+def offer_final(
+    node: Node, offers: Mapping[str, Ref | None], header: Mapping[str, Any], patience_s: float
+) -> Steps:
     """Give every site the final state; ask again those that could not be reached, for a while."""
-    welcome(node, dict.fromkeys(node.sites, state), round_)
+    welcome(node, offers, header)
     missing = list(node.sites)
     deadline = node.now + patience_s
     while missing:
-        sent = {name: node.send(name, "global", state, round=round_) for name in missing}
+        sent = {name: node.send(name, "global", offers[name], **header) for name in missing}
         missing = []
         for name, arrival in sent.items():
             try:
@@ -211,7 +234,8 @@ def site(node: Node, cfg: ServerBased, method: Method) -> Steps:
             continue
         state, round_ = drawn[-1].model, drawn[-1].header["round"]  # a slow site skips to the newest
         if round_ > next_round:  # a restarted server sends its last round's state again
-            yield from take_over(node, cfg, method, state, round_)
+            whole = drawn[-1].header.get("whole", state)
+            yield from take_over(node, cfg, method, state, whole, round_)
         next_round = round_
         node.durable["state"] = (state, next_round)
         if round_ == cfg.num_rounds:
@@ -226,8 +250,10 @@ def site(node: Node, cfg: ServerBased, method: Method) -> Steps:
     return node.durable.get("used")
 
 
-def take_over(node: Node, cfg: ServerBased, method: Method, state: Ref, round_: int) -> Steps:
-    """Use what the last round gave, unless the site has a model of its own for that."""
+def take_over(node: Node, cfg: ServerBased, method: Method, state: Ref, whole: Ref, round_: int) -> Steps:
+    """Use what the last round gave, unless the site has a model of its own for that. ``whole`` is the
+    state of which the site was sent a part.
+    """
     own = node.durable.get("own")
     if method.personal or (method.use is not None and own is None):
         return
@@ -235,7 +261,10 @@ def take_over(node: Node, cfg: ServerBased, method: Method, state: Ref, round_: 
     if method.use is not None:
         model = yield from method.use(node, cfg, state, own)
     node.durable["used"] = model
-    node.record("round", round=round_ - 1, model=model)
+    if method.shown is None:
+        node.record("round", round=round_ - 1, model=model)
+    else:
+        node.record("round", round=round_ - 1, model=whole, **method.shown(node, cfg))
 
 
 def answer(node: Node, cfg: ServerBased, method: Method, state: Ref, round_: int) -> Steps:

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from simulator.errors import ReceiveTimeout, TransferFailed
-from simulator.registry import Algorithm, ModelSize, Settings
+from simulator.registry import Algorithm, ClassifierName, ModelSize, Settings, classifier_size
 from simulator.units import Bytes, Seconds
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Algorithm",
     "Bundle",
     "Bytes",
+    "ClassifierName",
     "Cost",
     "Learner",
     "Message",
@@ -35,6 +36,7 @@ __all__ = [
     "Task",
     "TaskContext",
     "TransferFailed",
+    "classifier_size",
 ]
 
 OPTIMIZER = "optimizer."
@@ -113,6 +115,8 @@ class Task:
             thing at home and after a trip, so what follows from it is computed once.
         payload: from ``(model, params)``, how many values each float array of the outcome has that
             travels, sorted by the arrays' names; None: the parameters and buffers of one model.
+        apart: from the same, how many of these values belong to what a run's account shows apart, by
+            its name there.
     """
 
     name: str
@@ -124,6 +128,7 @@ class Task:
     reported: bool = False
     stateful: bool = True
     payload: Callable[[ModelSize, Mapping[str, Any]], tuple[int, ...]] | None = None
+    apart: Callable[[ModelSize, Mapping[str, Any]], Mapping[str, int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +273,18 @@ class TaskContext(Protocol):
         each one's supervised loss, the other's logits detached.
         """
 
+    def classifier(self, name: str, num_classes: int, weights: np.ndarray | None = None) -> Any:
+        """A registered classifier of images, a module from ``(batch, channels, *item)`` to logits
+        ``(batch, classes)`` that has no buffers; of a volume it sees the mean along the first axis.
+        Its parameters are ``weights``, flat, or fresh ones, the same for equal learning seeds. With
+        weights it is the process's only one of its kind and holds them until the next call.
+        """
+
+    def predictor(self, model: Bundle) -> Callable[[Any], Any]:
+        """One forward pass of the network with a model's weights, in evaluation mode, from images
+        ``(batch, channels, *item)`` to logits. It holds until the next is made.
+        """
+
     def validate(self, model: Bundle) -> tuple[float, float]:
         """Validation loss and mean Dice on the site's validation cases, (nan, nan) if it has none."""
 
@@ -337,10 +354,12 @@ class Node(Protocol):
         model: Ref | None = None,
         peer: str | None = None,
         predictor: str = "",
+        predictor_params: Mapping[str, Any] | None = None,
         **detail: Any,
     ) -> None:
         """Write to the trace. ``event="round"`` with a model has it evaluated: at a site as the
         model which that site uses now, at the server as the model all sites use. ``predictor``, a
-        reference ``"module:function"`` to ``(ctx, model) -> (images -> logits)``, says how it
-        predicts where that is not one forward pass of the network.
+        reference ``"module:function"`` to ``(ctx, model, **predictor_params) -> (images -> logits)``,
+        says how it predicts where that is not one forward pass of the network. If what predicts has
+        a method ``report() -> {name: number}``, these numbers join the metrics of the site.
         """

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from importlib.metadata import version
 from typing import Any
@@ -57,7 +57,7 @@ def model_size(scenario: ScenarioBase) -> ModelSize:
     size: ModelSize = network.size(
         scenario.task.network, len(meta.channels), len(meta.structures) + background, shape
     )
-    return size
+    return replace(size, num_channels=len(meta.channels), item_shape=tuple(shape))
 
 
 def taking_part(index: Mapping[str, SiteIndex]) -> list[str]:

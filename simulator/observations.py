@@ -6,7 +6,7 @@ with the smallest validation loss is the site's selected model, tested once more
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ class Evaluation:
     split: str
     model: Ref
     predictor: str = ""
+    predictor_params: Mapping[str, Any] = field(default_factory=dict)
 
 
 def expand(run: Simulated) -> list[Observation]:
@@ -54,10 +55,11 @@ def submit(
     """Make the evaluation of an observed model at a site known."""
     settings = {"split": split, "distances": False, "overlays": 0, "empty": run.scenario.evaluation.empty}
     if seen.predictor:
-        params["predictor"] = seen.predictor
+        params |= {"predictor": seen.predictor, "predictor_params": dict(seen.predictor_params)}
     job = run.namer.job(EVALUATE, site, (seen.model,), settings | params, 0.0)
     executor.submit(job)
-    return Evaluation(job.key, site, seen.round, seen.time_s, split, seen.model, seen.predictor)
+    how = seen.predictor, seen.predictor_params
+    return Evaluation(job.key, site, seen.round, seen.time_s, split, seen.model, *how)
 
 
 def rounds(run: Simulated, executor: Executor) -> list[Evaluation]:
@@ -123,10 +125,11 @@ def metric_rows(one: Evaluation, outcome: Bundle, selection: str) -> list[Row]:
                 one.site, selection, one.round, one.time_s, one.split, cases[i], structures[j],
                 metric, _finite(float(values[i, j])), status, one.model.key,
             ))  # fmt: skip
-    rows.append((
-        one.site, selection, one.round, one.time_s, one.split, None, None,
-        "loss", _finite(outcome.meta["loss"]), "ok", one.model.key,
-    ))  # fmt: skip
+    for name, value in {"loss": outcome.meta["loss"], **outcome.meta.get("report", {})}.items():
+        rows.append((
+            one.site, selection, one.round, one.time_s, one.split, None, None,
+            name, _finite(value), "ok", one.model.key,
+        ))  # fmt: skip
     return rows
 
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
-Group = Literal["algorithms", "datasets", "networks"]
+Group = Literal["algorithms", "classifiers", "datasets", "networks"]
 
 
 class Settings(BaseModel):
@@ -122,7 +122,8 @@ class ModelSize:
     """What a network costs, known without building it.
 
     ``parts`` says of named parts of the network ("head", "batch_norm", …) how many of the
-    parameters and of the float buffers are theirs.
+    parameters and of the float buffers are theirs. ``num_channels`` and ``item_shape`` say what one
+    pass sees, where the scenario is known.
     """
 
     num_parameters: int
@@ -130,6 +131,8 @@ class ModelSize:
     forward_flop: float  # floating-point operations of one forward pass of one item
     num_counters: int = 0  # integer entries (one per normalization layer that keeps statistics)
     parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    num_channels: int = 0
+    item_shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +156,21 @@ class Network:
     source: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classifier:
+    """A network that tells classes of images apart, which some methods train beside the segmentation.
+
+    ``size(num_channels, num_classes, shape)`` needs no torch; ``shape`` is (y, x). ``build`` is a
+    reference ``"module:function"`` to ``(num_channels, num_classes) -> torch.nn.Module`` from images
+    ``(batch, channels, y, x)`` to logits ``(batch, classes)``, without buffers.
+    """
+
+    size: Callable[[int, int, tuple[int, int]], ModelSize]
+    build: str
+    summary: str
+    source: str
+
+
 @cache
 def registry(group: Group) -> Mapping[str, Any]:
     """Return all entries of a group by name, sorted."""
@@ -170,3 +188,24 @@ def suggest(name: str, known: list[str]) -> str:
     """Return ``"; did you mean x?"`` where a known name is close, else the list of known names."""
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(sorted(known))}"
+
+
+def classifier_size(name: str, num_classes: int, model: ModelSize) -> ModelSize:
+    """What a classifier costs beside a segmentation network, on the items that this one sees.
+
+    Of a volume it sees the mean along the first axis.
+    """
+    height, width = model.item_shape[-2:]
+    size: ModelSize = registry("classifiers")[name].size(model.num_channels, num_classes, (height, width))
+    return size
+
+
+def _known_classifier(name: str) -> str:
+    known = list(registry("classifiers"))
+    if name not in known:
+        raise ValueError(f'no classifier is called "{name}"{suggest(name, known)}')
+    return name
+
+
+ClassifierName = Annotated[str, AfterValidator(_known_classifier)]
+"""The name of a registered classifier."""

@@ -106,10 +106,11 @@ def start(
 
 
 def _waits(world: World) -> list[str]:
-    """Say how often time-outs of the algorithm decided how long the run took: they are settings."""
+    """Say how often settings of the algorithm decided how the run went, time-outs above all."""
     timeouts = {
         "nothing_received": "receivers waited receive_timeout for a model that did not come",
         "server_lost": "sites waited server_patience and took the server for dead",
+        "weak_pull": "algorithm.lam below 1/sites weighs a site's own personal model less than others'",
         "empty_round": "rounds of the server ended without enough answers",
     }
     counts = Counter(row[3] for row in world.trace.events)

@@ -24,7 +24,7 @@ task:
     num_parameters: 249992
     forward_flop: 1.0e9
     parts: {head: [50000, 0], batch_norm: [2000, 0]}
-  optimizer: {lr: 1.0e-3}
+  optimizer: {name: adamw, lr: 1.0e-3}
   batch_size: 4
 network: {transport: {preset: ideal}}
 """

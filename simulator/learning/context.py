@@ -8,17 +8,17 @@ from torch import Tensor, nn
 
 from simulator.api import Bundle
 from simulator.errors import ScenarioError
-from simulator.learning import loop
+from simulator.learning import classifier_networks, loop
 from simulator.learning.architectures import num_outputs
 from simulator.learning.batches import Batch
 from simulator.learning.cases import CACHE, Case
-from simulator.learning.evaluation import validate
+from simulator.learning.evaluation import Predictor, one_pass, validate
 from simulator.learning.losses import make_loss
 from simulator.learning.models import resident
 from simulator.learning.networks import network_spec
 from simulator.learning.parts import masks
 from simulator.registry import registry
-from simulator.rng import stream
+from simulator.rng import draw_seed, stream
 from simulator.scenario.schema import Task
 
 
@@ -150,6 +150,20 @@ class Context:
             alternating=alternating,
             all_heads=all_heads,
         )
+
+    def classifier(self, name: str, num_classes: int, weights: np.ndarray | None = None) -> nn.Module:
+        """A classifier of images, see :meth:`simulator.api.TaskContext.classifier`."""
+        num_channels = len(self.meta.channels)
+        if weights is None:
+            seed = draw_seed(self.seed, "classifier", name)
+            return classifier_networks.new(name, num_channels, num_classes, seed).to(self.device)
+        module = classifier_networks.resident(name, num_channels, num_classes, self.device)
+        classifier_networks.load(module, weights)
+        return module
+
+    def predictor(self, model: Bundle) -> Predictor:
+        """One forward pass, see :meth:`simulator.api.TaskContext.predictor`."""
+        return one_pass(self, model)
 
     def validate(self, model: Bundle) -> tuple[float, float]:
         """Validation loss and mean Dice on the validation cases, (nan, nan) if there is none."""

@@ -1,7 +1,7 @@
 """Predicting whole cases, validation, and the evaluation task."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,6 +101,7 @@ def evaluate(
     empty: str,
     overlays: int,
     predictor: str = "",
+    predictor_params: Mapping[str, Any] | None = None,
 ) -> Bundle:
     """Measure a model on the site's cases of one split (a task function).
 
@@ -112,15 +113,18 @@ def evaluate(
         empty: Dice where truth and prediction are empty: ``one`` or ``exclude`` (NaN).
         overlays: for how many cases, from the first, one slice is kept for a picture.
         predictor: how the model predicts, see :meth:`simulator.api.Node.record`.
+        predictor_params: what the predictor is told.
 
     Returns:
         ``dice``, ``hd95_mm``, ``assd_mm`` float64 and ``status`` uint8, all (cases, structures);
         ``overlay.image.<i>`` float32 (H, W) of the FLAIR channel or else the first, ``overlay.truth.<i>`` and
         ``overlay.prediction.<i>`` uint8 (structures, H, W) of the slice with most truth. Meta:
         ``cases``, ``structures``, ``loss`` (mean validation loss, NaN without cases),
-        ``missed`` and ``false_alarms`` (counts), ``status_names``, ``overlay_slices``.
+        ``missed`` and ``false_alarms`` (counts), ``status_names``, ``overlay_slices``, and ``report``
+        if the predictor gives one.
     """
-    run = resolve(predictor)(ctx, model) if predictor else one_pass(ctx, model)
+    how = predictor_params or {}
+    run = resolve(predictor)(ctx, model, **how) if predictor else one_pass(ctx, model)
     cases = ctx.cases(split)
     shape = (len(cases), len(ctx.meta.structures))
     tables = {name: np.full(shape, math.nan) for name in ("dice", "hd95_mm", "assd_mm")}
@@ -152,6 +156,8 @@ def evaluate(
         "status_names": list(STATUS_NAMES),
         "overlay_slices": slices,
     }
+    if hasattr(run, "report"):
+        meta["report"] = run.report()
     return Bundle(arrays={**tables, "status": status, **pictures}, meta=meta)
 
 

@@ -1,6 +1,7 @@
 """The trace of a run: typed rows of what protocols, processors and faults did, in virtual time."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ class Observation:
     time_s: float
     model: Ref
     predictor: str = ""  # how it predicts, where not by one forward pass
+    predictor_params: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -173,10 +173,11 @@ class NodeRuntime:
         model: Ref | None = None,
         peer: str | None = None,
         predictor: str = "",
+        predictor_params: Mapping[str, Any] | None = None,
         **detail: Any,
     ) -> None:
         """See :meth:`simulator.api.Node.record`."""
-        self._world.observe(self.name, event, round, model, peer, detail, predictor)
+        self._world.observe(self.name, event, round, model, peer, detail, predictor, predictor_params)
 
     # -- life cycle, driven by the world and its faults ------------------------------------------
 

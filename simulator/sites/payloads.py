@@ -20,7 +20,7 @@ from typing import Any, Literal
 import simpy
 
 from simulator.api import Bundle, ModelSize, Ref, Task
-from simulator.codec import MEASURE, TRANSMIT, packing_of, plain_nbytes, values_of
+from simulator.codec import HEADER_NBYTES, MEASURE, TRANSMIT, packing_of, plain_nbytes, values_of
 from simulator.errors import NoValue
 from simulator.scenario.schema import Codec
 from simulator.work.jobs import MODEL
@@ -82,15 +82,21 @@ class Payloads:
         self._submit, self._value, self._model_only = submit, value, model_only
         self._one_model = (model.num_parameters, model.num_buffers), model.num_counters
         self._declared: dict[str, tuple[tuple[int, ...], int]] = {}  # of outcomes that are not one model
+        self._apart: dict[str, dict[str, float]] = {}  # shares of outcomes that the account shows apart
         self._held: dict[Way, Payload] = {}  # the last that is known to have arrived
         self._cores: dict[str, _Core] = {}
         self._lives: Counter[str] = Counter()  # how often each node lost its memory
         self.count: Counter[str] = Counter()  # payloads by what travels: whole, delta
         self.seconds = {"encode": 0.0, "decode": 0.0}  # virtual time spent
+        self.apart_nbytes: Counter[str] = Counter()  # of payloads that arrived, by what is shown apart
 
-    def declare(self, key: str, counts: tuple[int, ...]) -> None:
-        """Note how many values the float arrays of an outcome have that is not one model."""
+    def declare(self, key: str, counts: tuple[int, ...], apart: Mapping[str, int]) -> None:
+        """Note how many values the float arrays of an outcome have that is not one model, and how many
+        of these the account shows apart, by name.
+        """
         self._declared[key] = counts, 0
+        if apart:
+            self._apart[key] = {name: values / sum(counts) for name, values in apart.items()}
 
     def _counts(self, ref: Ref) -> tuple[tuple[int, ...], int]:
         """Values of each float array, and integers, of an outcome."""
@@ -158,6 +164,9 @@ class Payloads:
 
     def settle(self, payload: Payload, *, arrived: bool) -> None:
         """Note that a payload is there, or that its sender knows no longer what the receiver has."""
+        shares = self._apart.get(payload.sent.key.removesuffix(MODEL), {}) if arrived else {}
+        for name, share in shares.items():
+            self.apart_nbytes[name] += round(share * (payload.nbytes - HEADER_NBYTES))
         held = self._held.get(payload.way)
         newer = held is not None and held.number > payload.number
         if not self._codec.uses_delta or newer or payload.lives != self._lives_of(payload.way):
@@ -185,6 +194,7 @@ class Payloads:
         timed = {"encode": self._codec.encode_rate, "decode": self._codec.decode_rate}
         return {
             "payloads": {what: self.count[what] for what in ("whole", "delta")},
+            "apart_nbytes": dict(sorted(self.apart_nbytes.items())),
             "seconds": {
                 stage: None if rate is None else self.seconds[stage] for stage, rate in timed.items()
             },

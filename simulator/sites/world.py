@@ -89,7 +89,8 @@ class World:
         if task.reported:
             self.reported.add(job.key)
         if task.payload is not None:
-            self.payloads.declare(job.key, task.payload(self.model, params))
+            apart = task.apart(self.model, params) if task.apart else {}
+            self.payloads.declare(job.key, task.payload(self.model, params), apart)
         return Ref(job.key, task.name, node)
 
     def value(self, ref: Ref) -> Bundle:
@@ -110,14 +111,15 @@ class World:
         peer: str | None,
         detail: dict[str, Any],
         predictor: str = "",
+        predictor_params: Mapping[str, Any] | None = None,
     ) -> None:
         """Write an event; a model that a site uses from now on is noted for evaluation."""
         now = float(self.env.now)
         self.trace.event(now, node, event, round_, peer, detail)
         if model is not None and round_ is not None:
-            self.trace.observations.append(
-                Observation(None if node == self.server else node, round_, now, model, predictor)
-            )
+            site = None if node == self.server else node
+            how = predictor_params or {}
+            self.trace.observations.append(Observation(site, round_, now, model, predictor, how))
 
     def ship(
         self,

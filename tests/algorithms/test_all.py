@@ -31,6 +31,7 @@ sweep: {algorithm: [%s]}
 MORE = {
     "fedrep": ", local_epochs: 2, finetune_epochs: 1",
     "scaffold": ", any_optimizer: true",
+    "fedsm": ", selector: small_cnn",
     "gcml": ", receive_timeout: 5 min",
 }
 NAMES = list(registry("algorithms"))

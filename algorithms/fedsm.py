@@ -1,0 +1,214 @@
+"""FedSM: a global model, a personal one of each site, and a selector that says which segments an image.
+
+A. Xu et al., "Closing the generalization gap of cross-silo federated medical image segmentation",
+CVPR 2022.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Literal
+
+from algorithms.common import Count, Positive, Share, Steps, fine_tuned
+from algorithms.server_based import Method, ServerBased, Work, check, in_order, server, site
+from algorithms.tasks import free
+from simulator.api import (
+    Algorithm,
+    ClassifierName,
+    Cost,
+    Message,
+    ModelSize,
+    Node,
+    Ref,
+    SiteData,
+    Task,
+    classifier_size,
+)
+
+
+class FedSM(ServerBased):
+    """FedSM with SoftPull: two segmentation models and the selector travel both ways in every round.
+
+    A personal model becomes ``lam`` of itself and (1−lam) of the mean of the others that answered; a
+    site that did not answer keeps its own, and so does one that answered alone. At inference an image
+    is segmented with a personal model where the selector is surer than ``gamma``. ``selector`` names
+    a classifier; it takes one Adam step per epoch on all training items. ``missing: refuse`` keeps the
+    old state unless every site that was asked answers. The last download is the whole set of models.
+    """
+
+    name: Literal["fedsm"] = "fedsm"
+    sender_weights: Literal["steps", "cases", "uniform"] = "steps"
+    optimizer_state: Literal["persistent", "reset"] = "persistent"
+    lam: Share = 0.7
+    gamma: Share = 0.9
+    selector: ClassifierName = "vgg11"
+    selector_lr: Positive = 1e-3
+    selector_epochs: Count = 1
+    missing: Literal["proceed", "refuse"] = "proceed"
+
+    def quorum(self, num_asked: int) -> int:
+        """Answers that a round needs."""
+        return num_asked if self.missing == "refuse" else self.min_answers
+
+
+def _selector(model: ModelSize, params: Mapping[str, Any], num_sites: int) -> ModelSize:
+    return classifier_size(str(params["selector"]), num_sites, model)
+
+
+def _part_payload(model: ModelSize, params: Mapping[str, Any]) -> tuple[int, ...]:
+    """Global and personal models, then the selector, with its moments if there are any."""
+    values = _selector(model, params, params["num_sites"]).num_parameters
+    models = (model.num_buffers, model.num_parameters) * (1 + len(params["sites"]))
+    return *models, *[values] * (3 if params["moments"] else 1)
+
+
+def _part_apart(model: ModelSize, params: Mapping[str, Any]) -> Mapping[str, int]:
+    values = _selector(model, params, params["num_sites"]).num_parameters
+    return {"selector": (3 if params["moments"] else 1) * values}
+
+
+def _update_payload(model: ModelSize, params: Mapping[str, Any]) -> tuple[int, ...]:
+    values = _selector(model, params, len(params["sites"])).num_parameters
+    return *(model.num_buffers, model.num_parameters) * 2, *[values] * 3
+
+
+def _update_apart(model: ModelSize, params: Mapping[str, Any]) -> Mapping[str, int]:
+    return {"selector": 3 * _selector(model, params, len(params["sites"])).num_parameters}
+
+
+def _train_cost(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str, Any]) -> Cost:
+    """Local epochs of two models, and the selector's, a backward pass costing two forward passes."""
+    items = data.train_items * params["epochs"]
+    forward = _selector(model, params, len(params["sites"])).forward_flop
+    flop = 3.0 * forward * data.train_items * params["selector_epochs"]
+    return Cost(train_items=2 * items, extra_train_items=items, flop=flop)
+
+
+def _aggregate_cost(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str, Any]) -> Cost:
+    """Means over the answers, and for each answer one more of the personal models."""
+    answers = num_inputs - 1
+    values = 3 * _selector(model, params, params["num_sites"]).num_parameters
+    segmentation = (1 + answers) * (model.num_parameters + model.num_buffers)
+    return Cost(flop=2.0 * answers * (segmentation + values))
+
+
+FUNCTIONS = "algorithms.super_model:"
+START = Task(
+    name="first_state", function=FUNCTIONS + "first_state", version=1, cost=free, seeded="run", stateful=False
+)
+PART = Task(
+    name="part_of_state",
+    function=FUNCTIONS + "part_of_state",
+    version=1,
+    cost=free,
+    stateful=False,
+    payload=_part_payload,
+    apart=_part_apart,
+)
+TRAIN = Task(
+    name="train_super",
+    function=FUNCTIONS + "train_super",
+    version=1,
+    cost=_train_cost,
+    data="own",
+    seeded="site",
+    reported=True,
+    payload=_update_payload,
+    apart=_update_apart,
+)
+AGGREGATE = Task(
+    name="aggregate_super", function=FUNCTIONS + "aggregate", version=1, cost=_aggregate_cost, stateful=False
+)
+PERSONAL = Task(
+    name="personal_model", function=FUNCTIONS + "personal_model", version=1, cost=free, stateful=False
+)
+
+
+def start(node: Node, cfg: FedSM) -> Steps:
+    """The initial model in every place, and a new selector."""
+    if cfg.lam * len(node.sites) < 1:
+        node.record("weak_pull", lam=cfg.lam, num_sites=len(node.sites))
+    model = yield node.compute(node.learner.init)
+    return (yield node.compute(START, model, sites=node.sites, selector=cfg.selector))
+
+
+def offer(node: Node, cfg: FedSM, state: Ref, name: str, last: bool) -> Steps:
+    """A site's own part of the state; at the end, all that inference needs."""
+    return (
+        yield node.compute(
+            PART,
+            state,
+            sites=node.sites if last else (name,),
+            selector=cfg.selector,
+            num_sites=len(node.sites),
+            moments=not last and state.task != START.name,
+        )
+    )
+
+
+def use(node: Node, cfg: FedSM, state: Ref, own: Ref | None) -> Steps:
+    """The personal model, to train on alone; the site is measured with the super model."""
+    if own is None:
+        own = yield node.compute(node.learner.init)
+    return (yield node.compute(PERSONAL, state, own, site=node.name))
+
+
+def local(node: Node, cfg: FedSM, state: Ref, own: Ref | None, round_: int) -> Steps:
+    """Train all three."""
+    if own is None:
+        own = yield node.compute(node.learner.init)
+    update = yield node.compute(
+        TRAIN,
+        state,
+        own,
+        sites=node.sites,
+        selector=cfg.selector,
+        selector_lr=cfg.selector_lr,
+        selector_epochs=cfg.selector_epochs,
+        first_selector_epoch=round_ * cfg.selector_epochs,
+        epochs=cfg.local_epochs,
+        first_epoch=round_ * cfg.local_epochs,
+        keep_optimizer=cfg.optimizer_state == "persistent",
+        round=round_,
+    )
+    return Work(update=update, own=update)
+
+
+def aggregate(node: Node, cfg: FedSM, state: Ref, answers: Mapping[str, Message], round_: int) -> Steps:
+    """Means of global model and selector, SoftPull of the personal models."""
+    updates, weights = in_order(node, cfg, answers)
+    return (
+        yield node.compute(
+            AGGREGATE,
+            state,
+            *updates,
+            sites=sorted(answers),
+            weights=weights,
+            lam=cfg.lam,
+            selector=cfg.selector,
+            num_sites=len(node.sites),
+            round=round_,
+        )
+    )
+
+
+def shown(node: Node, cfg: FedSM) -> dict[str, Any]:
+    """How a site is measured."""
+    params = {"selector": cfg.selector, "sites": node.sites, "gamma": cfg.gamma}
+    return {"predictor": FUNCTIONS + "SuperModel", "predictor_params": params}
+
+
+def check_selector(cfg: FedSM, data: Mapping[str, SiteData], model: ModelSize, task: Any) -> str:
+    """The selector must be able to see the items."""
+    classifier_size(cfg.selector, len(data), model)
+    return check(cfg, data, model, task)
+
+
+METHOD = Method(local=local, aggregate=aggregate, start=start, use=use, offer=offer, shown=shown)
+FEDSM = Algorithm(
+    settings=FedSM,
+    site=fine_tuned(partial(site, method=METHOD)),
+    server=partial(server, method=METHOD),
+    check=check_selector,
+    summary="a global model, personal ones pulled together, and a selector among them",
+    source="Xu et al., CVPR 2022",
+)
