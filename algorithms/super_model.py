@@ -72,9 +72,9 @@ def aggregate(
         arrays[name] = state.arrays[name] + mean(name)
     for place, site in enumerate(sites):
         shares = pull_shares(len(sites), place, lam)
-        for name, own in enumerate(personal(site)):
+        for which, own in enumerate(personal(site)):
             models = [
-                update.arrays[personal(other)[name]] for other, update in zip(sites, updates, strict=True)
+                update.arrays[personal(other)[which]] for other, update in zip(sites, updates, strict=True)
             ]
             arrays[own] = weighted_mean(models, shares)
     return Bundle(arrays=arrays, meta={"weights": list(weights)})
@@ -110,7 +110,8 @@ def train_super(
     Differences of global model and selector travel, the personal model and the selector's moments as
     they are. ``own`` is the site's last outcome, in its first round the initial model.
     """
-    results, arrays = {}, {}
+    results: dict[str, Any] = {}
+    arrays: dict[str, np.ndarray] = {}
     mine = personal(ctx.site)
     for prefix, names in ((KEPT_GLOBAL, ("model", "buffers")), (KEPT_PERSONAL, mine)):
         start = dict(zip(("model", "buffers"), (received.arrays[name] for name in names), strict=True))
@@ -138,7 +139,7 @@ def train_super(
         epochs=selector_epochs,
         first_epoch=first_selector_epoch,
     )
-    return Bundle(arrays=arrays | taught.arrays, meta=results | taught.meta)
+    return Bundle(arrays=arrays | dict(taught.arrays), meta=results | dict(taught.meta))
 
 
 def train_selector(
@@ -174,7 +175,7 @@ def train_selector(
     def step(batch: Any) -> Any:
         logits = module(batch.images)
         truth = torch.full((len(logits),), label, device=logits.device)
-        loss = torch.nn.functional.cross_entropy(logits, truth, reduction="sum")
+        loss: Any = torch.nn.functional.cross_entropy(logits, truth, reduction="sum")
         loss.backward()
         return loss.detach() / len(logits)
 

@@ -131,6 +131,17 @@ SCENARIOS = {
             "{site: server, direction: down, background: {rate: 6 Mbit/s, floor: 1 Mbit/s}}]",
         ),
     ),
+    "fedgs-missing-discarded": (
+        "algorithm: {name: fedgs, rounds: 2, local_epochs: 1, missing: discard, round_deadline: 100 s}\n"
+        "faults: [{at: 50 s, crash: c}]\n",
+        (),
+    ),
+    "fedsm": ("algorithm: {name: fedsm, rounds: 2, selector: linear}\n", ()),
+    "fedsm-missing-site": (
+        "algorithm: {name: fedsm, rounds: 3, selector: linear, round_deadline: 150 s}\n"
+        "faults: [{at: 80 s, crash: b, for: 200 s}]\n",
+        (),
+    ),
     "local": ("algorithm: {name: local, rounds: 2}\n", ()),
     "pooled": ("algorithm: {name: pooled, rounds: 2}\n", ()),
 }

@@ -250,3 +250,52 @@ def test_live_membership_wastes_no_pair_on_the_dead(tmp_path):
     assert counts["live"][0] >= 19
     assert counts["live"][1] <= 1
     assert counts["configured"][1] > 5
+
+
+@pytest.mark.parametrize(("algorithm", "policy"), [("fedgs", "discard"), ("fedsm", "refuse")])
+def test_a_round_that_a_site_misses_may_count_for_nothing(tmp_path, algorithm, policy):
+    more = ", selector: linear" if algorithm == "fedsm" else ", local_epochs: 1"
+    text = f"algorithm: {{name: {algorithm}, rounds: 2, missing: %s, round_deadline: 200 s{more}}}\n"
+    text += "faults: [{at: 1 s, crash: c}]\n"
+    for missing, event in ((policy, "empty_round"), ("proceed", "aggregated")):
+        result = run(tmp_path, text % missing)
+        events = Counter(row[3] for row in result.world.trace.events)
+        assert events[event] == 2
+        assert events["empty_round"] + events["aggregated"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "override", "message"),
+    [
+        ("{name: fedgs, rounds: 2}", "task.optimizer.name=adam", "fedgs sends AdamW's steps .* write"),
+        ("{name: fedgs, rounds: 2}", "task.batch_size=16", "a has 10 items, not one full batch of 16"),
+        ("{name: fedsm, rounds: 2}", "task.dataset.item_shape=[16, 16]", "these are 16x16; use small_cnn"),
+        ("{name: fedsm, rounds: 2, selector: vgg}", "seed.learning=1", 'no classifier is called "vgg"'),
+        ("{name: fedsm, rounds: 2, lam: 1.2}", "seed.learning=1", "lam"),
+        ("{name: fedgs, rounds: 2, log_base: 1}", "seed.learning=1", "log_base"),
+    ],
+)
+def test_what_fedgs_and_fedsm_cannot_run_on_is_refused(tmp_path, text, override, message):
+    with pytest.raises(ScenarioError, match=message):
+        run(tmp_path, f"algorithm: {text}\n", override)
+
+
+def test_fedsm_counts_its_selector_apart(tmp_path):
+    """Bytes by the table of the specification: M of 249,992 values, S of the linear selector, 3 sites."""
+    result = run(tmp_path, "algorithm: {name: fedsm, rounds: 2, selector: linear}\n")
+    model, selector, header = 4 * 249_992, 4 * (256 + 1) * 3, 32
+    sizes = {}
+    for row in result.ledger.rows("transfers"):
+        sizes.setdefault((row[4], row[5]), set()).add(row[8])
+    assert sizes["global", 0] == {2 * model + selector + header}
+    assert sizes["global", 1] == {2 * model + 3 * selector + header}
+    assert sizes["update", 0] == sizes["update", 1] == {2 * model + 3 * selector + header}
+    assert sizes["global", 2] == {4 * model + selector + header}
+    apart = result.world.payloads.account()["apart_nbytes"]
+    assert apart == {"selector": 3 * (1 + 3 + 3 + 3 + 1) * selector}
+
+
+def test_fedsm_warns_of_a_weak_pull(tmp_path):
+    for lam, count in ((0.3, 1), (0.34, 0)):
+        text = f"algorithm: {{name: fedsm, rounds: 1, selector: linear, lam: {lam}}}\n"
+        assert sum("below 1/sites" in warning for warning in run(tmp_path, text).warnings) == count
