@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -44,6 +44,7 @@ class PlanRow:
     busiest_nbytes: int
     end_reason: str
     warnings: tuple[str, ...]
+    apart_nbytes: Mapping[str, int]  # of what was delivered, what a method counts apart
 
 
 def plan(study: Study) -> list[PlanRow]:
@@ -63,6 +64,7 @@ def plan_row(run: Simulated) -> PlanRow:
         virtual_time_s=run.virtual_time_s,
         end_reason=run.end_reason,
         warnings=run.warnings,
+        apart_nbytes=run.world.payloads.account()["apart_nbytes"],
         **traffic,
     )
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulator.commands.tables import print_table
+from simulator.commands.tables import cell, print_table
 
 if TYPE_CHECKING:  # importing them takes longer than the commands that print nothing of them
     from simulator.run import PlanRow, StudyResult
@@ -65,5 +65,8 @@ def print_plan(rows: Sequence[PlanRow], as_json: bool) -> None:
         return
     print_table([asdict(row) for row in rows], PLAN_COLUMNS)
     for row in rows:
+        for what, nbytes in row.apart_nbytes.items():
+            part = " of ".join(cell("nbytes", value) for value in (nbytes, row.carried_nbytes))
+            print(f"{row.label}: {what}: {part}")
         for warning in row.warnings:
             print(f"warning: {row.label}: {warning}", file=sys.stderr)
