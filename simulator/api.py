@@ -178,7 +178,7 @@ class Pupil(Protocol):
         """The output, and the bottleneck's features averaged over space, ``(batch, channels)``."""
 
     def supervised(self, output: Any, batch: Any) -> Any:
-        """The scenario's loss of an output, a scalar."""
+        """The scenario's loss of the last output, a scalar, and what the network adds to it."""
 
     def step(self, total: Any) -> None:
         """Differentiate a scalar, clip as the scenario says, and let the optimizer step."""

@@ -55,6 +55,7 @@ class Context:
             len(self.meta.channels),
             num_outputs(self.recipe.loss, len(self.meta.structures)),
             self.meta.spatial_dims,
+            self.recipe.patch_size or self.meta.item_shape,
         )
 
     def rng(self, *purpose: str | int) -> np.random.Generator:

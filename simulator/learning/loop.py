@@ -21,6 +21,7 @@ from simulator.learning import optimizers
 from simulator.learning.batches import Batch, epoch_batches, training_items
 from simulator.learning.losses import Output, main_head
 from simulator.learning.models import is_finite, load_weights, weights_of
+from simulator.learning.networks import OwnLoss
 from simulator.learning.parts import bottleneck, freeze_rest
 from simulator.rng import draw_seed
 
@@ -56,8 +57,11 @@ class Pupil:
         return output, seen[0].float().flatten(2).mean(dim=2)
 
     def supervised(self, output: Output, batch: Batch) -> Tensor:
-        """The scenario's loss."""
-        return self.ctx.loss.train(output, batch.labels)
+        """The scenario's loss, and what the network itself adds to it; ``output`` is its last."""
+        loss = self.ctx.loss.train(output, batch.labels)
+        if not isinstance(self.module, OwnLoss):
+            return loss
+        return self.module.supervised_weight * loss + self.module.take_auxiliary()
 
     def flat(self) -> Tensor:
         """The parameters that learn, one after another."""
@@ -198,7 +202,8 @@ class _Pair:
     def step_together(self, batch: Batch) -> Tensor:
         """One forward each, one backward over the sum, one optimizer step for both."""
         outputs = [pupil.output(batch) for pupil in (self.own, self.other)]
-        supervised = [self.own.supervised(output, batch) for output in outputs]
+        pupils = self.own, self.other
+        supervised = [pupil.supervised(output, batch) for pupil, output in zip(pupils, outputs, strict=True)]
         mutual = [
             self._coupled(outputs[0], outputs[1], batch.labels),
             self._coupled(outputs[1], outputs[0], batch.labels),

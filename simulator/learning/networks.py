@@ -1,11 +1,11 @@
 """From a scenario's network to a torch module."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from monai.networks.nets.unet import UNet
-from torch import nn
+from torch import Tensor, nn
 
 from simulator.errors import ScenarioError
 from simulator.learning.architectures import UNetSettings
@@ -17,7 +17,8 @@ class NetworkSpec:
     """Everything that decides a module: registered name, settings and channel counts.
 
     A network returns logits ``(batch, outputs, *spatial)``, or a list of them, the main head first.
-    Settings may have a ``divisor`` (all spatial edges are padded to a multiple of it).
+    Settings may have a ``divisor`` (all spatial edges are padded to a multiple of it). A network that
+    adds to the scenario's loss is an :class:`OwnLoss` too.
     """
 
     name: str
@@ -32,12 +33,35 @@ class NetworkSpec:
         return int(getattr(self.settings, "divisor", 1))
 
 
+@runtime_checkable
+class OwnLoss(Protocol):
+    """A network with a loss of its own beside the scenario's.
+
+    ``supervised_weight`` is a factor on the scenario's loss; ``take_auxiliary()`` gives, once, what the
+    last forward pass in training adds to that, a differentiable scalar.
+    """
+
+    supervised_weight: float
+
+    def take_auxiliary(self) -> Tensor:
+        """Give the auxiliary loss."""
+
+
 def network_spec(
-    network: Mapping[str, Any], num_channels: int, num_outputs: int, spatial_dims: int
+    network: Mapping[str, Any],
+    num_channels: int,
+    num_outputs: int,
+    spatial_dims: int,
+    item_shape: Sequence[int] | None = None,
 ) -> NetworkSpec:
-    """Return the specification of a scenario's ``network`` section."""
+    """Return the specification of a scenario's ``network`` section.
+
+    Settings with an ``image_size`` that the scenario leaves open get that of an item.
+    """
     name = network["name"]
     settings = registry("networks")[name].settings.model_validate(network)
+    if item_shape is not None and getattr(settings, "image_size", item_shape) is None:
+        settings = settings.model_copy(update={"image_size": tuple(item_shape)})
     return NetworkSpec(
         name=name,
         settings=settings,
