@@ -6,13 +6,13 @@ medical image segmentation", MICCAI 2024 Workshops (DeCaF), LNCS 15274, arXiv 24
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import log, tanh
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from algorithms.common import Steps, fine_tuned
-from algorithms.lesions import scale_factor, smallest_ratio
 from algorithms.mixing import state_of, weighted_mean
 from algorithms.server_based import Method, ServerBased, Work, check, in_order, server, site
 from simulator.api import (
@@ -39,7 +39,7 @@ class FedGS(ServerBased):
     """FedGS: local training is AdamW's; each step counts eta-fold in what is sent, without weight decay.
 
     eta is 1 for a batch without small lesions and grows with their share and smallness, see
-    :func:`algorithms.lesions.scale_factor`. An image (slice or volume) has a small lesion if its
+    :func:`scale_factor`. An image (slice or volume) has a small lesion if its
     pixels over those of the bounding box of its smallest lesion reach ``small_threshold``. The
     defaults of ``log_base`` and ``small_threshold`` are the authors' for PolypGen (their log base for
     LiTS is 1000). ``scaling: false`` is the comparator with eta 1. A last batch that is not full is
@@ -60,30 +60,32 @@ class FedGS(ServerBased):
         return num_asked if self.missing == "discard" else self.min_answers
 
 
-class Scale:
-    """The scale factors of batches; whether an image shows a small lesion is found out once.
+def scale_factor(
+    foreground: Sequence[int], is_small: Sequence[bool], num_pixels: int, log_base: float
+) -> float:
+    """Return by how much the optimizer's step on a batch counts, at least 1.
+
+    1 + (2/B)·Σ δ over the images with a small lesion; δ = tanh((log(A/|y|))²) with A pixels in all
+    and |y| foreground pixels after augmentation, 1 where that left none.
 
     Args:
-        log_base: see :func:`algorithms.lesions.scale_factor`.
-        small_threshold: see :class:`FedGS`.
+        foreground: |y| of each of the B images.
+        is_small: whether each shows a small lesion before augmentation.
+        num_pixels: A.
+        log_base: base of the logarithm.
     """
+    total = 0.0
+    for pixels, small in zip(foreground, is_small, strict=True):
+        if small:
+            total += tanh((log(num_pixels / pixels) / log(log_base)) ** 2) if pixels else 1.0
+    return 1.0 + 2.0 / len(foreground) * total
 
-    def __init__(self, *, log_base: float, small_threshold: float) -> None:
-        self._log_base, self._threshold = log_base, small_threshold
-        self._small: dict[tuple[str, int], bool] = {}
 
-    def of(self, batch: Any) -> float:
-        """Return eta of a batch; lesions of all structures count together."""
-        foreground = (batch.labels > 0).any(dim=1).flatten(1)
-        small = [self._is_small(case, item) for case, item in batch.items]
-        return scale_factor(foreground.sum(dim=1).tolist(), small, foreground.shape[1], self._log_base)
-
-    def _is_small(self, case: Any, item: int) -> bool:
-        place = case.name, item
-        if place not in self._small:
-            mask = (case.labels[item] > 0).any(dim=0).cpu().numpy()
-            self._small[place] = smallest_ratio(mask) >= self._threshold
-        return self._small[place]
+def factor_of(batch: Any, *, log_base: float, small_threshold: float) -> float:
+    """Return the scale factor of a batch; lesions of all structures count together."""
+    foreground = (batch.labels > 0).any(dim=1).flatten(1)
+    is_small = [case.smallest_lesions[number] >= small_threshold for case, number in batch.items]
+    return scale_factor(foreground.sum(dim=1).tolist(), is_small, foreground.shape[1], log_base)
 
 
 def train_scaled(
@@ -104,7 +106,6 @@ def train_scaled(
     the mean scale factor ``eta``.
     """
     pupil = ctx.pupil(received, "local", state=own)
-    scale = Scale(log_base=log_base, small_threshold=small_threshold)
     total: Any = None
     factors: list[float] = []
 
@@ -112,14 +113,15 @@ def train_scaled(
         nonlocal total
         loss = pupil.supervised(pupil.output(batch), batch)
         pupil.step(loss)
-        factors.append(scale.of(batch) if scaling else 1.0)
-        scaled = pupil.adam_update() * factors[-1]
+        eta = factor_of(batch, log_base=log_base, small_threshold=small_threshold) if scaling else 1.0
+        factors.append(eta)
+        scaled = pupil.adam_update() * eta
         total = scaled if total is None else total.add_(scaled)
         return loss.detach()
 
     losses, steps = ctx.epochs(step, epochs=epochs, first_epoch=first_epoch, drop_last=True)
-    eta = sum(factors) / len(factors)
-    trained = pupil.bundle(keep_optimizer=keep_optimizer, loss=losses, steps=steps, eta=eta)
+    mean = sum(factors) / len(factors)
+    trained = pupil.bundle(keep_optimizer=keep_optimizer, loss=losses, steps=steps, eta=mean)
     arrays = {UPDATE: total.cpu().numpy(), "buffers": trained.arrays["buffers"]} | state_of(trained)
     return Bundle(arrays=arrays, meta=trained.meta)
 

@@ -165,7 +165,8 @@ class Pupil(Protocol):
     """A model in training: a module that holds its weights, and its optimizer.
 
     Tensors are torch's; a batch has ``images`` float32 ``(batch, channels, *item)``, ``labels``
-    float32 ``(batch, structures, *item)`` and ``items``, where each came from.
+    float32 ``(batch, structures, *item)`` and ``items``, where each came from: a case and a number, and
+    ``case.smallest_lesions[number]`` is the item's size over the bounding box of its smallest lesion.
     """
 
     module: Any

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from simulator.api import Bundle
+from simulator.learning.lesions import smallest_ratio
 
 _CACHE_NBYTES = 4 << 30
 
@@ -42,6 +43,13 @@ class Case:
         """Flat indices of the voxels of each structure, by item and structure."""
         flat = self.labels.cpu().numpy().reshape(*self.labels.shape[:2], -1)
         return [[np.flatnonzero(structure) for structure in item] for item in flat]
+
+    @cached_property
+    def smallest_lesions(self) -> list[float]:
+        """Of each item, its size over the bounding box of its smallest lesion, 0 where it has none; all
+        structures taken together.
+        """
+        return [smallest_ratio(item.any(axis=0)) for item in self.labels.cpu().numpy()]
 
     def as_volume(self, items: Tensor) -> Tensor:
         """Arrange ``(items, k, *item)`` as one batch entry ``(1, k, *spatial)`` of the whole case."""

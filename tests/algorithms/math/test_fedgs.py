@@ -8,12 +8,15 @@ import torch
 from torch import nn
 
 from algorithms import fedgs
-from algorithms.lesions import scale_factor, smallest_ratio
+from algorithms.fedgs import scale_factor
 from algorithms.mixing import merge
 from simulator.api import Bundle
+from simulator.learning import training
+from simulator.learning.lesions import smallest_ratio
 from simulator.learning.models import load_weights, weights_of
 from simulator.learning.optimizers import adam_update, make_optimizer
 from simulator.scenario.schema import Optimizer
+from tests.learning import toy
 from tests.vectors import close, load
 
 ROUNDS = load("fedgs_rounds")
@@ -49,8 +52,9 @@ class VectorContext:
             )
             for number in numbers
         ]
-        for number, batch in enumerate(self._batches):
-            case = SimpleNamespace(name=str(number), labels=batch.labels.to(torch.uint8))
+        for batch in self._batches:
+            masks = batch.labels[:, 0].bool().numpy()
+            case = SimpleNamespace(smallest_lesions=[smallest_ratio(mask) for mask in masks])
             batch.items = tuple((case, item) for item in range(len(batch.images)))
         settings = {"name": "adamw", "lr": SETTINGS["lr"], "weight_decay": SETTINGS["weight_decay"]}
         self.settings = Optimizer(**(settings | changes))
@@ -194,11 +198,19 @@ def test_an_update_that_is_not_finite_is_left_out():
     assert fedgs.server_step(None, state, bad, weights=[1.0], server_momentum=0.0).arrays is state.arrays
 
 
-def test_the_smallest_lesion_decides():
-    image = np.zeros((20, 30), dtype=bool)
-    assert smallest_ratio(image) == 0
-    image[2:12, 3:13] = True
-    assert smallest_ratio(image) == 6
-    image[15, 20], image[16, 21], image[17, 20] = True, True, True  # one lesion of 3 x 2, by its corners
-    assert smallest_ratio(image) == 100
-    assert smallest_ratio(np.pad(np.ones((2, 2, 2), dtype=bool), 4)) == 1000 / 8
+@pytest.mark.parametrize("dims", [2, 3])
+def test_it_trains_on_cases_and_its_optimizer_may_go_on(toy_registry, dims):
+    recipe = toy.recipe(
+        dataset={"dims": dims}, optimizer={"name": "adamw", "weight_decay": 0.01}, batch_size=2, augment=[]
+    )
+    ctx = toy.context(recipe)
+    model = training.initial(ctx)
+    how = {"scaling": True, "log_base": 100, "epochs": 1, "keep_optimizer": True}
+    first = fedgs.train_scaled(ctx, model, small_threshold=2, first_epoch=0, **how)
+    assert first.meta["eta"] > 1
+    assert first.arrays["optimizer.step"].tolist() == [first.meta["steps"]]
+    after = fedgs.server_step(None, model, first, weights=[1.0], server_momentum=0.5)
+    assert np.array_equal(after.arrays[fedgs.MOMENTUM], first.arrays[fedgs.UPDATE].astype(np.float64))
+    second = fedgs.train_scaled(ctx, after, first, small_threshold=1e9, first_epoch=1, **how)
+    assert second.meta["eta"] == 1
+    assert second.arrays["optimizer.step"].tolist() == [2 * first.meta["steps"]]

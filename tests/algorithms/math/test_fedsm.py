@@ -219,3 +219,14 @@ def test_an_unseen_hospital_has_no_accuracy(with_classifiers):
     run = super_model.SuperModel(ctx, state, selector="linear", sites=SITES, gamma=0.0)
     run(ctx.cases("val")[0].images)
     assert run.report() == {"share_personal": 1.0}
+
+
+def test_volumes_are_classified_and_segmented_too(with_classifiers):
+    ctx = toy.context(toy.recipe(dataset={"dims": 3}, network={"norm": "batch"}, batch_size=2))
+    initial = training.initial(ctx)
+    state = super_model.first_state(ctx, initial, sites=SITES, selector="linear")
+    update = super_model.train_super(ctx, state, initial, **settings())
+    assert np.isfinite(update.arrays[SELECTOR]).all()
+    run = super_model.SuperModel(ctx, state, selector="linear", sites=SITES, gamma=0.0)
+    images = ctx.cases("val")[0].images
+    assert run(images).shape == (1, 2, *images.shape[2:])
