@@ -4,7 +4,7 @@ import resource
 import subprocess
 import sys
 import types
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +39,7 @@ class Row:
     busiest_nbytes: int = 1_000_000
     end_reason: str = "all protocols ended"
     warnings: tuple = ("a fault never fired",)
+    apart_nbytes: dict = field(default_factory=lambda: {"selector": 1_000_000})
 
 
 @pytest.fixture
@@ -166,6 +167,7 @@ def test_plan_prints_a_table_or_json(fake, call):
     assert out.splitlines()[1] == (
         "gossip  1.5 min       12           264.1 MB  1 MB          north.up  0 B     all protocols ended"
     )
+    assert out.splitlines()[2] == "gossip: selector: 1 MB of 264.1 MB"
     assert err == "warning: gossip: a fault never fired\n"
     _, out, _ = call("plan", "x.yaml", "--json")
     (row,) = json.loads(out)

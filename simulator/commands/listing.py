@@ -13,6 +13,7 @@ class Kind(StrEnum):
     """What can be listed."""
 
     ALGORITHMS = "algorithms"
+    CLASSIFIERS = "classifiers"
     DATASETS = "datasets"
     NETWORKS = "networks"
     SCENARIOS = "scenarios"
