@@ -131,7 +131,7 @@ def keep_or_flush(node: Node, cfg: FedBuff, turn: Turn, message: Message, stalen
     return Turn(model=model, version=turn.version + 1)
 
 
-def _algorithm(settings: Any, work: Any, absorb: Any, texts: Mapping[str, str]) -> Algorithm:
+def _algorithm(settings: Any, work: Any, absorb: Any, texts: Mapping[str, Any]) -> Algorithm:
     return Algorithm(
         settings=settings,
         site=fine_tuned(partial(site, work=work)),

@@ -111,7 +111,14 @@ def absorb(node: Node, cfg: Gcml, model: Ref, messages: list[Message], round_: i
 
 
 def check(cfg: Gcml, data: Mapping[str, SiteData], model: ModelSize, task: Any) -> str:
-    """The gate and the merges by validation need validation cases at every site."""
+    """The gate and the merges by validation need validation cases at every site, ``heads: all`` more
+    heads than one, and a loss that uses them.
+    """
+    if cfg.heads == "all" and (model.num_heads == 1 or task.loss not in {"jaccard_focal", "jaccard_ce"}):
+        return (
+            "algorithm.heads: all needs a network with auxiliary heads (sanet) and a loss that uses them "
+            "(jaccard_focal or jaccard_ce); use heads: main"
+        )
     needs_them = cfg.merge in {"val_weighted", "dice_weighted", "best_val"}
     blind = sorted(name for name, site in data.items() if not site.num_val)
     if blind and (needs_them or (cfg.gate and cfg.merge != "keep_local")):
@@ -122,11 +129,24 @@ def check(cfg: Gcml, data: Mapping[str, SiteData], model: ModelSize, task: Any) 
     return ""
 
 
+def mixed_networks(cfg: Gcml) -> str:
+    """Models of different networks have no common parameters to merge."""
+    if cfg.heads == "all":
+        return "algorithm.heads: all pairs equal heads, and sites have different networks; use heads: main"
+    if cfg.merge == "keep_local":
+        return ""
+    return (
+        f"algorithm.merge: {cfg.merge} joins the parameters of two models, and sites have different "
+        "networks; use merge: keep_local, or give all sites the same network"
+    )
+
+
 _GML = "arXiv 2401.06180 (SPIE MI 2024), arXiv 2401.15434 (DSE-HMB 2023)"
 GCML = Algorithm(
     settings=Gcml,
     site=fine_tuned(partial(gossip_site, absorb=absorb)),
     check=check,
+    mixed_networks=mixed_networks,
     summary="peers push models; a receiver learns mutually from right and wrong predictions (GCML-style)",
     source="Chen and Yuan, IEEE TMI 2025; contrast and merge are our reconstruction",
 )
@@ -134,6 +154,7 @@ GML = Algorithm(
     settings=Gml,
     site=fine_tuned(partial(gossip_site, absorb=absorb)),
     check=check,
+    mixed_networks=mixed_networks,
     summary="GCML without contrast: regional mutual learning on the label",
     source=f"Chen et al., {_GML}; region and merge are our reconstruction",
 )

@@ -14,19 +14,19 @@ from simulator.api import OPTIMIZER, Bundle, TaskContext
 def weighted_mean(arrays: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
     """Return Σ weight·array, summed in float64 in the order given, in the type of the first array.
 
-    An array of weight 0 plays no part, so a value in it that is not finite does no harm; a single
-    weight of 1 returns that array bit for bit.
+    An array of weight 0 plays no part: neither a value in it that is not finite nor another shape does
+    harm. A single weight of 1 returns that array bit for bit.
 
     Raises:
         ValueError: shapes differ, or there are not as many weights as arrays.
     """
-    for array in arrays:
-        if array.shape != arrays[0].shape:
-            raise ValueError(f"models of {array.size} and {arrays[0].size} values have no mean")
     used = [(array, weight) for array, weight in zip(arrays, weights, strict=True) if weight != 0]
+    for array, _ in used:
+        if array.shape != used[0][0].shape:
+            raise ValueError(f"models of {array.size} and {used[0][0].size} values have no mean")
     if len(used) == 1 and used[0][1] == 1:  # no arithmetic: it would lose the sign of -0.0
         return used[0][0].copy()
-    total = np.zeros(arrays[0].shape)
+    total = np.zeros(used[0][0].shape)
     for array, weight in used:
         total += weight * array.astype(np.float64)
     return total.astype(arrays[0].dtype)

@@ -46,9 +46,10 @@ def _stage(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[st
     validations = 2 + bool(params["gate"])
     alternating = items if params["update"] == "alternating" else 0
     return Cost(
-        train_items=2 * items,
-        forward_items=alternating + validations * data.val_items,
-        extra_train_items=items,
+        train_items=items,
+        forward_items=alternating + (validations - 1) * data.val_items,
+        incoming_train_items=items,
+        incoming_forward_items=data.val_items,
     )
 
 

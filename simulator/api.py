@@ -61,11 +61,13 @@ class Bundle:
     A model is ``model`` (all parameters, flat float32), ``buffers`` (float buffers, flat float32)
     and ``counters`` (integer buffers, flat int64); the optimizer's state is any array whose name
     starts with ``optimizer.``. It stays at home: what travels to another site are all other arrays,
-    without ``meta``.
+    without ``meta``. ``network`` is the network's section of the scenario where it is another one than
+    that of the task which holds the model; the runtime fills it in, it cannot be kept.
     """
 
     arrays: Mapping[str, np.ndarray]
     meta: Mapping[str, Any] = field(default_factory=dict)
+    network: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,18 +91,25 @@ class Cost:
 
     ``train_items`` are forward-and-backward passes over one slice or patch, ``forward_items``
     forward passes, ``flop`` anything else. ``extra_train_items`` says how many of the
-    ``train_items`` a plain local epoch would not have had; they are reported apart.
+    ``train_items`` a plain local epoch would not have had; they are reported apart. All these are
+    passes of the first input's network; the ``incoming`` ones are of the second's, which may be
+    another one, and those of training are extra work too.
     """
 
     train_items: float = 0.0
     forward_items: float = 0.0
     flop: float = 0.0
     extra_train_items: float = 0.0
+    incoming_train_items: float = 0.0
+    incoming_forward_items: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """A pure function that names its work.
+
+    Where sites have different networks, an outcome that is a model has the network of the first
+    input, or the site's own where there is no input; the other inputs keep theirs.
 
     Args:
         name: as records show it.

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from importlib.metadata import version
 from typing import Any
@@ -11,8 +11,8 @@ from simulator.api import ModelSize, SiteData
 from simulator.errors import ScenarioError
 from simulator.learning.data.corruption_settings import Corruptions
 from simulator.learning.tasks import PREPARE, READ
-from simulator.registry import Dataset, SiteIndex, registry
-from simulator.scenario.schema import ScenarioBase
+from simulator.registry import Algorithm, Dataset, SiteIndex, registry
+from simulator.scenario.schema import ScenarioBase, Site
 from simulator.work.jobs import Job, digest
 
 _READERS = ("numpy", "scipy", "pillow", "nibabel", "tifffile")
@@ -43,8 +43,8 @@ def _check_missing(habits: Mapping[str, Any], channels: Sequence[str]) -> None:
                     raise ScenarioError(f'sites.{place}.data.missing: no channel "{name}"; there are {known}')
 
 
-def model_size(scenario: ScenarioBase) -> ModelSize:
-    """Parameters, buffers and work of the network on one slice or patch."""
+def model_size(scenario: ScenarioBase, site: Site | None = None) -> ModelSize:
+    """Parameters, buffers and work of the task's network, or a site's own, on one slice or patch."""
     meta = registry("datasets")[scenario.task.dataset.name].describe(scenario.task.dataset)
     shape = scenario.task.patch_size or meta.item_shape
     if shape is None:
@@ -53,11 +53,80 @@ def model_size(scenario: ScenarioBase) -> ModelSize:
             "so say what one training step sees, for example [96, 96]"
         )
     background = scenario.task.loss == "jaccard_ce"
-    network = registry("networks")[scenario.task.network.name]
-    size: ModelSize = network.size(
-        scenario.task.network, len(meta.channels), len(meta.structures) + background, shape
-    )
+    settings = network_settings(scenario, site)
+    network = registry("networks")[settings.name]
+    size: ModelSize = network.size(settings, len(meta.channels), len(meta.structures) + background, shape)
     return replace(size, num_channels=len(meta.channels), item_shape=tuple(shape))
+
+
+def network_settings(scenario: ScenarioBase, site: Site | None) -> Any:
+    """A site's own network, or the task's."""
+    return scenario.task.network if site is None or site.network is None else site.network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteNetworks:
+    """The networks that sites have instead of the task's: which, what they are, what they cost.
+
+    ``own`` holds the name of each such site's network, a digest; ``settings`` (as JSON) and ``sizes``
+    are by these names.
+    """
+
+    own: Mapping[str, str]
+    settings: Mapping[str, Mapping[str, Any]]
+    sizes: Mapping[str, ModelSize]
+
+
+def site_networks(scenario: ScenarioBase) -> SiteNetworks:
+    """Return the networks of sites that differ from the task's.
+
+    Raises:
+        ScenarioError: an item is too small for a site's network.
+    """
+    own: dict[str, str] = {}
+    settings: dict[str, Mapping[str, Any]] = {}
+    sizes: dict[str, ModelSize] = {}
+    for number, site in enumerate(scenario.sites):
+        if network_settings(scenario, site) == scenario.task.network:
+            continue
+        described = site.network.model_dump(mode="json", by_alias=True)
+        own[site.name] = name = digest(described)
+        if name not in sizes:
+            try:
+                settings[name], sizes[name] = described, model_size(scenario, site)
+            except ScenarioError as error:
+                here = str(error).replace("task.network", f"sites.{number}.network", 1)
+                raise ScenarioError(here) from None
+    return SiteNetworks(own=own, settings=settings, sizes=sizes)
+
+
+def objection(scenario: ScenarioBase, data: Mapping[str, SiteData]) -> str:
+    """Return why the algorithm cannot run on these cases and networks, or an empty text."""
+    algorithm: Algorithm = registry("algorithms")[scenario.algorithm.name]
+    others = site_networks(scenario)
+    in_use = {others.own.get(name, "") for name in data}
+    if algorithm.server is not None:
+        in_use.add("")
+    if len(in_use) > 1:
+        reason = _against_mixture(algorithm, scenario)
+        if reason:
+            return reason
+    if algorithm.check is None:
+        return ""
+    sizes = {"": model_size(scenario), **others.sizes}
+    found = (algorithm.check(scenario.algorithm, data, sizes[name], scenario.task) for name in sorted(in_use))
+    return next((text for text in found if text), "")
+
+
+def _against_mixture(algorithm: Algorithm, scenario: ScenarioBase) -> str:
+    """Why sites of this scenario must have the same network, or an empty text."""
+    number = next(i for i, site in enumerate(scenario.sites) if site.network is not None)
+    if algorithm.mixed_networks is None:
+        return (
+            f"sites.{number}.network: under {scenario.algorithm.name} all models have the same parameters, "
+            "so sites need the same network; remove it, or use a method that exchanges predictions (gcml)"
+        )
+    return algorithm.mixed_networks(scenario.algorithm)
 
 
 def taking_part(index: Mapping[str, SiteIndex]) -> list[str]:

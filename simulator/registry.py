@@ -33,13 +33,15 @@ class Algorithm:
     settings, what every site that takes part knows of its cases
     (:class:`simulator.api.SiteData` by name), the network's :class:`ModelSize` and the scenario's
     ``task`` section, returns why the method cannot run on them, beginning with the key to change, or
-    an empty text.
+    an empty text. ``mixed_networks``, given the settings, returns why sites with different networks
+    cannot take part, or an empty text; None: they cannot, because models of several sites become one.
     """
 
     settings: type[Settings]
     site: Callable[..., Any]
     server: Callable[..., Any] | None = None
     check: Callable[[Any, Mapping[str, Any], "ModelSize", Any], str] | None = None
+    mixed_networks: Callable[[Any], str] | None = None
     summary: str
     source: str
 
@@ -122,8 +124,8 @@ class ModelSize:
     """What a network costs, known without building it.
 
     ``parts`` says of named parts of the network ("head", "batch_norm", …) how many of the
-    parameters and of the float buffers are theirs. ``num_channels`` and ``item_shape`` say what one
-    pass sees, where the scenario is known.
+    parameters and of the float buffers are theirs; ``num_heads`` counts auxiliary heads too.
+    ``num_channels`` and ``item_shape`` say what one pass sees, where the scenario is known.
     """
 
     num_parameters: int
@@ -131,6 +133,7 @@ class ModelSize:
     forward_flop: float  # floating-point operations of one forward pass of one item
     num_counters: int = 0  # integer entries (one per normalization layer that keeps statistics)
     parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    num_heads: int = 1
     num_channels: int = 0
     item_shape: tuple[int, ...] = ()
 

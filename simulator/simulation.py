@@ -10,7 +10,17 @@ import simpy
 
 from simulator.api import Algorithm, SiteData
 from simulator.errors import ScenarioError
-from simulator.indexing import index_sites, model_size, prepare_jobs, read_jobs, recipe_of, site_data, union
+from simulator.indexing import (
+    index_sites,
+    model_size,
+    objection,
+    prepare_jobs,
+    read_jobs,
+    recipe_of,
+    site_data,
+    site_networks,
+    union,
+)
 from simulator.learning.tasks import learner
 from simulator.network.transport import Network
 from simulator.network.underlay import underlay_of
@@ -56,18 +66,20 @@ def simulate(
     for job in [*chain.from_iterable(opened.values()), *jobs.values()]:
         executor.submit(job)
     meta = registry("datasets")[scenario.task.dataset.name].describe(scenario.task.dataset)
+    networks = site_networks(scenario)
     namer = Namer(
         recipe=recipe_of(scenario),
         meta=meta,
         mode=mode,
         seed=scenario.seed.learning,
         prepared={name: job.key for name, job in jobs.items()},
+        own=networks.own,
+        networks=networks.settings,
     )
     data = site_data(scenario, index)
-    size = model_size(scenario)
-    objection = algorithm.check(scenario.algorithm, data, size, scenario.task) if algorithm.check else ""
-    if objection:
-        raise ScenarioError(objection)
+    reason = objection(scenario, data)
+    if reason:
+        raise ScenarioError(reason)
     world, ledger, injector, conditions = start(scenario, algorithm, data, namer, executor)
     end_reason = world.run(scenario.stop.virtual_time, progress)
     world.network.close()
@@ -137,7 +149,7 @@ def _build(
     check_wiring(scenario, sorted(data), neighbors, has_server=algorithm.server is not None)
     topology = underlay_of(scenario, specs)
     env, ledger = simpy.Environment(), Ledger()
-    model = model_size(scenario)
+    model, networks = model_size(scenario), site_networks(scenario)
     seed = scenario.seed.network
     network = Network(
         env,
@@ -153,6 +165,7 @@ def _build(
         executor=executor,
         learner=learner(scenario.task.init),
         model=model,
+        sizes=networks.sizes,
         codec=scenario.network.codec,
         settings=scenario.algorithm,
         data=data,
@@ -167,7 +180,7 @@ def _build(
             world,
             name,
             role=algorithm.server if is_server else algorithm.site,  # type: ignore[arg-type]
-            processor=Processor.from_spec(spec, model),
+            processor=Processor.from_spec(spec, networks.sizes.get(networks.own.get(name, ""), model)),
             data=union(data) if is_server else data[name],
         )
         if is_server:

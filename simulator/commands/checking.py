@@ -3,14 +3,15 @@
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from simulator import registry
 from simulator.errors import ScenarioError, SetupError
-from simulator.indexing import index_sites, model_size, site_data, taking_part
+from simulator.indexing import index_sites, objection, site_data, taking_part
 from simulator.network.wiring import check_wiring, overlay_of
 from simulator.registry import SiteIndex
 from simulator.scenario.load import Point, Study
-from simulator.scenario.locate import Finding, show
+from simulator.scenario.locate import Finding, KeyPath, show
 from simulator.scenario.schema import ScenarioBase
 from simulator.scenario.topologies import Pairs
 
@@ -28,14 +29,17 @@ def check_trainable(study: Study) -> None:
     """
     found: list[str] = []
     for point in study.points:
-        task = point.scenario.task
-        for key, settings, can in (
-            ("dataset", task.dataset, registry.registry("datasets")[task.dataset.name].load),
-            ("network", task.network, registry.registry("networks")[task.network.name].build),
-        ):
+        task, networks = point.scenario.task, registry.registry("networks")
+        own = [(i, site.network) for i, site in enumerate(point.scenario.sites) if site.network is not None]
+        parts: list[tuple[KeyPath, Any, Any]] = [
+            (("task", "dataset"), task.dataset, registry.registry("datasets")[task.dataset.name].load),
+            (("task", "network"), task.network, networks[task.network.name].build),
+            *((("sites", i, "network"), settings, networks[settings.name].build) for i, settings in own),
+        ]
+        for path, settings, can in parts:
             if can is None:
                 message = f'"{settings.name}" can only be planned with; use medgossip plan'
-                found.append(show(point.tree, Finding(path=("task", key, "name"), message=message))[1])
+                found.append(show(point.tree, Finding(path=(*path, "name"), message=message))[1])
     if found:
         raise ScenarioError("\n".join(dict.fromkeys(found)))
 
@@ -82,11 +86,10 @@ def warnings(study: Study) -> list[str]:
 def _check_point(scenario: ScenarioBase, indexes: _Indexes) -> None:
     index = _index(scenario, indexes)
     data = site_data(scenario, index)
-    size = model_size(scenario)
+    reason = objection(scenario, data)
+    if reason:
+        raise ScenarioError(reason)
     algorithm = registry.registry("algorithms")[scenario.algorithm.name]
-    objection = algorithm.check(scenario.algorithm, data, size, scenario.task) if algorithm.check else ""
-    if objection:
-        raise ScenarioError(objection)
     neighbors = overlay_of(scenario, sorted(data))
     check_wiring(scenario, sorted(data), neighbors, has_server=algorithm.server is not None)
 

@@ -15,8 +15,9 @@ from simulator.learning.cases import CACHE, Case
 from simulator.learning.evaluation import Predictor, one_pass, validate
 from simulator.learning.losses import make_loss
 from simulator.learning.models import resident
-from simulator.learning.networks import network_spec
+from simulator.learning.networks import NetworkSpec, network_spec
 from simulator.learning.parts import masks
+from simulator.learning.together import train_two
 from simulator.registry import registry
 from simulator.rng import draw_seed, stream
 from simulator.scenario.schema import Task
@@ -50,13 +51,20 @@ class Context:
         dataset = registry("datasets")[self.recipe.dataset["name"]]
         self.meta = dataset.describe(dataset.settings.model_validate(self.recipe.dataset))
         self.loss = make_loss(self.recipe.loss, self.recipe.class_weight)
-        self.spec = network_spec(
-            self.recipe.network,
+        self.spec = self._spec(self.recipe.network)
+
+    def _spec(self, network: Mapping[str, Any]) -> NetworkSpec:
+        return network_spec(
+            network,
             len(self.meta.channels),
             num_outputs(self.recipe.loss, len(self.meta.structures)),
             self.meta.spatial_dims,
             self.recipe.patch_size or self.meta.item_shape,
         )
+
+    def spec_of(self, model: Bundle) -> NetworkSpec:
+        """The network that a model belongs to."""
+        return self.spec if model.network is None else self._spec(model.network)
 
     def rng(self, *purpose: str | int) -> np.random.Generator:
         """The learning seed's stream for this site and purpose."""
@@ -78,11 +86,13 @@ class Context:
                 )
         return chosen
 
-    def module(self, role: str) -> nn.Module:
-        """The process's module for a role; load weights into it before use."""
+    def module(self, role: str, spec: NetworkSpec | None = None) -> nn.Module:
+        """The process's module of a network, by default the task's, for a role; load weights into it
+        before use.
+        """
         # measured: channels-last pays in 3-D and with bf16, and costs in 2-D fp32
         channels_last = self.meta.spatial_dims == 3 or self.recipe.precision == "bf16"
-        return resident(self.spec, self.device, channels_last, role)
+        return resident(spec or self.spec, self.device, channels_last, role)
 
     def train(
         self,
@@ -141,7 +151,7 @@ class Context:
         all_heads: bool = False,
     ) -> tuple[Bundle, Bundle]:
         """Two models on the same batches, see :meth:`simulator.api.TaskContext.train_together`."""
-        return loop.train_two(
+        return train_two(
             self,
             local,
             incoming,

@@ -38,12 +38,13 @@ Predictor = Callable[[Tensor], Tensor]
 
 def one_pass(ctx: "Context", model: Bundle, role: str = "local") -> Predictor:
     """Return the usual predictor: one forward pass of the network with the model's weights."""
-    module = ctx.module(role)
+    spec = ctx.spec_of(model)
+    module = ctx.module(role, spec)
     load_weights(module, model)
     module.eval()
 
     def run(images: Tensor) -> Tensor:
-        return main_head(forward(module, images, ctx.spec.divisor, ctx.recipe.precision))
+        return main_head(forward(module, images, spec.divisor, ctx.recipe.precision))
 
     return run
 

@@ -1,11 +1,11 @@
-"""The training loop, for one model and for two that learn from each other.
+"""The training loop, and a model in it.
 
 The lean recipe: items in memory, one fused optimizer, one logarithm per loss, bf16 only where the
 scenario asks for it, and nothing that waits for the device within an epoch.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,9 @@ from simulator.api import Bundle
 from simulator.errors import Diverged, ScenarioError
 from simulator.learning import optimizers
 from simulator.learning.batches import Batch, epoch_batches, training_items
-from simulator.learning.losses import Output, main_head
+from simulator.learning.losses import Output
 from simulator.learning.models import is_finite, load_weights, weights_of
-from simulator.learning.networks import OwnLoss
+from simulator.learning.networks import NetworkSpec, OwnLoss
 from simulator.learning.parts import bottleneck, freeze_rest
 from simulator.rng import draw_seed
 
@@ -37,6 +37,8 @@ class Pupil:
     """A model in training, see :class:`simulator.api.Pupil`; two may share an optimizer."""
 
     ctx: "Context"
+    spec: NetworkSpec
+    network: Mapping[str, Any] | None
     module: nn.Module
     parameters: list[nn.Parameter]
     optimizer: torch.optim.Optimizer
@@ -45,12 +47,12 @@ class Pupil:
 
     def output(self, batch: Batch) -> Output:
         """Logits of the batch."""
-        return forward(self.module, batch.images, self.ctx.spec.divisor, self.ctx.recipe.precision)
+        return forward(self.module, batch.images, self.spec.divisor, self.ctx.recipe.precision)
 
     def output_and_features(self, batch: Batch) -> tuple[Output, Tensor]:
         """Logits, and the bottleneck's features averaged over space, ``(batch, channels)``."""
         seen: list[Tensor] = []
-        layer = self.module.get_submodule(bottleneck(self.module, self.ctx.spec))
+        layer = self.module.get_submodule(bottleneck(self.module, self.spec))
         handle = layer.register_forward_hook(lambda _, __, features: seen.append(features))
         output = self.output(batch)
         handle.remove()
@@ -105,7 +107,8 @@ class Pupil:
         losses = meta.get("loss", [])
         if not (np.isfinite(losses).all() and is_finite(arrays)):
             raise diverged(self.ctx)
-        return Bundle(arrays=arrays | (self.state() if keep_optimizer else {}), meta=meta)
+        state = self.state() if keep_optimizer else {}
+        return Bundle(arrays=arrays | state, meta=meta, network=self.network)
 
 
 def forward(module: nn.Module, images: Tensor, divisor: int, precision: str) -> Output:
@@ -120,7 +123,13 @@ def forward(module: nn.Module, images: Tensor, divisor: int, precision: str) -> 
         output: Output = module(images)
     if isinstance(output, Tensor):
         return _crop(output, shape).float()
-    return [_crop(output[0], shape).float(), *(logits.float() for logits in output[1:])]
+    padded = images.shape[2:]
+    return [_crop(logits, _covered(shape, logits.shape[2:], padded)).float() for logits in output]
+
+
+def _covered(shape: Sequence[int], head: Sequence[int], padded: Sequence[int]) -> list[int]:
+    """How much of a head of any resolution lies over the image before padding."""
+    return [-(-edge * own // whole) for edge, own, whole in zip(shape, head, padded, strict=True)]
 
 
 def _crop(logits: Tensor, shape: Sequence[int]) -> Tensor:
@@ -152,96 +161,6 @@ def train_one(
     return pupil.bundle(keep_optimizer=keep_optimizer, loss=losses, steps=steps)
 
 
-def train_two(
-    ctx: "Context",
-    local: Bundle,
-    incoming: Bundle,
-    *,
-    epochs: int,
-    first_epoch: int,
-    coupling: Coupling,
-    alternating: bool,
-    all_heads: bool,
-) -> tuple[Bundle, Bundle]:
-    """See :meth:`simulator.api.TaskContext.train_together`.
-
-    The incoming model starts with a fresh optimizer and returns none; the local one keeps its own.
-    A value that is not finite may be the peer's fault: nothing is raised, ``meta["finite"]`` says so.
-    """
-    settings = ctx.recipe.optimizer
-    modules = [_loaded(ctx, local, "local"), _loaded(ctx, incoming, "incoming")]
-    parameters = [list(module.parameters()) for module in modules]
-    optimizer = optimizers.make_optimizer(settings, parameters[0] + parameters[1])
-    optimizers.load_state(optimizer, settings, parameters[0], local.arrays)
-    own, other = (
-        Pupil(ctx=ctx, module=module, parameters=learning, optimizer=optimizer)
-        for module, learning in zip(modules, parameters, strict=True)
-    )
-    parts = _Pair(ctx=ctx, own=own, other=other, coupling=coupling, all_heads=all_heads, optimizer=optimizer)
-    step = parts.step_in_turn if alternating else parts.step_together
-    losses, steps = run_epochs(ctx, step, epochs, first_epoch)
-    steps_in_all = optimizers.num_steps(local.arrays) + steps
-    state = optimizers.dump_state(optimizer, settings, own.parameters, steps_in_all)
-    arrays = [weights_of(own.module), weights_of(other.module)]
-    finite = bool(np.isfinite(losses).all()) and all(is_finite(model) for model in arrays)
-    meta = [{"loss": [pair[who] for pair in losses], "steps": steps, "finite": finite} for who in range(2)]
-    return Bundle(arrays=arrays[0] | state, meta=meta[0]), Bundle(arrays=arrays[1], meta=meta[1])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pair:
-    """Two models on the same batches, each supervised and coupled to the other's predictions."""
-
-    ctx: "Context"
-    own: Pupil
-    other: Pupil
-    coupling: Coupling
-    all_heads: bool
-    optimizer: torch.optim.Optimizer
-
-    def step_together(self, batch: Batch) -> Tensor:
-        """One forward each, one backward over the sum, one optimizer step for both."""
-        outputs = [pupil.output(batch) for pupil in (self.own, self.other)]
-        pupils = self.own, self.other
-        supervised = [pupil.supervised(output, batch) for pupil, output in zip(pupils, outputs, strict=True)]
-        mutual = [
-            self._coupled(outputs[0], outputs[1], batch.labels),
-            self._coupled(outputs[1], outputs[0], batch.labels),
-        ]
-        self._update(supervised[0] + mutual[0] + supervised[1] + mutual[1], self.own, self.other)
-        return torch.stack(supervised).detach()
-
-    def step_in_turn(self, batch: Batch) -> Tensor:
-        """The local model steps first; the incoming one learns from its new predictions."""
-        output, own_output = self.other.output(batch), self.own.output(batch)
-        first = self.own.supervised(own_output, batch)
-        self._update(first + self._coupled(own_output, output, batch.labels), self.own)
-        with torch.no_grad():
-            own_output = self.own.output(batch)
-        second = self.other.supervised(output, batch)
-        self._update(second + self._coupled(output, own_output, batch.labels), self.other)
-        return torch.stack([first, second]).detach()
-
-    def _coupled(self, output: Output, peer: Output, labels: Tensor) -> Tensor:
-        """The coupling to the peer, held constant: of the main heads, or of each pair of heads,
-        combined like their supervised losses.
-        """
-        if not self.all_heads:
-            return self.coupling(main_head(output), main_head(peer).detach(), labels)
-        peers = iter([peer] if isinstance(peer, Tensor) else peer)
-        return self.ctx.loss.heads(
-            output, labels, lambda logits, target: self.coupling(logits, next(peers).detach(), target)
-        )
-
-    def _update(self, total: Tensor, *pupils: Pupil) -> None:
-        """Step the parameters that ``total`` reaches; the optimizer skips those without gradient."""
-        self.optimizer.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
-        for pupil in pupils:
-            pupil.clip()
-        self.optimizer.step()
-
-
 def enroll(
     ctx: "Context", model: Bundle, role: str, *, state: Bundle | None = None, only: str | None = None
 ) -> Pupil:
@@ -250,17 +169,20 @@ def enroll(
     Raises:
         ValueError: an optimizer's state for a part of the network.
     """
-    module = _loaded(ctx, model, role)
+    spec = ctx.spec_of(model)
+    module = loaded(ctx, model, spec, role)
     parameters = list(module.parameters())
     if only is not None:
         if state is not None:
             raise ValueError("a part of a network learns with a fresh optimizer")
-        parameters = freeze_rest(module, only, ctx.spec)
+        parameters = freeze_rest(module, only, spec)
     optimizer = optimizers.make_optimizer(ctx.recipe.optimizer, parameters)
     arrays = {} if state is None else state.arrays
     optimizers.load_state(optimizer, ctx.recipe.optimizer, parameters, arrays)
     return Pupil(
         ctx=ctx,
+        spec=spec,
+        network=model.network,
         module=module,
         parameters=parameters,
         optimizer=optimizer,
@@ -268,9 +190,9 @@ def enroll(
     )
 
 
-def _loaded(ctx: "Context", model: Bundle, role: str) -> nn.Module:
+def loaded(ctx: "Context", model: Bundle, spec: NetworkSpec, role: str) -> nn.Module:
     """The resident module with these weights; nothing of an earlier use is left."""
-    module = ctx.module(role)
+    module = ctx.module(role, spec)
     load_weights(module, model)
     return module.train().requires_grad_(True)
 

@@ -62,6 +62,7 @@ def _generator(site: dict[str, Any]) -> dict[str, Any]:
             "link": anything,
             "data": anything,
             "position": anything,
+            "network": site["properties"]["network"],
             "availability": site["properties"]["availability"],
         },
         "required": ["generate", "link"],

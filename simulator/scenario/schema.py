@@ -5,6 +5,7 @@ The parts that registries extend (data set, network, algorithm) are unions over 
 """
 
 from functools import cache
+from types import GenericAlias
 from typing import Annotated, Any, Literal, Union
 
 from pydantic import Field, create_model
@@ -114,10 +115,13 @@ class NodeSpec(Settings):
 
 
 class Site(NodeSpec):
-    """A hospital. ``data`` holds what its data set knows of sites; ``tags`` name groups of sites."""
+    """A hospital. ``data`` holds what its data set knows of sites; ``network`` is its own network where
+    that is not the task's; ``tags`` name groups of sites.
+    """
 
     name: Name
     data: Any = None
+    network: Any = None
     tags: tuple[Name, ...] = ()
 
 
@@ -304,9 +308,14 @@ def _union(group: Group) -> Any:
 @cache
 def scenario_model() -> type[ScenarioBase]:
     """Return the complete scenario model over everything that is registered."""
-    task = create_model(
-        "Task", __base__=Task, dataset=(_union("datasets"), ...), network=(_union("networks"), ...)
-    )
+    network = _union("networks")
+    task = create_model("Task", __base__=Task, dataset=(_union("datasets"), ...), network=(network, ...))
+    site = create_model("Site", __base__=Site, network=(network | None, None))
+    sites: Any = GenericAlias(tuple, (site, ...))
     return create_model(
-        "Scenario", __base__=ScenarioBase, task=(task, ...), algorithm=(_union("algorithms"), ...)
+        "Scenario",
+        __base__=ScenarioBase,
+        task=(task, ...),
+        sites=(sites, Field(min_length=1)),
+        algorithm=(_union("algorithms"), ...),
     )

@@ -12,15 +12,19 @@ BACKWARD = 2.0
 """A backward pass costs about two forward passes (it multiplies for weights and for inputs)."""
 
 
-def flop(cost: Cost, model: ModelSize) -> float:
-    """Floating-point operations of a piece of work."""
-    per_item = model.forward_flop
-    return per_item * ((1 + BACKWARD) * cost.train_items + cost.forward_items) + cost.flop
+def flop(cost: Cost, model: ModelSize, incoming: ModelSize | None = None) -> float:
+    """Floating-point operations of a piece of work; ``incoming`` is the second input's network, by
+    default the same.
+    """
+    own = (1 + BACKWARD) * cost.train_items + cost.forward_items
+    others = (1 + BACKWARD) * cost.incoming_train_items + cost.incoming_forward_items
+    return model.forward_flop * own + (incoming or model).forward_flop * others + cost.flop
 
 
-def extra_flop(cost: Cost, model: ModelSize) -> float:
+def extra_flop(cost: Cost, model: ModelSize, incoming: ModelSize | None = None) -> float:
     """The part of :func:`flop` that a plain local epoch would not have had."""
-    return model.forward_flop * (1 + BACKWARD) * cost.extra_train_items
+    extra = model.forward_flop * cost.extra_train_items
+    return (1 + BACKWARD) * (extra + (incoming or model).forward_flop * cost.incoming_train_items)
 
 
 def _seconds_of_day(text: str) -> float:

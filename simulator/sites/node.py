@@ -99,8 +99,9 @@ class NodeRuntime:
     def compute(self, task: Task, *refs: Ref, **params: Any) -> simpy.Event:
         """See :meth:`simulator.api.Node.compute`."""
         round_ = params.pop("round", None)
-        cost = task.cost(self.data, self._world.model, len(refs), params)
-        work_flop, extra = flop(cost, self._world.model), extra_flop(cost, self._world.model)
+        sizes = self._world.sizes_of(self.name, refs)
+        cost = task.cost(self.data, sizes[0], len(refs), params)
+        work_flop, extra = flop(cost, *sizes[:2]), extra_flop(cost, *sizes[:2])
         ref = self._world.submit(task, self.name, refs, params, work_flop)
         row = [self.name, task.name, ref.key, round_]
         self._world.work.append(row)

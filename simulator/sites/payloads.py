@@ -90,11 +90,17 @@ class Payloads:
         self.seconds = {"encode": 0.0, "decode": 0.0}  # virtual time spent
         self.apart_nbytes: Counter[str] = Counter()  # of payloads that arrived, by what is shown apart
 
-    def declare(self, key: str, counts: tuple[int, ...], apart: Mapping[str, int]) -> None:
-        """Note how many values the float arrays of an outcome have that is not one model, and how many
-        of these the account shows apart, by name.
+    def declare(
+        self,
+        key: str,
+        counts: tuple[int, ...],
+        num_counters: int = 0,
+        apart: Mapping[str, int] | None = None,
+    ) -> None:
+        """Note how many values the float arrays of an outcome have, and its integers, where that is
+        not one model of the usual network; and how many of these the account shows apart, by name.
         """
-        self._declared[key] = counts, 0
+        self._declared[key] = counts, num_counters
         if apart:
             self._apart[key] = {name: values / sum(counts) for name, values in apart.items()}
 

@@ -22,9 +22,9 @@ class World:
     Args:
         settings: the algorithm's settings, handed to every role.
         model: sizes of the network that is trained.
+        sizes: sizes of the other networks, by the name that ``namer`` has for them.
         relays: who passes on what others send, without a role of their own.
         control_nbytes: size of a message without a model.
-
     """
 
     def __init__(
@@ -36,6 +36,7 @@ class World:
         executor: Executor,
         learner: Learner,
         model: ModelSize,
+        sizes: Mapping[str, ModelSize],
         codec: Codec,
         settings: Settings,
         data: Mapping[str, SiteData],
@@ -48,6 +49,7 @@ class World:
         self.network = network
         self.learner = learner
         self.model = model
+        self._sizes = {"": model, **sizes}
         self.settings = settings
         self.overlay = overlay
         self.relays = relays
@@ -86,12 +88,18 @@ class World:
         job = self._namer.job(task, node, refs, params, work_flop)
         self._executor.submit(job)
         self.keys.add(job.key)
-        if task.reported:
-            self.reported.add(job.key)
-        if task.payload is not None:
-            apart = task.apart(self.model, params) if task.apart else {}
-            self.payloads.declare(job.key, task.payload(self.model, params), apart)
+        self.reported |= {job.key} if task.reported else set()
+        size = self.sizes_of(node, refs)[0]
+        if task.payload:
+            apart = task.apart(size, params) if task.apart else None
+            self.payloads.declare(job.key, task.payload(size, params), apart=apart)
+        elif size is not self.model:
+            self.payloads.declare(job.key, (size.num_parameters, size.num_buffers), size.num_counters)
         return Ref(job.key, task.name, node)
+
+    def sizes_of(self, node: str, refs: tuple[Ref, ...]) -> list[ModelSize]:
+        """Sizes of the networks of a task's inputs, or of the node's own where there is none."""
+        return [self._sizes[name] for name in self._namer.networks_of(node, refs)]
 
     def value(self, ref: Ref) -> Bundle:
         """The outcome itself; waits in wall time."""

@@ -29,7 +29,8 @@ class Job:
     """One piece of work, complete: a worker needs nothing else but the store.
 
     ``inputs`` and ``data`` are keys (an input may end in :data:`MODEL`); ``recipe`` is the
-    scenario's ``task`` section as JSON; ``flop`` orders the work, longest first; ``stateful`` says
+    scenario's ``task`` section as JSON, with the network of the outcome; ``networks`` holds those of
+    the inputs, None where it is the same; ``flop`` orders the work, longest first; ``stateful`` says
     whether the outcome may hold an optimizer's state.
     """
 
@@ -42,6 +43,7 @@ class Job:
     site: str
     seed: int
     recipe: Mapping[str, Any] = field(repr=False)
+    networks: tuple[Mapping[str, Any] | None, ...] = field(default=(), repr=False)
     flop: float = 0.0
     stateful: bool = True
 
@@ -65,6 +67,9 @@ class Namer:
         mode: the numeric mode (versions, precision, device) that decides bits.
         seed: the learning seed.
         prepared: key of the prepared cases of each site.
+        own: name of the network of each site that has another one than the recipe's, whose name is
+            empty.
+        networks: the network's section as JSON, by these names.
     """
 
     recipe: Mapping[str, Any]
@@ -72,6 +77,9 @@ class Namer:
     mode: str
     seed: int
     prepared: Mapping[str, str]
+    own: Mapping[str, str] = field(default_factory=dict)
+    networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    _network_of: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
     _stateless: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def job(
@@ -86,7 +94,10 @@ class Namer:
         inputs = tuple(ref.key for ref in refs)
         # the root of a data set on disk may move; what lies there is named by the prepared cases
         unkeyed = {"dataset", "strict"}
-        recipe = {name: value for name, value in self.recipe.items() if name not in unkeyed}
+        networks = self.networks_of(site, refs)
+        network = networks[0]
+        whole = self._recipe_with(network)
+        recipe = {name: value for name, value in whole.items() if name not in unkeyed}
         key = digest(
             {
                 "task": [task.name, task.function, task.version],
@@ -103,10 +114,25 @@ class Namer:
         stateful = task.stateful and bool(inputs or data)
         if not stateful:
             self._stateless.add(key)
+        if network:
+            self._network_of[key] = network
+        others = tuple(
+            None if name == network else self._recipe_with(name)["network"] for name in networks[: len(refs)]
+        )
         return Job(
             key=key, task=task.name, function=task.function, inputs=inputs, data=data, params=params,
-            site=site, seed=self.seed, recipe=self.recipe, flop=flop, stateful=stateful,
+            site=site, seed=self.seed, recipe=whole, networks=others, flop=flop, stateful=stateful,
         )  # fmt: skip
+
+    def networks_of(self, site: str, refs: tuple[Ref, ...]) -> list[str]:
+        """Return the names of the networks whose models these outcomes are, empty for the recipe's; the
+        name of the site's own where there is no outcome.
+        """
+        known = self._network_of
+        return [known.get(ref.key.removesuffix(MODEL), "") for ref in refs] or [self.own.get(site, "")]
+
+    def _recipe_with(self, network: str) -> Mapping[str, Any]:
+        return {**self.recipe, "network": self.networks[network]} if network else self.recipe
 
     def model_only(self, ref: Ref) -> Ref:
         """Return the reference to the model of an outcome, as it travels between sites.

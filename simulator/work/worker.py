@@ -3,7 +3,8 @@
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
@@ -93,8 +94,13 @@ class Bench:
                 lambda: self.values(job.data),
                 self.device,
             )
-            inputs = self.values(job.inputs)
+            inputs = [
+                bundle if network is None else replace(bundle, network=network)
+                for bundle, network in zip_longest(self.values(job.inputs), job.networks)
+            ]
             bundle = resolve(job.function)(context, *inputs, **job.params)
+            if bundle.network is not None:
+                raise ValueError("its outcome is a model of another network than its first input's")
             if not job.stateful and any(name.startswith(OPTIMIZER) for name in bundle.arrays):
                 raise ValueError("declared stateful=False, yet its outcome holds an optimizer's state")
             nbytes = self.store.put(job.key, bundle)

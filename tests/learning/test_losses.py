@@ -5,7 +5,7 @@ import torch
 from monai.losses import DiceLoss
 from torch.nn import functional
 
-from simulator.learning import loop
+from simulator.learning import together
 from simulator.learning.losses import decide, focal, hard_dice, jaccard, make_loss
 from tests.vectors import close, load
 
@@ -112,7 +112,7 @@ def test_coupling_of_all_heads_is_combined_like_their_losses():
 
     def couple(name, **pair):
         context = SimpleNamespace(loss=make_loss(name))
-        parts = loop._Pair(
+        parts = together._Pair(
             ctx=context,
             own=None,
             other=None,

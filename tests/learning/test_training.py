@@ -161,4 +161,4 @@ def test_images_of_any_size_pass_through_padded(toy_registry):
     output = forward(network, images, ctx.spec.divisor, "fp32")
     assert torch.equal(output, network(padded)[:, :, :15])
     heads = forward(lambda x: [x, x[..., ::2]], images, 2, "bf16")
-    assert [tuple(head.shape) for head in heads] == [(1, 2, 15, 16), (1, 2, 16, 8)]
+    assert [tuple(head.shape) for head in heads] == [(1, 2, 15, 16), (1, 2, 15, 8)]

@@ -10,9 +10,9 @@ from algorithms.mutual import merge_and_gate, stage
 from simulator.api import Bundle
 from simulator.errors import Diverged
 from simulator.learning.batches import epoch_batches, training_items
-from simulator.learning.loop import train_two
 from simulator.learning.models import load_weights, weights_of
 from simulator.learning.networks import build
+from simulator.learning.together import train_two
 from simulator.learning.training import initial, train
 from tests.learning import toy
 
