@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from monai.networks.nets.dynunet import DynUNet
+from monai.networks.nets.segresnet import SegResNet
 from monai.networks.nets.unet import UNet
 from torch import Tensor, nn
 
 from simulator.errors import ScenarioError
 from simulator.learning.architectures import UNetSettings
+from simulator.learning.architectures_monai import DynUNetSettings, SegResNetSettings
 from simulator.registry import registry, resolve
 
 
@@ -101,5 +104,40 @@ def unet(settings: UNetSettings, num_channels: int, num_structures: int, spatial
         num_res_units=settings.num_res_units,
         norm=norm,
         dropout=settings.dropout,
+    )
+    return network
+
+
+def dynunet(
+    settings: DynUNetSettings, num_channels: int, num_structures: int, spatial_dims: int
+) -> nn.Module:
+    """Build MONAI's ``DynUNet``; ``num_structures`` counts output channels."""
+    depth = len(settings.channels)
+    network: nn.Module = DynUNet(
+        spatial_dims=spatial_dims,
+        in_channels=num_channels,
+        out_channels=num_structures,
+        kernel_size=[3] * depth,
+        strides=[1] + [2] * (depth - 1),
+        upsample_kernel_size=[2] * (depth - 1),
+        filters=settings.channels,
+        dropout=settings.dropout or None,
+        res_block=settings.residual,
+    )
+    return network
+
+
+def segresnet(
+    settings: SegResNetSettings, num_channels: int, num_structures: int, spatial_dims: int
+) -> nn.Module:
+    """Build MONAI's ``SegResNet``; ``num_structures`` counts output channels."""
+    network: nn.Module = SegResNet(
+        spatial_dims=spatial_dims,
+        init_filters=settings.width,
+        in_channels=num_channels,
+        out_channels=num_structures,
+        dropout_prob=settings.dropout or None,
+        blocks_down=settings.blocks_down,
+        blocks_up=(settings.blocks_up,) * (len(settings.blocks_down) - 1),
     )
     return network

@@ -11,8 +11,10 @@ from pydantic import Field
 import simulator.registry as registries
 from simulator.errors import BadCase
 from simulator.learning.architectures import DECLARED, UNET
+from simulator.learning.architectures_monai import DYNUNET, SEGRESNET
 from simulator.learning.context import Context
 from simulator.learning.prepare import prepare
+from simulator.learning.sanet_size import SANET
 from simulator.registry import CaseInfo, DataMeta, Dataset, Settings
 from simulator.rng import stream
 
@@ -76,7 +78,10 @@ class _Entry:
 @pytest.fixture
 def toy_registry(monkeypatch):
     """The registries hold the toy data set and our networks alone."""
-    known = {"medgossip.datasets": {"toy": TOY}, "medgossip.networks": {"unet": UNET, "declared": DECLARED}}
+    networks = {
+        "declared": DECLARED, "dynunet": DYNUNET, "sanet": SANET, "segresnet": SEGRESNET, "unet": UNET,
+    }  # fmt: skip
+    known = {"medgossip.datasets": {"toy": TOY}, "medgossip.networks": networks}
     monkeypatch.setattr(
         registries,
         "entry_points",
