@@ -10,7 +10,7 @@ import numpy as np
 from simulator import observations
 from simulator.api import Bundle, ModelSize
 from simulator.codec import plain_nbytes
-from simulator.indexing import model_size
+from simulator.indexing import model_size, site_networks
 from simulator.outcome import Outcome
 from simulator.record import manifest
 from simulator.record.ledger import Ledger
@@ -200,6 +200,20 @@ def _model(scenario: ScenarioBase, size: ModelSize) -> dict[str, Any]:
         "forward_flop": size.forward_flop,
         "codec": codec.kind,
         "payload_nbytes": plain_nbytes(codec, one_model, size.num_counters, delta=codec.uses_delta),
+        "sites": _own_networks(scenario),
+    }
+
+
+def _own_networks(scenario: ScenarioBase) -> dict[str, Any]:
+    """The networks of sites that have another one than the task's."""
+    found = site_networks(scenario)
+    return {
+        site: {
+            "network": found.settings[name]["name"],
+            "num_parameters": found.sizes[name].num_parameters,
+            "forward_flop": found.sizes[name].forward_flop,
+        }
+        for site, name in found.own.items()
     }
 
 

@@ -65,9 +65,15 @@ class Task(Settings):
 
 
 class Evaluation(Settings):
-    """What is measured, outside virtual time."""
+    """What is measured, outside virtual time.
+
+    ``selection`` says which of the models that a site had is tested as its selected one: that with the
+    ``best`` validation loss, or that with the best exponential moving average of it up to its round
+    (``ema``: a tenth of the new loss, nine tenths of the average before, over the rounds measured).
+    """
 
     every_rounds: Count = 1
+    selection: Literal["best", "ema"] = "best"
     distances: bool = True
     overlays: Annotated[int, Field(ge=0, le=8)] = 2
     empty: Literal["one", "exclude"] = "one"

@@ -55,9 +55,9 @@ def test_models_are_tested_at_unseen_hospitals_that_have_test_cases(tmp_path):
         assert [one.site for one in unseen(result, executor, done)] == expected
 
 
-def choose(tmp_path, losses):
+def choose(tmp_path, losses, *overrides):
     """Return the round of the model selected at site a for the losses of its rounds."""
-    result = run(tmp_path, LOCAL)
+    result = run(tmp_path, LOCAL, *overrides)
     values = {str(i): Bundle(arrays={}, meta={"loss": loss}) for i, loss in enumerate(losses)}
     executor = SimpleNamespace(value=values.__getitem__, submit=lambda job: None)
     done = [
@@ -116,3 +116,12 @@ def test_a_case_is_read_once_however_it_is_dealt_out(tmp_path):
         ScenarioError, match=r'^sites.0.data.missing: no channel "t1"; there are red, green, blue$'
     ):
         keys("sites.a.data.missing.channel=t1")
+
+
+def test_a_moving_average_does_not_fall_for_one_lucky_round(tmp_path):
+    losses = [1.0, 0.2, 0.9, 0.8, 0.8, math.nan, 0.9]  # averages 1, .92, .918, .906, .896, -, .896
+    ema = "evaluation.selection=ema"
+    assert choose(tmp_path, losses) == [1]
+    assert choose(tmp_path, losses, ema) == [4]
+    assert choose(tmp_path, [math.nan, 2.0, 1.0], ema) == [2]
+    assert choose(tmp_path, [math.nan, math.nan], ema) == [1]
