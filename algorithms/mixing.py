@@ -74,9 +74,19 @@ def carry(ctx: TaskContext, received: Bundle, own: Bundle) -> Bundle:
     return Bundle(arrays=dict(received.arrays) | state_of(own))
 
 
+def bare(ctx: TaskContext, model: Bundle) -> Bundle:
+    """A model without its optimizer (a task function)."""
+    return Bundle(arrays={name: array for name, array in model.arrays.items() if not is_state(name)})
+
+
 def state_of(own: Bundle) -> dict[str, np.ndarray]:
     """What stays at home of an outcome: its optimizer's state."""
-    return {name: array for name, array in own.arrays.items() if name.startswith(OPTIMIZER)}
+    return {name: array for name, array in own.arrays.items() if is_state(name)}
+
+
+def is_state(name: str) -> bool:
+    """Whether an array of this name stays at home."""
+    return name.startswith(OPTIMIZER)
 
 
 def mix(ctx: TaskContext, local: Bundle, incoming: Bundle, *, weights: Sequence[float]) -> Bundle:

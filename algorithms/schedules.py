@@ -6,13 +6,13 @@ round follows GML's published ratios to FedAvg; the schedules themselves are our
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from algorithms.common import Count, GossipBudget, Steps, Weights
+from algorithms.turns import Turn, answer_questions, catch_up
 from simulator.api import Message, Node, ReceiveTimeout, Ref, Seconds, TransferFailed
 
 Absorb = Callable[..., Steps]
@@ -46,25 +46,11 @@ class Gossip(GossipBudget):
     max_incoming: Count | None = None
 
 
-@dataclass(slots=True)
-class Turn:
-    """Where a site stands, for the handlers that answer while it computes.
-
-    ``now`` is None as long as the site does not know the round itself. ``accepted`` is the sender
-    and round of a request that was accepted and whose model was not yet used.
+def gossip_site(node: Node, cfg: Any, absorb: Absorb, loop: Callable[..., Steps] | None = None) -> Steps:
+    """A site of a gossip method: warm up, then exchange by the schedule, or by a ``loop`` of the
+    method's own, until the rounds end; return its last model.
     """
-
-    now: int | None
-    open: bool = False
-    sending: bool = False
-    accepted: tuple[str, int] | None = None
-
-
-def gossip_site(node: Node, cfg: Any, absorb: Absorb) -> Steps:
-    """A site of any server-less method: warm up, then exchange by the schedule until the rounds end;
-    return its last model.
-    """
-    loop = {"pairs": pairs, "bernoulli": bernoulli, "async": asynchronous}[cfg.schedule]
+    loop = loop or {"pairs": pairs, "bernoulli": bernoulli, "async": asynchronous}[cfg.schedule]
     turn = Turn(now=0 if node.now == 0 else None)
     answer_questions(node, turn)
     done, model = yield from begin(node, cfg)
@@ -75,23 +61,6 @@ def gossip_site(node: Node, cfg: Any, absorb: Absorb) -> Steps:
         yield from loop(node, cfg, model, done, absorb, turn)
     turn.now, turn.open = cfg.num_rounds, False
     return node.durable["round"][1]
-
-
-def answer_questions(node: Node, turn: Turn) -> None:
-    """Answer at once, also during training: which round it is, and whether a model may come."""
-
-    def tell_round(message: Message) -> None:
-        if turn.now is not None:
-            node.post(message.src, "round", round=turn.now)
-
-    def consider(message: Message) -> None:
-        free = turn.open and not turn.sending and turn.accepted is None
-        if free:
-            turn.accepted = (message.src, message.header["round"])
-        node.post(message.src, "answer", accepted=free, round=message.header["round"])
-
-    node.on("round?", tell_round)
-    node.on("request", consider)
 
 
 def begin(node: Node, cfg: Gossip) -> Steps:
@@ -109,13 +78,7 @@ def begin(node: Node, cfg: Gossip) -> Steps:
         model = yield from warm_up(node, cfg)
         node.durable["round"] = (0, model)
     if restarted and cfg.schedule == "pairs":
-        current = yield from ask_round(node, cfg)
-        if current == cfg.num_rounds:
-            node.durable["over"] = True
-            node.record("others_finished", round=done)
-        elif current is not None and current > done:
-            node.record("missed_rounds", round=done, until=current)
-            done = current
+        done = yield from catch_up(node, cfg, done)
     return done, model
 
 
@@ -129,6 +92,7 @@ def warm_up(node: Node, cfg: Gossip) -> Steps:
         model = yield node.compute(node.learner.train, model, epochs=epochs, first_epoch=first)
         first += epochs
         node.durable["warm"] = (first, model)
+        node.durable["age"] = first
     return model
 
 
@@ -137,18 +101,6 @@ def finish_alone(node: Node, cfg: Gossip, model: Ref, done: int) -> Steps:
     for round_ in range(done, cfg.num_rounds):
         model = yield from train_alone(node, cfg, model, round_)
         finish_round(node, model, round_)
-
-
-def ask_round(node: Node, cfg: Gossip) -> Steps:
-    """The round that the others are in, from the first peer that knows; None if none does."""
-    for peer in node.rng("ask").permutation(node.peers).tolist():
-        node.post(peer, "round?")
-        try:
-            message = yield node.receive("round", timeout_s=cfg.answer_timeout)
-        except ReceiveTimeout:
-            continue
-        return int(message.header["round"])
-    return None
 
 
 def train_alone(node: Node, cfg: Gossip, model: Ref, round_: int) -> Steps:
@@ -160,7 +112,18 @@ def train_alone(node: Node, cfg: Gossip, model: Ref, round_: int) -> Steps:
         first_epoch=cfg.first_epoch(round_),
         round=round_,
     )
+    node.durable["age"] = age_of(node) + cfg.local_epochs
     return model
+
+
+def age_of(node: Node) -> int:
+    """Local epochs that the site's model has seen, at whatever sites."""
+    return int(node.durable.get("age", 0))
+
+
+def description(node: Node, round_: int) -> dict[str, int]:
+    """What is said of a model that is sent."""
+    return {"round": round_, "num_cases": node.num_cases, "age": age_of(node)}
 
 
 def finish_round(node: Node, model: Ref, round_: int) -> None:
@@ -170,15 +133,19 @@ def finish_round(node: Node, model: Ref, round_: int) -> None:
 
 
 def push(node: Node, cfg: Gossip, peer: str, model: Ref, round_: int) -> Steps:
-    """Send the model as it is, one way; wait for the end of the transfer if the sender blocks."""
-    header = {"round": round_, "num_cases": node.num_cases}
+    """Send the model as it is, one way; wait for the end of the transfer if the sender blocks. Whether
+    it arrived, as far as the sender knows.
+    """
+    header = description(node, round_)
     if not cfg.sender_blocks:
         node.post(peer, "model", model, **header)
-        return
+        return True
     try:
         yield node.send(peer, "model", model, **header)
     except TransferFailed as failure:
         node.record("send_failed", round=round_, peer=peer, reason=failure.reason)
+        return False
+    return True
 
 
 def sending_probability(node: Node, cfg: Gossip, per_round: float) -> float:
@@ -221,14 +188,19 @@ def sender_weights(node: Node, cfg: Gossip) -> dict[str, float]:
     return {name: float(node.cases_of[name]) if cfg.sender_weights == "cases" else 1.0 for name in node.sites}
 
 
+def members_of(node: Node, cfg: Gossip, round_: int) -> dict[str, float]:
+    """Those among whom pairs are drawn, with their weights in the draw of senders."""
+    members = node.sites if cfg.membership == "configured" else node.live_sites(round_)
+    weights = sender_weights(node, cfg)
+    return {name: weights[name] for name in members}
+
+
 def pairs(node: Node, cfg: Any, model: Ref, done: int, absorb: Absorb, turn: Turn) -> Steps:
     """Rounds of disjoint pairs that every site draws alike; an odd site sits out."""
     waiting: list[Message] = []
-    weights = sender_weights(node, cfg)
     for now in range(done, cfg.num_rounds):
         turn.now = now
-        members = node.sites if cfg.membership == "configured" else node.live_sites(now)
-        drawn = {name: weights[name] for name in members}
+        drawn = members_of(node, cfg, now)
         receiver_of = draw_pairs(node.common_rng("pairs", now), drawn, node.neighbors_of)
         message = None
         if node.name in receiver_of:
@@ -284,8 +256,7 @@ def take_late(node: Node, cfg: Gossip, waiting: list[Message], round_: int) -> M
     """The newest of the models whose round is over, if late models are used at all."""
     waiting += node.drain("model")
     late = [message for message in waiting if message.header["round"] < round_]
-    for message in late:
-        waiting.remove(message)
+    waiting[:] = [message for message in waiting if message.header["round"] >= round_]
     used = late[-1] if late and cfg.late == "next_round" else None
     for message in late:
         event = "late_used" if message is used else "late_discarded"
@@ -350,7 +321,7 @@ def asynchronous(node: Node, cfg: Any, model: Ref, done: int, absorb: Absorb, tu
         turn.now = now
         if node.peers and node.rng("send").random() < probability:
             peer = str(node.rng("peer").choice(node.peers))
-            node.post(peer, "model", model, round=now, num_cases=node.num_cases)
+            node.post(peer, "model", model, **description(node, now))
         arrived = node.drain("model")
         kept = arrived[-cfg.max_incoming :] if cfg.max_incoming else arrived
         for message in arrived[: len(arrived) - len(kept)]:

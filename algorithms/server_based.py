@@ -89,12 +89,20 @@ def average(node: Node, cfg: ServerBased, state: Ref, answers: Mapping[str, Mess
     return (yield node.compute(MEAN, *models, weights=weights, round=round_))
 
 
+def drawn_cohort(node: Node, cfg: ServerBased, round_: int) -> list[str]:
+    """The sites asked in a round, drawn uniformly."""
+    size = max(1, round(cfg.cohort * len(node.sites)))
+    drawn: list[str] = node.common_rng("cohort", round_).choice(node.sites, size=size, replace=False).tolist()
+    return drawn
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
     """What sets a method with a server apart; generator functions that yield like roles.
 
     ``local(node, cfg, state, own, round_)`` gives :class:`Work`. ``aggregate(node, cfg, state,
-    answers, round_)`` gives the next state, ``start(node, cfg)`` the first one. ``use(node, cfg,
+    answers, round_)`` gives the next state, ``start(node, cfg)`` the first one, ``cohort(node, cfg,
+    round_)`` the sites that the server asks. ``use(node, cfg,
     state, own)`` gives the model that a site uses when it has received a state; None: the state
     itself. ``offer(node, cfg, state, name, last)`` gives what of a state a site is sent; None: all.
     ``shown(node, cfg)`` gives arguments of the record by which a site is measured with the whole state
@@ -106,6 +114,7 @@ class Method:
     local: Callable[..., Steps]
     aggregate: Callable[..., Steps] = average
     start: Callable[..., Steps] = initial_model
+    cohort: Callable[..., list[str]] = drawn_cohort
     use: Callable[..., Steps] | None = None
     offer: Callable[..., Steps] | None = None
     shown: Callable[..., dict[str, Any]] | None = None
@@ -135,8 +144,8 @@ def server(node: Node, cfg: ServerBased, method: Method) -> Role:
     if state is None:
         state = yield from method.start(node, cfg)
     for round_ in range(done, cfg.num_rounds):
-        size = max(1, round(cfg.cohort * len(node.sites)))
-        cohort = node.common_rng("cohort", round_).choice(node.sites, size=size, replace=False).tolist()
+        cohort = method.cohort(node, cfg, round_)
+        size = len(cohort)
         offers: dict[str, Ref | None] = dict.fromkeys(node.sites)
         offers |= yield from offers_of(node, cfg, method, state, cohort, last=False)
         header = {"round": round_} | ({"whole": state} if method.shown else {})
@@ -144,6 +153,7 @@ def server(node: Node, cfg: ServerBased, method: Method) -> Role:
         for name, offer in offers.items():  # one without a model tells a site that the server lives
             node.post(name, "global", offer, **header)
         answers = yield from collect(node, cfg, size, round_)
+        node.durable["answered"] = sorted(answers)
         if len(answers) >= cfg.quorum(size):
             state = yield from method.aggregate(node, cfg, state, answers, round_)
             node.record("aggregated", round=round_, num_answers=len(answers), missing=size - len(answers))
@@ -287,7 +297,7 @@ def answer(node: Node, cfg: ServerBased, method: Method, state: Ref, round_: int
     node.durable["own"] = work.own
 
 
-def train(node: Node, cfg: ServerBased, state: Ref, own: Ref | None, round_: int) -> Steps:
+def train(node: Node, cfg: Any, state: Ref, own: Ref | None, round_: int) -> Steps:
     """The local epochs of a round, from the state received."""
     if cfg.optimizer_state == "persistent" and own is not None:
         state = yield node.compute(CARRY, state, own)

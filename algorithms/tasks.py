@@ -62,6 +62,9 @@ def _extra_stage(data: SiteData, model: ModelSize, num_inputs: int, params: Mapp
 MEAN = Task(name="average", function="algorithms.mixing:mean", version=1, cost=mean_cost, stateful=False)
 """Weighted mean of models: ``(*models, weights)``."""
 
+BARE = Task(name="bare", function="algorithms.mixing:bare", version=1, cost=free, stateful=False)
+"""A model without its optimizer, as others see it: ``(model)``."""
+
 CARRY = Task(name="carry", function="algorithms.mixing:carry", version=1, cost=free)
 """A received model with the site's own optimizer: ``(received, own)``."""
 

@@ -165,7 +165,9 @@ class Message:
 class Learner:
     """The tasks that every site can do on its own."""
 
-    init: Task  # () -> model; same at all sites if the scenario says ``init: shared``
+    # () -> model; same at all sites if the scenario says ``init: shared``; ``member``, a number from 1,
+    # asks for other weights than those of the first network
+    init: Task
     train: Task  # (model), epochs, first_epoch -> model with optimizer state; data own
     train_pooled: Task  # the same on the union of all sites' cases; data all
 

@@ -41,9 +41,12 @@ def new_weights(spec: NetworkSpec, seed: int) -> dict[str, Array]:
         return weights_of(build(spec))
 
 
-def init_seed(seed: int, site: str, *, shared: bool) -> int:
-    """The seed of initial weights: of all sites (``shared``), or of this one."""
-    return draw_seed(seed, "init") if shared else draw_seed(seed, "init", site)
+def init_seed(seed: int, site: str, *, shared: bool, member: int = 0) -> int:
+    """The seed of initial weights: of all sites (``shared``), or of this one; of one network there or
+    another (``member``).
+    """
+    purpose = f"init {member}" if member else "init"
+    return draw_seed(seed, purpose) if shared else draw_seed(seed, purpose, site)
 
 
 def flatten(tensors: Sequence[Tensor], dtype: torch.dtype) -> Array:

@@ -5,9 +5,12 @@ from simulator.learning.context import Context
 from simulator.learning.models import init_seed, new_weights
 
 
-def initial(ctx: Context) -> Bundle:
-    """Fresh weights: equal at all sites, or the site's own if the scenario says ``independent``."""
-    seed = init_seed(ctx.seed, ctx.site, shared=ctx.recipe.init == "shared")
+def initial(ctx: Context, *, member: int = 0) -> Bundle:
+    """Fresh weights: equal at all sites, or the site's own if the scenario says ``independent``.
+
+    ``member`` numbers networks that begin with different weights at the same place.
+    """
+    seed = init_seed(ctx.seed, ctx.site, shared=ctx.recipe.init == "shared", member=member)
     return Bundle(arrays=new_weights(ctx.spec, seed))
 
 

@@ -13,6 +13,18 @@ SERVERLESS = [
     "{name: gcml, rounds: 6, schedule: async}",
     "{name: gml, rounds: 6}",
     "{name: gossip-averaging, rounds: 6}",
+    "{name: gossip-averaging, rounds: 6, form: exchange, average: age}",
+    "{name: defkt, rounds: 6}",
+    "{name: dpsgd, rounds: 6}",
+    "{name: dpsgd, rounds: 6, order: adapt_then_combine}",
+    "{name: sgp, rounds: 6}",
+    "{name: sgp, rounds: 6, overlay: given}",
+    "{name: adpsgd, rounds: 6}",
+    "{name: epidemic, rounds: 6}",
+    "{name: epidemic, rounds: 6, draw: oracle}",
+    "{name: avgpush, rounds: 6}",
+    "{name: proxyfl, rounds: 6, mix: push_sum}",
+    "{name: swarm, rounds: 6}",
     "{name: local, rounds: 6}",
 ]
 SERVER_BASED = [
@@ -29,6 +41,8 @@ SERVER_BASED = [
     "{name: fedsm, rounds: 6, selector: small_cnn}",
     "{name: fedasync, rounds: 6}",
     "{name: fedbuff, rounds: 6}",
+    "{name: fml, rounds: 6}",
+    "{name: hierarchical-fedavg, rounds: 6}",
 ]
 # site c computes until 30 s in every round, sends and waits later: 5 s is in training, 30.5 s in
 # an upload at the earliest
@@ -50,7 +64,7 @@ def test_serverless_methods_go_on_when_any_one_site_dies(tmp_path, algorithm, vi
     assert counts[victim] == 0 if at == "5 s" else counts[victim] <= 6
 
 
-@pytest.mark.parametrize("algorithm", [*SERVERLESS, *SERVER_BASED])
+@pytest.mark.parametrize("algorithm", [*SERVERLESS, *SERVER_BASED, "{name: cyclic, rounds: 6}"])
 @pytest.mark.parametrize(
     "fault", ["crash: c, for: 200 s", "disconnect: c, for: 400 s", "leave: b", "crash: a"]
 )

@@ -1,0 +1,76 @@
+"""Def-KT: decentralized federated learning by mutual knowledge transfer.
+
+C. Li, G. Li, P. K. Varshney, "Decentralized federated learning via mutual knowledge transfer", IEEE
+Internet of Things Journal 2022, arXiv 2012.13063.
+"""
+
+from functools import partial
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from algorithms.common import Count, Steps, fine_tuned
+from algorithms.gcml import Gcml, absorb
+from algorithms.schedules import (
+    Absorb,
+    await_model,
+    draw_pairs,
+    finish_round,
+    gossip_site,
+    learn,
+    members_of,
+    push,
+)
+from algorithms.turns import Turn
+from simulator.api import Algorithm, Message, Node, Ref
+
+
+class DefKt(Gcml):
+    """Def-KT: a sender trains, then sends; its receiver trains the incoming and its own model by mutual
+    learning on its own cases and keeps the incoming one.
+
+    The pieces are GCML's: divergence on all elements without contrast, no gate. ``num_pairs`` of senders
+    and receivers are drawn per round (by default ⌊N/2⌋, GCML's traffic; the paper has far fewer), all
+    sites alike. Sites that are not drawn train alone, or are ``idle`` as in the paper. The optimizer of
+    the model that a receiver drops ends with it.
+    """
+
+    name: Literal["defkt"] = "defkt"  # type: ignore[assignment]
+    schedule: Literal["pairs"] = "pairs"
+    sender_weights: Literal["cases", "uniform"] = "uniform"
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    contrast: Literal["off"] = "off"
+    region: Literal["label", "union", "dilated_label", "all"] = "all"
+    merge: Literal["keep_incoming"] = "keep_incoming"
+    gate: Literal[False] = False
+    optimizer_after_merge: Literal["keep", "reset"] = "reset"
+    num_pairs: Count | None = None
+    others: Literal["train", "idle"] = "train"
+
+
+def trained_pairs(node: Node, cfg: DefKt, model: Ref, done: int, absorb: Absorb, turn: Turn) -> Steps:
+    """Rounds of disjoint pairs in which the sender trains before it sends."""
+    waiting: list[Message] = []
+    for now in range(done, cfg.num_rounds):
+        turn.now = now
+        drawn = draw_pairs(node.common_rng("pairs", now), members_of(node, cfg, now), node.neighbors_of)
+        receiver_of = dict(list(drawn.items())[: cfg.num_pairs])
+        message = None
+        if node.name in receiver_of.values():
+            since = node.durable.setdefault("waiting_since", {}).setdefault(now, node.now)
+            message = yield from await_model(node, cfg, waiting, now, since)
+        if cfg.others == "train" or node.name in {*receiver_of, *receiver_of.values()}:
+            model = yield from learn(node, cfg, model, message, waiting, now, absorb)
+        else:
+            finish_round(node, model, now)
+        if node.name in receiver_of:
+            yield from push(node, cfg, receiver_of[node.name], model, now)
+    return model
+
+
+DEFKT = Algorithm(
+    settings=DefKt,
+    site=fine_tuned(partial(gossip_site, absorb=absorb, loop=trained_pairs)),
+    summary="a sender trains and sends; its receiver learns mutually and keeps the incoming model",
+    source="Li, Li, Varshney, IEEE IoT Journal 2022, arXiv 2012.13063",
+)

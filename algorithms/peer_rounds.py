@@ -1,0 +1,182 @@
+"""Rounds among peers: every site sends something to some peers, hears from others, goes on.
+
+The frame of D-PSGD, SGP, Epidemic Learning, ProxyFL and AvgPush. A round closes when all that were
+expected have come, or after ``peer_timeout``; nobody waits for a peer that it could not reach. What a
+site holds between rounds (its *state*) is the method's own affair.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Literal
+
+from algorithms.common import Budget, Steps
+from algorithms.tasks import BARE, CARRY, MEAN
+from algorithms.turns import Turn, answer_questions, catch_up
+from simulator.api import Message, Node, ReceiveTimeout, Ref, Seconds, TransferFailed
+
+
+class PeerRounds(Budget):
+    """Settings of rounds among peers.
+
+    A site waits at most ``peer_timeout`` for what its peers send in a round, from when it began to wait.
+    One that recovers or joins asks its peers for their round, each for ``answer_timeout``, and goes on
+    with that. The optimizer of local training goes on (``persistent``) or starts fresh each round.
+    """
+
+    peer_timeout: Seconds = 3600.0
+    answer_timeout: Seconds = 30.0
+    optimizer_state: Literal["persistent", "reset"] = "persistent"
+
+
+def initial(node: Node, cfg: Any) -> Steps:
+    """The initial weights as first state."""
+    return (yield node.compute(node.learner.init))
+
+
+def peer_site(
+    node: Node, cfg: Any, take_turn: Callable[..., Steps], start: Callable[..., Steps] = initial
+) -> Steps:
+    """A site of any of these methods; return the model used last. ``take_turn(node, cfg, state, round_,
+    mail)`` gives the next state and the model that the site uses.
+    """
+    turn = Turn(now=0 if node.now == 0 else None)
+    answer_questions(node, turn)
+    done, state, model = node.durable.get("round", (0, None, None))
+    if state is None:
+        state = yield from start(node, cfg)
+    if node.now > 0:
+        done = yield from catch_up(node, cfg, done)
+    mail: list[Message] = []
+    for now in range(done, cfg.num_rounds):
+        turn.now = now
+        state, model = yield from take_turn(node, cfg, state, now, mail)
+        node.durable["round"] = (now + 1, state, model)
+        node.record("round", round=now, model=model)
+    turn.now = cfg.num_rounds
+    return model
+
+
+def reachable(node: Node, peers: Collection[str]) -> list[str]:
+    """Those of ``peers`` that are neighbors on the overlay, sorted; nobody once the others have ended."""
+    return [] if node.durable.get("over") else sorted(set(peers) & set(node.peers))
+
+
+def send_out(node: Node, parcels: Mapping[str, Ref | None], round_: int, **header: Any) -> dict[str, Any]:
+    """Begin to send, all at once; hand the outcome to :func:`confirm`. None: that no model comes."""
+    return {
+        peer: node.send(peer, "model", ref, round=round_, **header) for peer, ref in sorted(parcels.items())
+    }
+
+
+def confirm(node: Node, sent: Mapping[str, Any], round_: int) -> Steps:
+    """Wait until all is delivered or lost; return the peers that could not be reached."""
+    lost = []
+    for peer, arrival in sent.items():
+        try:
+            yield arrival
+        except TransferFailed as failure:
+            node.record("send_failed", round=round_, peer=peer, reason=failure.reason)
+            lost.append(peer)
+    return lost
+
+
+def collect(
+    node: Node,
+    cfg: Any,
+    mail: list[Message],
+    expected: Collection[str],
+    round_: int,
+    late: list[Message] | None = None,
+) -> Steps:
+    """Wait for this round's messages of the ``expected``; return all models that came, by site. Later
+    rounds' stay in ``mail``; those of earlier ones go to ``late``, or are discarded with a record.
+    """
+    since = node.durable.setdefault("waiting_since", {}).setdefault(round_, node.now)
+    arrived: dict[str, Message] = {}
+    mail += node.drain("model")
+    while True:
+        for message in mail:
+            if message.header["round"] == round_:
+                arrived[message.src] = message
+            elif message.header["round"] < round_ and late is not None:
+                late.append(message)
+            elif message.header["round"] < round_:
+                node.record(
+                    "late_discarded", round=round_, peer=message.src, of_round=message.header["round"]
+                )
+        mail[:] = [message for message in mail if message.header["round"] > round_]
+        missing = sorted(set(expected) - set(arrived))
+        if not missing:
+            break
+        try:
+            mail.append((yield node.receive("model", timeout_s=since + cfg.peer_timeout - node.now)))
+        except ReceiveTimeout:
+            for peer in missing:
+                node.record("nothing_received", round=round_, peer=peer)
+            break
+    return {name: message for name, message in sorted(arrived.items()) if message.ref is not None}
+
+
+def swap(
+    node: Node, cfg: Any, mail: list[Message], parcels: Mapping[str, Ref | None],
+    senders: Collection[str], round_: int, **header: Any,
+) -> Steps:  # fmt: skip
+    """Send, wait until that is done, and collect from those ``senders`` that could be reached."""
+    lost = yield from confirm(node, send_out(node, parcels, round_, **header), round_)
+    return (yield from collect(node, cfg, mail, set(senders) - set(lost), round_))
+
+
+def train(node: Node, cfg: Any, model: Ref, round_: int) -> Steps:
+    """The local epochs of a round."""
+    first = round_ * cfg.local_epochs
+    return (
+        yield node.compute(
+            node.learner.train, model, epochs=cfg.local_epochs, first_epoch=first, round=round_
+        )
+    )
+
+
+def settle(node: Node, cfg: Any, own: Ref) -> Steps:
+    """The own model with or without its optimizer, as the settings say."""
+    if cfg.optimizer_state == "persistent":
+        return own
+    return (yield node.compute(BARE, own))
+
+
+def mix(
+    node: Node, cfg: Any, own: Ref, others: Mapping[str, Ref], weights: Mapping[str, float], round_: int
+) -> Steps:
+    """Weighted mean of the own model and others, summed in the order of the sites' names; the own
+    optimizer goes on or not, as the settings say.
+    """
+    if not others:
+        return (yield from settle(node, cfg, own))
+    models = {node.name: own, **others}
+    names = sorted(models)
+    total = sum(weights[name] for name in names)
+    shares = [weights[name] / total for name in names]
+    mean = yield node.compute(MEAN, *(models[name] for name in names), weights=shares, round=round_)
+    if cfg.optimizer_state == "reset":
+        return mean
+    return (yield node.compute(CARRY, mean, own))
+
+
+# -- directed overlays that every site knows --------------------------------------------------------
+
+
+def exponential(node: Node, round_: int, degree: int = 1) -> dict[str, list[str]]:
+    """Receivers by sender on the directed exponential overlay: sites in sorted order on a circle, one
+    sends to those 2^k, 2^(k+1), … further on (``degree`` of them); k counts rounds, over again when the
+    circle is through. Links that the scenario's overlay lacks fall away.
+    """
+    names, size = node.sites, len(node.sites)
+    num_hops = max(size - 1, 1).bit_length()  # ⌊log2(N − 1)⌋ + 1
+    hops = sorted({2 ** ((round_ + i) % num_hops) for i in range(degree)})
+    return {
+        name: [peer for hop in hops if (peer := names[(i + hop) % size]) in node.neighbors_of[name]]
+        for i, name in enumerate(names)
+    }
+
+
+def senders_to(name: str, receivers: Mapping[str, Collection[str]]) -> list[str]:
+    """Who sends to a site."""
+    return sorted(sender for sender, those in receivers.items() if name in those)
