@@ -101,14 +101,15 @@ def regions_of(node: Node, cfg: Hierarchical) -> list[list[str]]:
 def edges(node: Node, cfg: Hierarchical, round_: int) -> list[str]:
     """The edges of a round; one that was silent in the last one has an heir."""
     regions = regions_of(node, cfg)
-    before: list[str] = node.durable.get("edges", [])
-    now = before or [names[0] for names in regions]
-    if before and cfg.when_edge_lost == "replace":
-        for i, (edge, names) in enumerate(zip(before, regions, strict=True)):
-            if edge not in node.durable["answered"]:
-                now[i] = names[(names.index(edge) + 1) % len(names)]
-                node.record("edge_replaced", round=round_, peer=now[i], silent=edge)
-    node.durable["edges"] = now
+    since, now = node.durable.get("edges", (0, [names[0] for names in regions]))
+    if round_ > since and cfg.when_edge_lost == "replace":
+        answered = node.durable["answered"]
+        for i, names in enumerate(regions):
+            if now[i] not in answered:
+                heir = names[(names.index(now[i]) + 1) % len(names)]
+                node.record("edge_replaced", round=round_, peer=heir, silent=now[i])
+                now = [*now[:i], heir, *now[i + 1 :]]
+    node.durable["edges"] = (round_, now)
     return now
 
 

@@ -1,16 +1,24 @@
-"""Every registered algorithm really trains, and its plan is its run."""
+"""Every registered algorithm: it really trains, its plan is its run, it ends under any faults, and alone
+in the world it is what its mathematics says.
+"""
 
 import io
 
+import numpy as np
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from simulator.progress import PlainProgress
 from simulator.registry import registry
 from simulator.run import execute
 from simulator.scenario import load_study
 from simulator.simulation import simulate
-from simulator.work.executors import PlanExecutor
+from simulator.work.executors import PlanExecutor, PoolExecutor
+from simulator.work.pools import InlinePool
+from simulator.work.store import Store
+from tests.support import run
 
 SCENARIO = """
 name: all
@@ -64,3 +72,121 @@ def test_it_trains_and_its_plan_is_its_run(study_and_runs, name):
     events = pl.read_parquet(run / "events.parquet").filter(~pl.col("event").str.ends_with("_outcome"))
     told = events.select("time_s", "node", "event").rows()
     assert [row[1:4] for row in plan.world.trace.events] == told
+
+
+# -- one site, no faults, no time ----------------------------------------------------------------------
+
+ALONE = """
+name: alone
+task:
+  dataset: {name: brainsim, dims: 2, size: 32, slices: 2, split: {val: 0.25, test: 0.25}}
+  network: {name: unet, channels: [4, 8], norm: batch, num_res_units: 0}
+  optimizer: {name: adam, lr: 5.0e-3}
+  batch_size: 2
+network: {transport: {preset: ideal}}
+sites:
+  - {name: a, speed: 1.0e18 FLOP/s, link: {up: 1 Tbit/s, down: 1 Tbit/s, latency: 0 s}, data: {cases: 5}}
+server: {speed: 1.0e18 FLOP/s, link: {up: 1 Tbit/s, down: 1 Tbit/s, latency: 0 s}}
+algorithm: {name: %s, rounds: 3%s}
+"""
+LOCAL = "local training with one optimizer"
+FRESH = "local training with a fresh optimizer in every round"
+NEARLY = "the same up to rounding: the server adds a difference to its model"
+REDUCES_TO = {
+    **dict.fromkeys(
+        ["adpsgd", "avgpush", "defkt", "dpsgd", "gcml", "gml", "gossip-averaging", "local", "sgp"], LOCAL
+    ),
+    **dict.fromkeys(["cyclic", "epidemic", "fedavg", "fedbn", "hierarchical-fedavg", "swarm"], FRESH),
+    **dict.fromkeys(["fedbuff", "scaffold"], NEARLY),
+    "apfl": "its model is a mixture of two that learn apart",
+    "ditto": "the personal model is held near the other one",
+    "dml": "two networks learn from each other, and the server draws its own batches",
+    "fedadam": "the server's optimizer steps",
+    "fedasync": "the server keeps a share of its old model",
+    "fedprox": "the model is held near the one received",
+    "fedrep": "head and body learn in turn",
+    "fedyogi": "the server's optimizer steps",
+    "fml": "proxy and private model learn from each other",
+    "moon": "features are contrasted with those of the last round",
+    "pooled": "the server draws its own batches",
+    "proxyfl": "proxy and private model learn from each other",
+}
+ALONE_MORE = {
+    "hierarchical-fedavg": ", edge_rounds: 1",
+    "scaffold": ", any_optimizer: true",
+    "fedrep": ", local_epochs: 2",
+}
+
+
+@pytest.fixture(scope="module")
+def model_alone(tmp_path_factory):
+    """The last model of a method on one site, computed in one store."""
+    folder = tmp_path_factory.mktemp("alone")
+    store = Store(folder / "store")
+
+    def model(name):
+        path = folder / f"{name}.yaml"
+        path.write_text(ALONE % (name, ALONE_MORE.get(name, "")), encoding="utf-8")
+        point = load_study(str(path)).points[0]
+        executor = PoolExecutor(store, InlinePool(store, "cpu"))
+        result = simulate(point.label, point.scenario, executor, "alone", lambda _: None)
+        assert result.end_reason == "all protocols ended"
+        assert result.virtual_time_s < 1e-3
+        return executor.value(result.world.trace.observations[-1].model.key).arrays["model"]
+
+    return model
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_alone_in_the_world_a_method_is_what_its_mathematics_says(model_alone, name):
+    assert name in REDUCES_TO, f"say what {name} becomes with one site"
+    meaning = REDUCES_TO[name]
+    if meaning == LOCAL:
+        np.testing.assert_array_equal(model_alone(name), model_alone("local"))
+    elif meaning == FRESH:
+        np.testing.assert_array_equal(model_alone(name), model_alone("fedavg"))
+    elif meaning == NEARLY:
+        np.testing.assert_allclose(model_alone(name), model_alone("fedavg"), atol=1e-5)
+    else:
+        both = model_alone("local"), model_alone("fedavg")
+        assert not any(np.array_equal(model_alone(name), plain) for plain in both), meaning
+
+
+def test_the_two_ways_of_training_alone_differ(model_alone):
+    assert np.abs(model_alone("local") - model_alone("fedavg")).max() > 1e-3
+
+
+# -- any faults ----------------------------------------------------------------------------------------
+
+WHO = st.sampled_from(["a", "b", "c", "server"])
+FAULT = st.one_of(
+    st.builds(
+        "{{at: {:d} s, {}: {}, for: {:d} s}}".format,
+        st.integers(0, 300),
+        st.sampled_from(["crash", "disconnect"]),
+        WHO,
+        st.integers(1, 4000),
+    ),
+    st.builds(
+        "{{at: {:d} s, {}: {}}}".format,
+        st.integers(0, 300),
+        st.sampled_from(["crash", "leave", "join"]),
+        WHO,
+    ),
+)
+PATIENT = {"fedasync": ", site_timeout: 10 min", "fedbuff": ", site_timeout: 10 min"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_ends_under_any_faults(name, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("faults")
+    more = ", local_epochs: 2" if name == "fedrep" else ALONE_MORE.get(name, "") + PATIENT.get(name, "")
+
+    @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(st.lists(FAULT, max_size=5, unique=True), st.integers(1, 1000))
+    def ends(faults, seed):
+        text = f"algorithm: {{name: {name}, rounds: 4{more}}}\nfaults: [{', '.join(faults)}]\n"
+        result = run(folder, text, f"seed.network={seed}")
+        assert result.end_reason == "all protocols ended", result.end_reason
+
+    ends()

@@ -26,7 +26,7 @@ class QuadraticContext:
     def __init__(self, vector, site):
         settings = vector["hyper_parameters"]
         self.learning_rate = settings.get("eta", settings.get("eta_l"))
-        self._num_steps = settings["K"]
+        self._num_steps = settings.get("K", 1)
         toy = vector["inputs"]["toy"]
         self._matrix, self._center = (
             torch.tensor(toy[name][site], dtype=torch.float64) for name in ("A", "t")
