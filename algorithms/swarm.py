@@ -89,6 +89,8 @@ def site(node: Node, cfg: Swarm) -> Steps:
     if model is None:
         model = yield node.compute(node.learner.init)
     if node.now > 0:
+        if done - 1 in node.durable.get("led", ()):  # it may have crashed before all had the merge
+            send_merge(node, model, done - 1)
         done, model = yield from look_around(node, cfg, done, model)
     while done < cfg.num_rounds:
         own = node.durable.get("own")
@@ -124,6 +126,13 @@ def finish_alone(node: Node, cfg: Swarm, model: Ref, done: int) -> Steps:
 
 
 # -- finding the others ------------------------------------------------------------------------------
+
+
+def send_merge(node: Node, model: Ref, round_: int) -> None:
+    """Send a merge to all others."""
+    for name in node.sites:
+        if name != node.name:
+            node.post(name, "swarm", model, round=round_, merged=True)
 
 
 def tell_merge(node: Node, peer: str) -> None:
@@ -256,8 +265,7 @@ def lead(node: Node, cfg: Swarm, now: Round, end: float) -> Steps:
     model = yield from merge(node, cfg, now)
     node.durable["led"] = (*node.durable.get("led", ()), now.number)
     node.record("aggregated", round=now.number, num_answers=count, missing=len(node.sites) - count)
-    for name in others:
-        node.post(name, "swarm", model, round=now.number, merged=True)
+    send_merge(node, model, now.number)
     return now.number + 1, model
 
 

@@ -142,6 +142,40 @@ SCENARIOS = {
         "faults: [{at: 80 s, crash: b, for: 200 s}]\n",
         (),
     ),
+    "dpsgd-silent-neighbor": (
+        "algorithm: {name: dpsgd, rounds: 3, peer_timeout: 1 min}\n"
+        "faults: [{from: 50 s, to: 100 s, disconnect: c}]\n",
+        ("network.transport.stall_timeout=5 s", "network.transport.retries=0"),
+    ),
+    "sgp-returned-share": (
+        "algorithm: {name: sgp, rounds: 3, peer_timeout: 60 s}\nfaults: [{at: 31 s, crash: c, for: 15 s}]\n",
+        (),
+    ),
+    "adpsgd": ("algorithm: {name: adpsgd, rounds: 3}\n", ()),
+    "epidemic": ("algorithm: {name: epidemic, rounds: 2, num_peers: 1}\n", ()),
+    "gossip-exchange": ("algorithm: {name: gossip-averaging, rounds: 2, form: exchange}\n", ()),
+    "defkt-idle": ("algorithm: {name: defkt, rounds: 2, others: idle}\n", ()),
+    "avgpush": ("algorithm: {name: avgpush, rounds: 2}\n", ()),
+    "proxyfl-crash": (
+        "algorithm: {name: proxyfl, rounds: 3, peer_timeout: 2 min}\nfaults: [{at: 65 s, crash: b, for: 20 s}]\n",
+        (),
+    ),
+    "fml": ("algorithm: {name: fml, rounds: 2}\n", ()),
+    "swarm-leader-crash": (
+        "algorithm: {name: swarm, rounds: 3}\nfaults: [{at: 43.5 s, crash: c, for: 60 s}]\n",
+        (),
+    ),
+    "cyclic-skipped-site": (
+        "algorithm: {name: cyclic, rounds: 2, hop_timeout: 2 min}\n"
+        "faults: [{at: 20 s, crash: b, for: 4 min}]\n",
+        (),
+    ),
+    "hierarchical-edge-death": (
+        "algorithm: {name: hierarchical-fedavg, rounds: 3, edge_deadline: 1 min, round_deadline: 3 min,"
+        " regions: [{sites: [a, b], edge: b}, {sites: [c]}]}\nfaults: [{at: 60 s, crash: b}]\n",
+        (),
+    ),
+    "dml": ("algorithm: {name: dml, rounds: 2, num_networks: 3}\n", ()),
     "local": ("algorithm: {name: local, rounds: 2}\n", ()),
     "pooled": ("algorithm: {name: pooled, rounds: 2}\n", ()),
 }

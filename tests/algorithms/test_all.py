@@ -16,6 +16,7 @@ from simulator.run import execute
 from simulator.scenario import load_study
 from simulator.simulation import simulate
 from simulator.work.executors import PlanExecutor, PoolExecutor
+from simulator.work.jobs import MODEL
 from simulator.work.pools import InlinePool
 from simulator.work.store import Store
 from tests.support import run
@@ -124,15 +125,16 @@ def model_alone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("alone")
     store = Store(folder / "store")
 
-    def model(name):
+    def model(name, *overrides):
         path = folder / f"{name}.yaml"
         path.write_text(ALONE % (name, ALONE_MORE.get(name, "")), encoding="utf-8")
-        point = load_study(str(path)).points[0]
+        point = load_study(str(path), list(overrides)).points[0]
         executor = PoolExecutor(store, InlinePool(store, "cpu"))
         result = simulate(point.label, point.scenario, executor, "alone", lambda _: None)
         assert result.end_reason == "all protocols ended"
         assert result.virtual_time_s < 1e-3
-        return executor.value(result.world.trace.observations[-1].model.key).arrays["model"]
+        last = result.world.trace.observations[-1].model.key
+        return executor.value(last.removesuffix(MODEL)).arrays["model"]
 
     return model
 
@@ -146,7 +148,9 @@ def test_alone_in_the_world_a_method_is_what_its_mathematics_says(model_alone, n
     elif meaning == FRESH:
         np.testing.assert_array_equal(model_alone(name), model_alone("fedavg"))
     elif meaning == NEARLY:
-        np.testing.assert_allclose(model_alone(name), model_alone("fedavg"), atol=1e-5)
+        # Adam would turn rounding into steps where a bias before normalization has no true gradient
+        plain = "task.optimizer={name: sgd, lr: 0.05}"
+        np.testing.assert_allclose(model_alone(name, plain), model_alone("fedavg", plain), atol=1e-5)
     else:
         both = model_alone("local"), model_alone("fedavg")
         assert not any(np.array_equal(model_alone(name), plain) for plain in both), meaning

@@ -313,3 +313,120 @@ def test_fedsm_warns_of_a_weak_pull(tmp_path):
     for lam, count in ((0.3, 1), (0.34, 0)):
         text = f"algorithm: {{name: fedsm, rounds: 1, selector: linear, lam: {lam}}}\n"
         assert sum("below 1/sites" in warning for warning in run(tmp_path, text).warnings) == count
+
+
+def details(result, event):
+    return [(row[2], row[4], row[5]) for row in result.world.trace.events if row[3] == event]
+
+
+def last_models(result):
+    return {seen.site: seen.model.key for seen in result.world.trace.observations}
+
+
+@pytest.mark.parametrize("at", ["15 s", "42 s", "43.5 s"])
+def test_a_swarm_elects_another_leader_and_goes_on(tmp_path, at):
+    # c leads round 0: it dies while others train, while it merges, or while it sends the merge
+    text = f"algorithm: {{name: swarm, rounds: 5}}\nfaults: [{{at: {at}, crash: c}}]\n"
+    result = run(tmp_path, text)
+    assert rounds_of(result)["a"] == rounds_of(result)["b"] == 5
+    models = last_models(result)
+    assert models["a"] == models["b"]
+    assert details(result, "next_leader")
+
+
+def test_a_divided_swarm_merges_on_one_side_only(tmp_path):
+    text = (
+        "algorithm: {name: swarm, rounds: 4, merge_deadline: 2 min, leader_timeout: 4 min, patience: 1 h}\n"
+        "faults: [{from: 50 s, to: 40 min, disconnect: b}]\n"
+    )
+    overrides = ("network.transport.stall_timeout=5 s", "network.transport.retries=0")
+    result = run(tmp_path, text, *overrides)
+    merges = details(result, "aggregated")
+    assert sorted(round_ for _, round_, _ in merges) == [0, 1, 2, 3]
+    assert "b" not in {leader for leader, round_, _ in merges if round_}
+    models = last_models(result)
+    assert models["a"] == models["b"] == models["c"]  # b found the others again
+
+
+def test_a_swarm_below_its_quorum_gives_up_or_trains_alone(tmp_path):
+    patience = "merge_deadline: 2 min, leader_timeout: 4 min, patience: 1 h"
+    for policy, count in (("stop", 0), ("train_alone", 4)):
+        text = f"algorithm: {{name: swarm, rounds: 4, {patience}, when_swarm_lost: {policy}}}\n"
+        result = run(tmp_path, text + "faults: [{at: 5 s, crash: [a, b]}]\n")
+        assert rounds_of(result)["c"] == count
+        assert details(result, "swarm_lost") == [("c", 0, None)]
+
+
+def test_a_silent_holder_of_the_cycle_is_skipped_and_one_model_prevails(tmp_path):
+    text = "algorithm: {name: cyclic, rounds: 4, hop_timeout: 2 min}\nfaults: [{at: 20 s, crash: b}]\n"
+    result = run(tmp_path, text)
+    assert [one[0] for one in details(result, "hop_silent")] == ["a"]
+    assert last_models(result)["a"] == last_models(result)["c"]
+    trained = Counter(row[0] for row in result.world.work if row[1] == "train" and row[6] == "done")
+    assert trained == {"a": 4, "c": 4}
+
+
+def test_an_impatient_cycle_has_one_model_in_the_end(tmp_path):
+    text = "algorithm: {name: cyclic, rounds: 4, hop_timeout: 25 s}\n"  # b needs 40 s
+    result = run(tmp_path, text)
+    assert details(result, "hop_silent")
+    assert details(result, "hop_known")
+    assert result.end_reason == "all protocols ended"
+    assert len(set(last_models(result).values())) == 1
+
+
+def test_a_stalling_cycle_waits_for_its_dead_holder(tmp_path):
+    text = "algorithm: {name: cyclic, rounds: 2, hop_timeout: 2 min, when_silent: stall}\n"
+    result = run(tmp_path, text + "faults: [{at: 20 s, crash: b, for: 30 min}]\n")
+    order = [row[0] for row in result.world.work if row[1] == "train" and row[6] == "done"]
+    assert order == ["a", "b", "c"] * 2
+    assert result.virtual_time_s > 1800
+
+
+def test_a_region_goes_on_at_another_site_or_stands_still(tmp_path):
+    regions = "edge_deadline: 1 min, round_deadline: 3 min, regions: [{sites: [a, b]}, {sites: [c]}]"
+    for policy, counts in (("replace", {"a": 0, "b": 3, "c": 4}), ("keep", {"a": 0, "b": 0, "c": 4})):
+        text = f"algorithm: {{name: hierarchical-fedavg, rounds: 4, {regions}, when_edge_lost: {policy}}}\n"
+        result = run(tmp_path, text + "faults: [{at: 5 s, crash: a}]\n")
+        assert len(details(result, "edge_replaced")) == (policy == "replace")
+        late = Counter(seen.site for seen in result.world.trace.observations)
+        assert {name: late[name] for name in "ac"} == {name: counts[name] for name in "ac"}
+        spent = [row for row in result.world.work if row[0] == "b" and row[1] == "train" and row[6] == "done"]
+        assert len(spent) == (1 + 3 * 2 if policy == "replace" else 1)
+
+
+def test_regions_that_do_not_fit_are_refused(tmp_path):
+    for regions, problem in [
+        ("[{sites: [a, b]}]", "algorithm.regions: c is in no region"),
+        ("[{sites: [a, b]}, {sites: [b, c]}]", "algorithm.regions: b is in more than one region"),
+        ("[{sites: [a, b], edge: c}, {sites: [c]}]", "algorithm.regions.0.edge: c is not among"),
+    ]:
+        with pytest.raises(ScenarioError, match=problem):
+            run(tmp_path, f"algorithm: {{name: hierarchical-fedavg, rounds: 2, regions: {regions}}}\n")
+    with pytest.raises(ScenarioError, match="quorum: 5 exceeds the 3 site"):
+        run(tmp_path, "algorithm: {name: swarm, rounds: 2, quorum: 5}\n")
+
+
+def test_a_dead_neighbor_costs_the_others_no_time(tmp_path):
+    for name in ("dpsgd", "epidemic", "sgp, overlay: given"):
+        text = f"algorithm: {{name: {name}, rounds: 6}}\n"
+        result = run(tmp_path, text + "faults: [{at: 0.5 s, crash: c}]\n")
+        assert result.virtual_time_s < 260, name  # b alone trains for 240 s
+        assert details(result, "send_failed")
+
+
+def test_those_not_chosen_in_an_epidemic_do_not_wait(tmp_path):
+    result = run(tmp_path, "algorithm: {name: epidemic, rounds: 20, num_peers: 1}\n")
+    models = [row for row in result.ledger.rows("transfers") if not row[6]]
+    tiny = [row for row in result.ledger.rows("transfers") if row[6]]
+    assert len(models) == len(tiny) == 60
+    assert not details(result, "nothing_received")
+
+
+def test_partners_that_die_do_not_hold_up_an_asynchronous_site(tmp_path):
+    text = "algorithm: {name: adpsgd, rounds: 10, exchange_timeout: 30 s}\nfaults: [{at: 15 s, crash: b}]\n"
+    result = run(tmp_path, text)
+    assert {row[0] for row in details(result, "no_answer")} == {"a", "c"}
+    times = {seen.site: seen.time_s for seen in result.world.trace.observations}
+    assert times["a"] < 140
+    assert times["c"] < 340
