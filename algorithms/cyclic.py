@@ -107,12 +107,11 @@ def train(node: Node, cfg: Cyclic, visit: Visit) -> Steps:
 def await_visit(node: Node, cfg: Cyclic, route: list[str]) -> Steps:
     """The next visit, or None when the final model or nothing at all came.
 
-    All sites know the initial model: where all before a site in the first cycle are silent, it begins.
+    All sites know the initial model: where all before a site in the first cycle are skipped, it begins.
     """
-    first = route.index(node.name)
-    since = node.now
+    first, since = route.index(node.name), node.now
     while True:
-        untouched = "seen" not in node.durable
+        untouched = "seen" not in node.durable and (cfg.when_silent == "skip" or first == 0)
         limit = first * cfg.hop_timeout if untouched else since + cfg.patience
         try:
             message = yield node.receive("cycle", timeout_s=limit - node.now)
@@ -148,6 +147,12 @@ def hand_on(node: Node, cfg: Cyclic, route: list[str], hop: int, model: Ref, src
     """Give the model to the site of ``hop``, tell ``src`` so, and watch until it has been passed on;
     those that cannot be reached or stay silent are skipped. The next visit, if it came meanwhile.
     """
+    for message in node.drain("cycle"):  # the others may have gone on without this site
+        visit = hear(node, cfg, message)
+        if visit is not None and visit.hop >= hop:
+            return visit
+    if "final" in node.durable:
+        return None
     give_up = node.now + cfg.patience
     while hop < len(route) and node.now < give_up:
         peer = route[hop]
@@ -172,7 +177,7 @@ def hand_on(node: Node, cfg: Cyclic, route: list[str], hop: int, model: Ref, src
     if hop < len(route):
         node.record("chain_lost")
         return None
-    yield from distribute(node, model, hop)
+    yield from distribute(node, cfg, model, hop)
     tell_passed(node, src, hop - 1)
     return None
 
@@ -200,9 +205,10 @@ def tell_passed(node: Node, peer: str, hop: int) -> None:
 # -- the end -----------------------------------------------------------------------------------------
 
 
-def distribute(node: Node, model: Ref, hop: int) -> Steps:
+def distribute(node: Node, cfg: Cyclic, model: Ref, hop: int) -> Steps:
     """Give all others the final model; those out of reach will ask for it."""
-    node.durable["final"] = model
+    model = yield node.compute(BARE, model)
+    use_final(node, cfg, model)
     others = [name for name in node.sites if name != node.name]
     sent = {name: node.send(name, "cycle", model, what="final", hop=hop) for name in others}
     for name, arrival in sent.items():

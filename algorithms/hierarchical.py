@@ -101,6 +101,7 @@ def regions_of(node: Node, cfg: Hierarchical) -> list[list[str]]:
 def edges(node: Node, cfg: Hierarchical, round_: int) -> list[str]:
     """The edges of a round; one that was silent in the last one has an heir."""
     regions = regions_of(node, cfg)
+    now: list[str]
     since, now = node.durable.get("edges", (0, [names[0] for names in regions]))
     if round_ > since and cfg.when_edge_lost == "replace":
         answered = node.durable["answered"]

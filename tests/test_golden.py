@@ -157,7 +157,8 @@ SCENARIOS = {
     "defkt-idle": ("algorithm: {name: defkt, rounds: 2, others: idle}\n", ()),
     "avgpush": ("algorithm: {name: avgpush, rounds: 2}\n", ()),
     "proxyfl-crash": (
-        "algorithm: {name: proxyfl, rounds: 3, peer_timeout: 2 min}\nfaults: [{at: 65 s, crash: b, for: 20 s}]\n",
+        "algorithm: {name: proxyfl, rounds: 3, peer_timeout: 2 min}\n"
+        "faults: [{at: 65 s, crash: b, for: 20 s}]\n",
         (),
     ),
     "fml": ("algorithm: {name: fml, rounds: 2}\n", ()),
