@@ -36,14 +36,27 @@ def test_a_budget_that_does_not_come_out_even_is_refused(settings):
         Gcml(**settings)
 
 
-@pytest.mark.parametrize("name", ["gcml", "gossip-averaging", "fedavg", "local"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gcml",
+        "gossip-averaging",
+        "fedavg",
+        "local",
+        "swarm",
+        "cyclic",
+        "hierarchical-fedavg, edge_rounds: 5, edge_deadline: 10 min",
+    ]
+    + ["dpsgd", "sgp", "adpsgd", "epidemic", "avgpush", "proxyfl", "fml"],
+)
 def test_every_method_spends_the_same_epochs_at_every_site(tmp_path, name):
     result = run(tmp_path, f"algorithm: {{name: {name}, epochs: 10, local_epochs: 2}}\n")
     model = result.world.model
     for site, items in {"a": 10, "b": 20, "c": 30}.items():
         rows = [row for row in result.world.work if row[0] == site]
         # plain training passes cost three forward passes; validation in a stage comes on top
-        spent = sum(row[7] - row[8] for row in rows if row[1] != "mix")
+        training = {"train", "mutual", "mutual_epochs"}
+        spent = sum(row[7] - row[8] for row in rows if row[1] in training)
         stages = sum(row[1] == "mutual" for row in rows)
         validation = stages * 3 * 2 * model.forward_flop
         assert spent - validation == pytest.approx(10 * items * 3 * model.forward_flop)
