@@ -95,6 +95,8 @@ def adapt_local(node: Node, cfg: Dpsgd, model: Ref, round_: int, mail: list[Mess
     sent = send_out(node, dict.fromkeys(peers, model), round_)
     trained = yield from train(node, cfg, model, round_)
     lost = yield from confirm(node, sent, round_)
+    for peer in lost:  # one that returned while this site trained waits in vain
+        node.post(peer, "model", round=round_)
     heard = yield from collect(node, cfg, mail, set(peers) - set(lost), round_)
     if not heard:
         return (yield from settle(node, cfg, trained))

@@ -130,7 +130,9 @@ def average_regions(
 def site(node: Node, cfg: Hierarchical) -> Steps:
     """Do whatever comes: aggregate a region if the server sends a model, train if an edge does."""
     if node.now > 0:
-        node.post(node.server, "hello")
+        region = next(names for names in regions_of(node, cfg) if node.name in names)
+        for other in [node.server, *(name for name in region if name != node.name)]:
+            node.post(other, "hello")
     while True:
         try:
             messages = [(yield node.receive("global", timeout_s=cfg.server_patience))]
@@ -186,9 +188,9 @@ def lead_region(node: Node, cfg: Hierarchical, state: Ref, round_: int) -> Steps
     others = [name for name in region if name != node.name]
     num_cases = node.num_cases
     for edge_round in range(cfg.edge_rounds):
-        sent = {
-            name: node.send(name, "global", state, round=round_, edge_round=edge_round) for name in others
-        }
+        header = {"round": round_, "edge_round": edge_round}
+        welcome(node, state, header)
+        sent = {name: node.send(name, "global", state, **header) for name in others}
         own = yield from local(node, cfg, state, round_ * cfg.edge_rounds + edge_round)
         answers = yield from collect_region(node, cfg, sent, round_, edge_round)
         models = {node.name: own, **answers}
@@ -198,10 +200,16 @@ def lead_region(node: Node, cfg: Hierarchical, state: Ref, round_: int) -> Steps
         weights = [count / num_cases for count in counts]
         state = yield node.compute(MEAN, *(models[name] for name in names), weights=weights, round=round_)
         node.record("region_averaged", round=round_, num_answers=len(names), missing=len(region) - len(names))
+    node.on("hello", lambda message: None)  # this site leads no more
     try:
         yield node.send(node.server, "update", state, round=round_, num_cases=num_cases)
     except TransferFailed as failure:
         node.record("update_lost", round=round_, reason=failure.reason)
+
+
+def welcome(node: Node, state: Ref, header: Mapping[str, int]) -> None:
+    """Give the state of the running edge round to a site that recovers or joins in its midst."""
+    node.on("hello", lambda message: node.post(message.src, "global", state, **header))
 
 
 def collect_region(

@@ -43,8 +43,9 @@ def peer_site(
     done, state, model = node.durable.get("round", (0, None, None))
     if state is None:
         state = yield from start(node, cfg)
+    node.on("again?", lambda message: send_again(node, message))
     if node.now > 0:
-        done = yield from catch_up(node, cfg, done)
+        done = yield from rejoin(node, cfg, done)
     mail: list[Message] = []
     for now in range(done, cfg.num_rounds):
         turn.now = now
@@ -55,6 +56,18 @@ def peer_site(
     return model
 
 
+def rejoin(node: Node, cfg: Any, done: int) -> Steps:
+    """The round of the peers, who are told that nothing comes from this site for those it missed, and
+    asked to repeat what the crash has lost.
+    """
+    current = yield from catch_up(node, cfg, done)
+    for peer in reachable(node, node.peers):
+        for round_ in range(done, current):
+            node.post(peer, "model", round=round_)
+        node.post(peer, "again?", round=current)
+    return current
+
+
 def reachable(node: Node, peers: Collection[str]) -> list[str]:
     """Those of ``peers`` that are neighbors on the overlay, sorted; nobody once the others have ended."""
     return [] if node.durable.get("over") else sorted(set(peers) & set(node.peers))
@@ -62,6 +75,8 @@ def reachable(node: Node, peers: Collection[str]) -> list[str]:
 
 def send_out(node: Node, parcels: Mapping[str, Ref | None], round_: int, **header: Any) -> dict[str, Any]:
     """Begin to send, all at once; hand the outcome to :func:`confirm`. None: that no model comes."""
+    before = {then: sent for then, sent in node.durable.get("sent", {}).items() if then == round_ - 1}
+    node.durable["sent"] = {**before, round_: (dict(parcels), header)}
     return {
         peer: node.send(peer, "model", ref, round=round_, **header) for peer, ref in sorted(parcels.items())
     }
@@ -75,8 +90,20 @@ def confirm(node: Node, sent: Mapping[str, Any], round_: int) -> Steps:
             yield arrival
         except TransferFailed as failure:
             node.record("send_failed", round=round_, peer=peer, reason=failure.reason)
+            node.durable["sent"][round_][0][peer] = None
             lost.append(peer)
     return lost
+
+
+def send_again(node: Node, message: Message) -> None:
+    """Repeat what a peer has lost in a crash, and say of all rounds since in which nothing reached it that
+    nothing comes.
+    """
+    asked = message.header["round"]
+    for round_, (parcels, header) in node.durable.get("sent", {}).items():
+        if message.src in parcels and (round_ == asked or (round_ > asked and not parcels[message.src])):
+            node.record("sent_again", round=round_, peer=message.src)
+            node.post(message.src, "model", parcels[message.src], round=round_, **header)
 
 
 def collect(
@@ -97,9 +124,11 @@ def collect(
         for message in mail:
             if message.header["round"] == round_:
                 arrived[message.src] = message
-            elif message.header["round"] < round_ and late is not None:
+            elif message.header["round"] > round_ or message.ref is None:
+                continue
+            elif late is not None:
                 late.append(message)
-            elif message.header["round"] < round_:
+            else:
                 node.record(
                     "late_discarded", round=round_, peer=message.src, of_round=message.header["round"]
                 )

@@ -92,6 +92,9 @@ def site(node: Node, cfg: Swarm) -> Steps:
         if done - 1 in node.durable.get("led", ()):  # it may have crashed before all had the merge
             send_merge(node, model, done - 1)
         done, model = yield from look_around(node, cfg, done, model)
+        for name in node.sites:  # what a leader had collected was lost in its crash
+            if name != node.name:
+                node.post(name, "again?")
     while done < cfg.num_rounds:
         own = node.durable.get("own")
         trained = yield from train(node, cfg, model, own, done)
@@ -113,6 +116,7 @@ def site(node: Node, cfg: Swarm) -> Steps:
 def finish(node: Node, done: int, model: Ref) -> None:
     """Make a merged model durable and use it."""
     node.durable["round"] = (done, model)
+    node.durable.pop("following", None)
     node.record("round", round=done - 1, model=model)
 
 
@@ -151,7 +155,13 @@ def answer_newcomers(node: Node) -> None:
         else:
             node.post(message.src, "swarm", round=-1, merged=True)
 
+    def send_again(message: Message) -> None:
+        leader, ref, header = node.durable.get("following", ("", None, {}))
+        if leader == message.src:
+            node.post(leader, "swarm", ref, **header)
+
     node.on("merge?", tell)
+    node.on("again?", send_again)
 
 
 def close(node: Node) -> None:
@@ -223,8 +233,10 @@ def hear(node: Node, now: Round, message: Message) -> tuple[int, Ref] | None:
 
 def follow(node: Node, cfg: Swarm, now: Round, leader: str, attempt: int, end: float) -> Steps:
     """Send the model to a leader and wait for its merge; None if that fails."""
+    header = {"round": now.number, "merged": False, "attempt": attempt}
+    node.durable["following"] = (leader, now.own, header)
     try:
-        yield node.send(leader, "swarm", now.own, round=now.number, merged=False, attempt=attempt)
+        yield node.send(leader, "swarm", now.own, **header)
     except TransferFailed as failure:
         node.record("leader_unreachable", round=now.number, peer=leader, reason=failure.reason)
         return None

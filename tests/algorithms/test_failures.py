@@ -430,3 +430,14 @@ def test_partners_that_die_do_not_hold_up_an_asynchronous_site(tmp_path):
     times = {seen.site: seen.time_s for seen in result.world.trace.observations}
     assert times["a"] < 140
     assert times["c"] < 340
+
+
+@pytest.mark.parametrize(
+    "name", ["dpsgd", "epidemic", "sgp", "sgp, overlay: given", "avgpush", "hierarchical-fedavg", "swarm"]
+)
+@pytest.mark.parametrize("at", ["11.5 s", "33 s", "42 s"])
+def test_a_short_outage_of_a_site_costs_minutes_not_a_timeout(tmp_path, name, at):
+    text = f"algorithm: {{name: {name}, rounds: 4}}\nfaults: [{{at: {at}, crash: c, for: 30 s}}]\n"
+    result = run(tmp_path, text)
+    assert rounds_of(result)["a"] == rounds_of(result)["b"] == 4
+    assert result.virtual_time_s < 600
