@@ -82,7 +82,7 @@ name: alone
 task:
   dataset: {name: brainsim, dims: 2, size: 32, slices: 2, split: {val: 0.25, test: 0.25}}
   network: {name: unet, channels: [4, 8], norm: batch, num_res_units: 0}
-  optimizer: {name: adam, lr: 5.0e-3}
+  optimizer: {name: adamw, lr: 5.0e-3}
   batch_size: 2
 network: {transport: {preset: ideal}}
 sites:
@@ -106,6 +106,8 @@ REDUCES_TO = {
     "fedasync": "the server keeps a share of its old model",
     "fedprox": "the model is held near the one received",
     "fedrep": "head and body learn in turn",
+    "fedgs": "steps are scaled by the size of lesions",
+    "fedsm": "a selector and a personal model learn beside the global one",
     "fedyogi": "the server's optimizer steps",
     "fml": "proxy and private model learn from each other",
     "moon": "features are contrasted with those of the last round",
@@ -113,6 +115,7 @@ REDUCES_TO = {
     "proxyfl": "proxy and private model learn from each other",
 }
 ALONE_MORE = {
+    "fedsm": ", selector: small_cnn",
     "hierarchical-fedavg": ", edge_rounds: 1",
     "scaffold": ", any_optimizer: true",
     "fedrep": ", local_epochs: 2",

