@@ -73,6 +73,23 @@ def test_retries_and_the_wire(tmp_path):
     assert found.duration_s == pytest.approx(84)
 
 
+def test_connections_are_no_retries_and_their_headers_count(tmp_path):
+    """Four connections of one try, cut and tried again: one retry, and eight headers of 1000 B."""
+    options = ("network.transport.connections=4", "network.transport.headers=1000 B")
+    (found,) = probe(tmp_path, "", 0.0, *options).transfer([("a", "b")], MB)
+    assert (found.retries, found.wire_nbytes) == (0, MB + 4000)
+    fault = "{at: 0.5 s, for: 61 s, disconnect: a}"
+    (found,) = probe(tmp_path, fault, 0.0, *options).transfer([("a", "b")], MB)
+    assert (found.retries, found.reason) == (1, "")
+
+
+def test_an_idle_link_is_brought_up_to_date_by_a_ping(tmp_path):
+    """A tenth of 1 MB/s from 8 to 9 h; nobody has used the line since the run began."""
+    condition = 'network.conditions=[{site: a, direction: up, daily: {"08:00-09:00": 0.1}}]'
+    rates = [probe(tmp_path, "", at_s, condition).ping("a", "b").bytes_per_s for at_s in (0, 8.5 * 3600)]
+    assert rates == [MB, 0.1 * MB]
+
+
 def test_headers_count_on_the_wire(tmp_path):
     (found,) = probe(tmp_path, "", 0.0, "network.transport.preset=tcp-cubic").transfer(
         [("a", "b")], 1_448_000

@@ -183,6 +183,7 @@ class Network:
         Raises:
             ScenarioError: an unknown node, or no route.
         """
+        self._wake(src, dst)
         return self._path(src, dst)
 
     @property
@@ -337,6 +338,7 @@ class Network:
             offered_nbytes=transfer.nbytes,
             start_s=self._env.now,
             route=self._topology.route(transfer.src, transfer.dst),
+            number_of_try=transfer.num_tries,
         )
         return self._ledger.open(entry)
 

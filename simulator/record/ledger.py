@@ -34,6 +34,7 @@ class Attempt:
     offered_nbytes: int  # of the whole transfer
     start_s: float
     route: tuple[str, ...]
+    number_of_try: int = 1  # the connections of one try are attempts of their own
     carried_nbytes: int = 0
     header_nbytes: int = 0  # of the application, carried besides
     end_s: float | None = None
@@ -76,13 +77,17 @@ class Ledger:
         attempt.end_s, attempt.status, attempt.reason = end_s, status, reason
 
     def tally(self, kinds: Collection[str]) -> dict[str, tuple[int, int]]:
-        """Return the bytes carried and the retries made for each of these kinds of transfers."""
-        found = dict.fromkeys(kinds, (0, 0))
+        """Return the bytes carried, headers of the application among them, and the retries made for
+        each of these kinds of transfers.
+        """
+        carried = dict.fromkeys(kinds, 0)
+        retried: dict[str, set[tuple[int, int]]] = {kind: set() for kind in kinds}
         for attempt in self._attempts:
-            if attempt.kind in found:
-                carried, retries = found[attempt.kind]
-                found[attempt.kind] = carried + attempt.carried_nbytes, retries + (attempt.attempt > 1)
-        return found
+            if attempt.kind in carried:
+                carried[attempt.kind] += attempt.carried_nbytes + attempt.header_nbytes
+                if attempt.number_of_try > 1:
+                    retried[attempt.kind].add((attempt.transfer, attempt.number_of_try))
+        return {kind: (carried[kind], len(retried[kind])) for kind in kinds}
 
     def rows(self, table: str) -> list[Row]:
         """Return the rows of ``"transfers"`` or ``"links"``, in the order of their columns."""
