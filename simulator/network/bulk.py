@@ -14,6 +14,7 @@ from simulator.record.ledger import Attempt, Ledger
 from simulator.scenario.schema import TransportSpec
 
 RESUMED, PART, CHECKSUM = "resumed after: ", "one of several connections", "checksum"
+MAX_DOUBLINGS = 60  # of the pause between attempts, which is then longer than any run
 
 
 class Connections(Protocol):
@@ -90,7 +91,7 @@ class Bulk:
             self.book_kept(transfer, "failed", reason)
             transfer.kept_nbytes = 0
             self._fail(broken, reason)
-        pause_s = self._spec.backoff * 2 ** (transfer.num_tries - 1)
+        pause_s = self._spec.backoff * 2 ** min(transfer.num_tries - 1, MAX_DOUBLINGS)
         transfer.timer = self._agenda.at(now + pause_s, self.attempt, transfer)
 
     def halt(self, transfer: Transfer) -> list[Attempt]:

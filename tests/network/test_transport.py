@@ -200,6 +200,14 @@ def test_pauses_between_retries_double():
     assert [row["start_s"] for row in bench.rows()] == pytest.approx([0.0, 65.0, 135.0])
 
 
+def test_pauses_may_be_nothing_for_ever():
+    """2000 attempts of 1 s each: no pause doubles beyond what a number can hold."""
+    bench = Bench({"a-b": (MB, 0.0)}, retries=1999, backoff="0 s", stall_timeout="1 s")
+    bench.at(0.0, lambda _: bench.network.set_node("b", False))
+    bench.send("x", "a", "b", MB)
+    assert bench.run() == {"x": (pytest.approx(2000.0), "link down")}
+
+
 def test_a_crash_fails_at_once_and_is_not_retried():
     """2 s at 1 MB/s wasted; what starts before the node is back fails after one round trip."""
     bench = Bench({"a-b": (MB, 0.1)}, retries=5)
