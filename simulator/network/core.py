@@ -13,6 +13,7 @@ from simulator.network.geography import distances_km, latency_s, nearest
 from simulator.network.links import Link
 from simulator.scenario.schema import LinkSpec, NetworkSpec
 from simulator.scenario.topologies import (
+    MAX_LINKS,
     ROOT,
     Coordinates,
     Core,
@@ -25,9 +26,6 @@ from simulator.scenario.topologies import (
     leaves,
 )
 from simulator.units import show
-
-MAX_LINKS = 100_000
-"""Two-way links of a core; a full mesh of 447 nodes has fewer."""
 
 Spots = Mapping[str, Position | None]
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from simulator import registry
 from simulator.registry import DataMeta, Dataset, Settings, suggest
 from simulator.scenario import messages
-from simulator.scenario.checks_network import check_network, zero_rates
+from simulator.scenario.checks_network import check_network, dead_lines
 from simulator.scenario.codecs import check_codec
 from simulator.scenario.conditions_checks import check_conditions
 from simulator.scenario.devices import DEVICES
@@ -18,6 +18,8 @@ from simulator.scenario.schema import NodeSpec, ScenarioBase, TransportSpec
 from simulator.scenario.targets import tags_of
 from simulator.scenario.topologies import SERVER
 
+MIN_WINDOW_NBYTES = 1448
+"""One full segment of TCP; with less in flight nothing would ever be sent."""
 _SPEEDS = ("device", "speed", "seconds_per_item")
 
 
@@ -86,15 +88,34 @@ def _server(scenario: ScenarioBase) -> Iterator[Finding]:
 
 
 def _transport(spec: TransportSpec) -> Iterator[Finding]:
-    """SimGrid's models know neither congestion controls nor other weights; windows need a control."""
-    usual = TransportSpec()
-    for name in ("preset", "fairness"):
-        if spec.tier in {"simgrid", "simgrid-cm02"} and getattr(spec, name) != getattr(usual, name):
-            message = f"{getattr(spec, name)} means nothing under tier {spec.tier}; leave it out"
-            yield Finding(path=("network", "transport", name), message=message)
+    """SimGrid's models know neither congestion controls nor other weights; windows need a control and
+    make shares themselves.
+    """
+    path: KeyPath = ("network", "transport")
+    if spec.tier != "share":
+        without = ("fairness",) if spec.tier == "window" else ("preset", "fairness")
+        yield from _idle(spec, without, f"under tier {spec.tier}")
+    if spec.tier == "share" and spec.preset == "ideal":
+        yield from _idle(spec, ("window",), "with preset ideal")
+    if not spec.message_duplication:
+        yield from _idle(spec, ("deliver_duplicates",), "without message_duplication")
+    if spec.window < MIN_WINDOW_NBYTES:
+        message = f"{spec.window:g} B are less than a segment of TCP; write {MIN_WINDOW_NBYTES} B or more"
+        yield Finding(path=(*path, "window"), message=message)
     if spec.tier == "window" and spec.preset == "ideal":
         message = "ideal has no window to follow; write tcp-cubic, tcp-reno or tcp-bbr, or tier: share"
-        yield Finding(path=("network", "transport", "preset"), message=message)
+        yield Finding(path=(*path, "preset"), message=message)
+
+
+def _idle(spec: TransportSpec, names: Sequence[str], where: str) -> Iterator[Finding]:
+    """Settings that are given and do nothing."""
+    usual = TransportSpec()
+    for name in names:
+        value = getattr(spec, name)
+        if value != getattr(usual, name):
+            shown = value if isinstance(value, str) else "this"
+            message = f"{shown} means nothing {where}; leave it out"
+            yield Finding(path=("network", "transport", name), message=message)
 
 
 def _machines(scenario: ScenarioBase) -> Iterator[Finding]:
@@ -117,7 +138,7 @@ def _machine(spec: NodeSpec, path: KeyPath) -> Iterator[Finding]:
         if getattr(spec, name) == 0:
             remedy = "for computing that takes no time write speed: unlimited"
             yield Finding(path=(*path, name), message=f"must be above zero; {remedy}")
-    yield from zero_rates(spec.link, (*path, "link"))
+    yield from dead_lines(spec.link, (*path, "link"))
     yield from _availability(spec, path)
 
 

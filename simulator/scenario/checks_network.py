@@ -1,11 +1,14 @@
 """What types cannot say of ``network``: names that must exist, settings that fit the topology."""
 
 from collections.abc import Collection, Iterator, Sequence
+from itertools import accumulate
+from operator import mul
 
 from simulator.registry import suggest
 from simulator.scenario.locate import Finding, KeyPath
 from simulator.scenario.schema import AccessLink, NetworkSpec, ScenarioBase
 from simulator.scenario.topologies import (
+    MAX_LINKS,
     ROOT,
     SERVER,
     Coordinates,
@@ -22,6 +25,10 @@ _OWN_LINKS = (StarOfAccessLinks, Graph, Hierarchical)
 
 def check_network(scenario: ScenarioBase) -> Iterator[Finding]:
     """Yield what is wrong with the network of a scenario whose types are right."""
+    too_large = list(_size(scenario.network))
+    yield from too_large
+    if too_large:  # what follows would list every router
+        return
     yield from _settings(scenario.network)
     yield from _overlay(scenario)
     yield from _links(scenario)
@@ -31,12 +38,23 @@ def check_network(scenario: ScenarioBase) -> Iterator[Finding]:
     yield from _routes(scenario)
 
 
-def zero_rates(line: AccessLink, path: KeyPath) -> Iterator[Finding]:
-    """Yield the directions of a line that carry nothing."""
+def dead_lines(line: AccessLink, path: KeyPath) -> Iterator[Finding]:
+    """Yield what of a line lets nothing pass."""
     for way in ("up", "down"):
         if getattr(line, way) == 0:
             remedy = "write a rate above zero, or a fault that disconnects"
             yield Finding(path=(*path, way), message=f"carries nothing; {remedy}")
+    if line.loss == 1:
+        message = "lets nothing pass; write a loss below 1, or a fault that disconnects"
+        yield Finding(path=(*path, "loss"), message=message)
+
+
+def _size(network: NetworkSpec) -> Iterator[Finding]:
+    if isinstance(network.topology, Hierarchical):
+        num_routers = sum(accumulate((level.branches for level in network.topology.levels), mul))
+        if num_routers > MAX_LINKS:
+            message = f"{num_routers:,} links, more than {MAX_LINKS:,}; write fewer branches"
+            yield Finding(path=("network", "topology", "levels"), message=message)
 
 
 def _settings(network: NetworkSpec) -> Iterator[Finding]:
@@ -122,7 +140,7 @@ def _relays(scenario: ScenarioBase) -> Iterator[Finding]:
             message = f'"{relay.name}" is the name of {taken[relay.name]}; choose another'
             yield Finding(path=(*path, "name"), message=message)
         taken[relay.name] = "another relay"
-        yield from zero_rates(relay.link, (*path, "link"))
+        yield from dead_lines(relay.link, (*path, "link"))
 
 
 def _ends(scenario: ScenarioBase) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from simulator.scenario import clock
 from simulator.scenario.conditions import KINDS, Condition, Trace, Where
 from simulator.scenario.locate import Finding, KeyPath
 from simulator.scenario.targets import TAG, Tags, as_list, members
-from simulator.scenario.times import constant
+from simulator.scenario.times import longest
 from simulator.scenario.traces import Table, parse_csv
 
 
@@ -102,7 +102,7 @@ def _background(condition: Condition, path: KeyPath) -> Iterator[Finding]:
     assert background is not None
     if background.floor == 0:
         yield Finding(path=(*path, "floor"), message="must be above zero; a link that is full still carries")
-    if constant(background.rate, "rate") == 0:
+    if longest(background.rate, "rate") == 0:
         yield Finding(path=(*path, "rate"), message="takes nothing; write a rate above zero")
     if (background.on is None) != (background.off is None):
         given, other = ("on", "off") if background.off is None else ("off", "on")
@@ -152,7 +152,7 @@ _KIND_CHECKS: dict[str, Callable[[Condition, KeyPath], Iterator[Finding]]] = {
 
 
 def _above_zero(text: str | None, path: KeyPath) -> Iterator[Finding]:
-    if text is not None and constant(text, "duration") == 0:
+    if text is not None and longest(text, "duration") == 0:
         yield Finding(path=path, message=f'"{text}" must be above zero; write how long')
 
 

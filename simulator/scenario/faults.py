@@ -7,7 +7,7 @@ from simulator.scenario.conditions_checks import check_targets, check_where
 from simulator.scenario.locate import Finding, KeyPath
 from simulator.scenario.schema import FAULT_VERBS, NODE_VERBS, Fault
 from simulator.scenario.targets import Tags, as_list, members
-from simulator.scenario.times import constant
+from simulator.scenario.times import constant, longest
 
 _MEMBERSHIP = ("join", "leave")
 _LASTING = ("leave", "crash", "disconnect", "flap", "partition", "set")
@@ -87,7 +87,7 @@ def _times(fault: Fault, verbs: Sequence[str], path: KeyPath) -> Iterator[Findin
         message = f"{verbs[0]} happens at an instant; write at alone"
         yield Finding(path=path, message=message)
     for name, text in given.items():
-        if name in {"for", "every"} and constant(text, "duration") == 0:
+        if name in {"for", "every"} and longest(text, "duration") == 0:
             message = f'"{text}" must be above zero; write how long'
             yield Finding(path=(*path, name), message=message)
     if set(given) == {"from", "to"}:
@@ -110,7 +110,7 @@ def _flap(fault: Fault, verbs: Sequence[str], path: KeyPath) -> Iterator[Finding
         elif "flap" in verbs and text is None:
             message = "a flap goes down and up by turns; add down and up, durations or distributions"
             yield Finding(path=(*path, name), message=message)
-        elif text is not None and constant(text, "duration") == 0:
+        elif text is not None and longest(text, "duration") == 0:
             yield Finding(path=(*path, name), message=f'"{text}" must be above zero; write how long')
 
 

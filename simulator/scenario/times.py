@@ -80,6 +80,17 @@ def parse_distribution(text: str, dimension: str) -> Sampler:
     return sampler(parts[0], parts[1], lambda argument: parse(argument, dimension))
 
 
+def longest(text: str, dimension: str) -> float:
+    """Return what a quantity cannot exceed when it is drawn, ``inf`` if nothing bounds it."""
+    parts = call(text)
+    if parts is None:
+        return parse(text, dimension)
+    kind, arguments = parts
+    if kind == "uniform":
+        return parse(arguments[1], dimension)
+    return math.inf if parse(arguments[0], dimension) > 0 else 0.0
+
+
 def constant(text: str, dimension: str) -> float | None:
     """Return the value of a quantity that is not drawn, None for a distribution."""
     return parse(text, dimension) if call(text) is None else None

@@ -17,6 +17,8 @@ SERVER = "server"
 """The server's name among the machines."""
 ROOT = "core"
 """The router on top of a hierarchy, and the only one of a star."""
+MAX_LINKS = 100_000
+"""Two-way links of a core; a full mesh of 447 nodes has fewer."""
 FIBER_KM_PER_S = 204_190.0
 """Speed of light in standard single-mode fiber (ITU-T G.652): group index 1.4682 at 1550 nm."""
 PATH_STRETCH = 2.1

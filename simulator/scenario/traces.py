@@ -40,6 +40,8 @@ from simulator.units import UNITS
 MAX_NBYTES = 16_000_000
 """Of a trace file."""
 MAX_ROWS = 20_000
+MIN_STEP_S = 0.001
+"""Between rows: each is an event of the network, and a shorter one is no more than a packet."""
 MAX_TEXT = 700_000
 """Characters of all tables of a scenario: a run's folder keeps them in its copy of the scenario."""
 OPPORTUNITY_NBYTES = 1504
@@ -83,6 +85,9 @@ def parse_csv(text: str) -> Table:
         if time_s <= last:
             word = "stands still" if time_s == last else "goes back"
             raise ValueError(f'{line}: time "{row[0]}" {word}; every row must be later than the one before')
+        if last >= 0 and time_s - last < MIN_STEP_S * (1 - 1e-9):
+            problem = "is less than 1 ms after the row before"
+            raise ValueError(f'{line}: time "{row[0]}" {problem}; use a coarser step')
         last = time_s
         if len(columns["time"]) > MAX_ROWS:
             raise ValueError(f"{line}: more than {MAX_ROWS:,} rows; use a coarser step")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from simulator.rng import stream
-from simulator.scenario.times import constant, parse_distribution
+from simulator.scenario.times import constant, longest, parse_distribution
 
 
 def test_a_constant_draws_nothing():
@@ -25,3 +25,17 @@ def test_a_negative_or_unitless_argument_is_refused():
         parse_distribution("exp(-1 h)", "duration")
     with pytest.raises(ValueError, match='"2" has no unit; write "2 ms"'):
         parse_distribution("uniform(1 h, 2)", "duration")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2 s", 2.0),
+        ("exp(1 s)", np.inf),
+        ("exp(0 s)", 0.0),
+        ("uniform(0 s, 3 s)", 3.0),
+        ("lognormal(0 s, 1)", 0.0),
+    ],
+)
+def test_the_longest_that_can_be_drawn(text, seconds):
+    assert longest(text, "duration") == seconds

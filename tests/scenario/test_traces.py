@@ -37,6 +37,7 @@ def test_a_file_becomes_part_of_the_scenario(load, folder):
     [
         ("time (s),loss\n0,0\n9,0\n8,0\n", '4: time "8" goes back; every row must be later than'),
         ("time (s),loss\n0,0\n0,0\n", '3: time "0" stands still'),
+        ("time (s),loss\n0,0\n1e-7,0\n", '3: time "1e-7" is less than 1 ms after the row before'),
         ("time (s),loss\n0,0\n1\n", "3: 1 values for 2 columns"),
         ("time (s),loss\n0,x\n", '2: loss "x" is not a number'),
         ("time (s),loss\n0,nan\n", '2: loss "nan" must be finite'),
