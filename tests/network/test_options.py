@@ -43,6 +43,16 @@ def test_connections_fail_together(restart, end, wasted):
     assert bench.ledger.totals()["failed"] == pytest.approx(wasted, abs=3)
 
 
+def test_a_reset_ends_all_connections_once():
+    """At 3 s, with one attempt and none after it: 3 MB of 10 are lost, in three rows."""
+    bench = Bench({"a-b": (MB, 0.0)}, connections=3)
+    bench.send("x", "a", "b", 10 * MB)
+    bench.at(3.0, lambda _: bench.network.reset_link("a>b", "connection reset"))
+    assert bench.run() == {"x": (3.0, "connection reset")}
+    assert [row["reason"] for row in bench.rows()] == ["connection reset"] * 3
+    assert bench.ledger.totals()["failed"] == pytest.approx(3 * MB, abs=3)
+
+
 def test_fewer_bytes_than_connections():
     bench = Bench({"a-b": (MB, 0.5)}, connections=8)
     bench.send("x", "a", "b", 3)

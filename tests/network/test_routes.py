@@ -132,6 +132,17 @@ def test_a_crash_of_the_relay_ends_what_passes_and_refuses_what_comes(control):
     assert direct.reason == later[1].reason == ""
 
 
+def test_a_partition_that_takes_the_relay_away_stalls_what_passes():
+    """Both ends are in one group and the hub in another, from 5 to 15 s of 20."""
+    world = World(HUB)
+    seen = world.send("a", "b")
+    groups = {"a": 0, "b": 0, "c": 0, "server": 0, "hub": 1}
+    world.env.timeout(5.0).callbacks.append(lambda _: world.network.part("cause", groups))
+    world.env.timeout(15.0).callbacks.append(lambda _: world.network.heal("cause"))
+    world.finish()
+    assert (seen.reason, seen.at_s) == ("", pytest.approx(30.04))
+
+
 def test_an_outage_of_the_relays_line_stalls_what_passes():
     world = World(HUB)
     seen = world.send("a", "b")

@@ -280,6 +280,64 @@ def test_tcp_wakes_at_its_own_time_out():
     assert bench.run()["x"][0] == pytest.approx(23.60, rel=0.002)
 
 
+def test_nobody_wakes_into_the_next_outage():
+    """Cut at 2 s for 10 s, awake at 20.93 s as above; cut again from 20 s to 40 s, nothing has moved
+    by then."""
+    bench = Bench({"a-b": (12.5 * MB, 0.02)}, preset="tcp-cubic", stall_timeout="100 s")
+    bench.send("x", "a", "b", 50 * MB)
+    for at, up in ((2.0, False), (12.0, True), (20.0, False), (40.0, True)):
+        bench.at(at, lambda _, up=up: bench.network.set_link("a>b", up=up))
+    bench.env.run(39.9)
+    (flow,) = bench.network._links["a>b"].users.values()
+    assert flow.rate == 0.0
+    assert flow.stalled_s == 2.0
+    assert bench.run()["x"][0] > 40
+
+
+def test_a_link_that_begins_to_lose_packets_slows_who_sends():
+    """100 MB at 12.5 MB/s take 8.4 s; with 2 % of loss from 1 s on, a window of about eight segments
+    in 20 ms, they would take minutes."""
+    bench = Bench({"a-b": (12.5 * MB, 0.01)}, preset="tcp-cubic")
+    bench.send("x", "a", "b", 100 * MB)
+    bench.at(1.0, lambda _: bench.network.set_link("a>b", loss=0.02))
+    assert bench.run()["x"][0] > 60
+
+
+def test_what_acknowledgements_took_is_free_when_their_flow_ends():
+    """A download at 12.5 MB/s takes 0.22 MB/s of an uplink of 1.25 MB/s; when it is over, the upload
+    has 1.25 · 1448/1502 again."""
+    bench = Bench({"a-b": (1.25 * MB, 0.01)}, preset="tcp-bbr", back=12.5 * MB)
+    bench.send("up", "a", "b", 50 * MB)
+    bench.send("down", "b", "a", 60 * MB)
+    rates = []
+    for at in (3.0, 20.0):
+        bench.at(at, lambda _: rates.append(min(f.rate for f in bench.network._links["a>b"].users.values())))
+    assert bench.run()["down"][0] < 20
+    data = PACKET / FRAME
+    assert rates == pytest.approx([(1.25 - 12.5 * 27 / FRAME) * MB * data, 1.25 * MB * data], rel=0.003)
+
+
+@pytest.mark.parametrize(("tier", "share"), [("share", 0.5), ("window", None)])
+def test_parking_lot_under_tcp(tier, share):
+    """Two links of 1 MB/s in a row, a long flow and one on each. With equal shares everybody has half
+    of 0.964 MB/s; where windows decide, each link is full all the same: long + short = 0.964."""
+    fairness = {"fairness": "equal"} if tier == "share" else {}
+    bench = Bench({"a-b": (MB, 0.01), "b-c": (MB, 0.01)}, preset="tcp-cubic", tier=tier, **fairness)
+    for name, src, dst in (("long", "a", "c"), ("first", "a", "b"), ("second", "b", "c")):
+        bench.send(name, src, dst, 50 * MB)
+    bench.env.run(30.0)
+    for link in ("a>b", "b>c"):
+        rates = [flow.rate for flow in bench.network._links[link].users.values() if flow.rate > 0]
+        there = [
+            flow.rate
+            for flow in bench.network._links[link].users.values()
+            if bench.network._links[link] in flow.path.links
+        ]
+        assert sum(there) == pytest.approx(MB * PACKET / FRAME, rel=0.01)
+        if share is not None:
+            assert rates == pytest.approx([share * MB * PACKET / FRAME] * 2, rel=0.01)
+
+
 def test_shares_follow_round_trip_times_unless_told_otherwise():
     """x with 12 ms and y with 202 ms round trips over a core of 1 MB/s. The queue of
     64 frames is 96 ms. Weights 1/(12 + 67) to 1/(202 + 67) are 3.4 : 1, so x ends when y has 5.9 of
@@ -343,6 +401,15 @@ def test_a_message_does_not_cross_a_cut_made_behind_its_back():
     bench.at(0.6, lambda _: bench.network.set_node("b", True))
     assert bench.run()["x"][1] == "link down"
     assert bench.ledger.totals()["failed"] == 100
+
+
+def test_a_message_does_not_cross_a_partition_made_behind_its_back():
+    """On its way for 0.5 s; apart from 0.1 to 0.2 s: lost, which shows a round trip and 0.2 s later."""
+    bench = Bench({"a-b": (MB, 0.5)})
+    bench.send("x", "a", "b", 0, control=True)
+    bench.at(0.1, lambda _: bench.network.part("cause", {"a": 0, "b": 1}))
+    bench.at(0.2, lambda _: bench.network.heal("cause"))
+    assert bench.run() == {"x": (pytest.approx(1.2), "partitioned")}
 
 
 def test_jitter_is_drawn_by_name():

@@ -105,6 +105,22 @@ def test_two_that_are_on_their_way_build_on_what_was_confirmed(play):
     assert [size for _, _, size, _ in sizes] == [WHOLE, WHOLE, SMALL]
 
 
+def test_an_older_payload_that_comes_late_changes_nothing(play):
+    """The first arrives damaged and is tried again after 60 s; the second, sent meanwhile, is newer."""
+
+    def a(node):
+        model = yield node.compute(node.learner.init)
+        for at in (0.0, 10.0):
+            yield node.sleep(at - node.now)
+            model = yield node.compute(node.learner.train, model, epochs=0, first_epoch=int(at))
+            node.post("b", "model", model)
+
+    policy = ("network.transport.damage=0.5", "network.transport.backoff=1 min", "seed.network=4")
+    result, sizes = play({"a": a, "b": silent}, TOPK, *policy)
+    assert [status for *_, status in sizes] == ["failed", "delivered", "delivered"]
+    assert result.world.payloads._held["a", "b", "model"].number == 2
+
+
 def received(play, *overrides):
     """References that b received, of three models from a, and the keys of all work."""
     got = []
