@@ -91,6 +91,8 @@ class Carrier:
         for state in (*flow.path.links, *flow.path.back):
             state.users.pop(flow.id, None)  # a relay's line is crossed by data and acknowledgements
         self._shares.dismiss(flow)
+        if self._congestion is not None:
+            self._congestion.end(flow)
         self._agenda.touch()
 
     def _connect(self, flow: Flow) -> None:

@@ -59,6 +59,9 @@ class Congestion:
     def leave(self, flow: Flow) -> None:
         """The flow does not send any more, or not for now: nobody else's window depends on it."""
 
+    def end(self, flow: Flow) -> None:
+        """The flow is over: what is known of its window goes with it."""
+
     def expect_loss(self, flow: Flow) -> None:
         """Draw after how many packets the next one is lost; it is noticed a window later."""
         flow.loss_at = 0.0

@@ -189,6 +189,17 @@ def test_equal_flows_fill_the_link_and_differ_by_chance():
     assert ends[0] < 0.98 * ends[-1]
 
 
+def test_nothing_is_remembered_of_flows_that_are_over():
+    bench = Bench({"a-b": (1e6, 0.01)}, preset="tcp-cubic", tier="window", loss=0.01, stall_timeout="5 s")
+    for number in range(6):
+        bench.send(str(number), "a", "b", 2_000_000, at=number / 2)
+    bench.at(3.0, lambda _: bench.network.set_link("a>b", latency_s=0.002))
+    bench.at(4.0, lambda _: bench.network.set_node("b", False))
+    bench.env.run(60.0)
+    windows = bench.network._carrier._congestion
+    assert (windows._senders, windows._left, windows._ways, windows._groups) == ({}, {}, {}, {})
+
+
 def test_bbr_flows_share_alike():
     bench = Bench({"a-b": (1.25 * MB, 0.02)}, preset="tcp-bbr", tier="window")
     for name in "xy":

@@ -100,6 +100,11 @@ class Windows:
         if cut is not None:
             cut.cancel()
 
+    def end(self, flow: Flow) -> None:
+        """The flow is over: nothing of it is needed any more."""
+        for rows in (self._senders, self._left, self._ways):
+            rows.pop(flow.id, None)
+
     def keep(self, flow: Flow, now: float) -> None:
         """The path is about to change."""
         self._ways.setdefault(flow.id, flow.path.one_way_s)
