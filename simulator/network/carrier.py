@@ -5,6 +5,7 @@ A connection that is cut wakes only at its own next time-out after the cut has e
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from simulator.network.agenda import Agenda
 from simulator.network.congestion import Congestion
@@ -43,7 +44,7 @@ class Carrier:
         self._sends_twice = control is not None and control.tunnel_share < 1
         self._congestion: Congestion | Windows | None = None
         if control is not None:
-            kind = Windows if spec.tier == "window" else Congestion
+            kind = Windows if spec.tier == "window" else partial(Congestion, look=shares.look_at_queues)
             self._congestion = kind(
                 agenda=agenda,
                 control=control,
@@ -55,6 +56,9 @@ class Carrier:
         # what Shares asks for, without a call in between
         self.before: Look = hold if spec.tier in MODELS else _nothing
         self.after: Look = _nothing
+        self.turned: Callable[[float], None] = _ignore
+        if isinstance(self._congestion, Congestion):
+            self.turned = self._congestion.turned
         if self._congestion is not None:
             self.before, self.after = self._congestion.before, self._congestion.after
 
@@ -245,6 +249,10 @@ class Carrier:
 
 def _nothing(flow: Flow, now: float) -> None:
     """The ideal transport has no window to look at."""
+
+
+def _ignore(now: float) -> None:
+    """Queues on the way of acknowledgements do not matter here."""
 
 
 def _users(links: Iterable[LinkState]) -> list[Flow]:

@@ -5,7 +5,7 @@
 from collections.abc import MutableSequence
 from math import inf
 
-from simulator.network.rows import DUE, RATE, REMAINING, STOP, SYNCED, Floats
+from simulator.network.rows import DUE, FLIPPED, RATE, REMAINING, STOP, SYNCED, Floats, Ints
 
 
 def promote(due: MutableSequence[float], tree: MutableSequence[int], i: int) -> None:
@@ -37,3 +37,17 @@ def expect(ff: Floats, tree: MutableSequence[int], i: int, now: float) -> None:
     rate = ff[RATE][i]
     ff[DUE][i] = now + (ff[REMAINING][i] - ff[STOP][i]) / rate if rate > 0.0 else inf
     promote(ff[DUE], tree, i)
+
+
+def ripe(
+    ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, ef: Floats, tree: MutableSequence[int], limit: float
+) -> int:
+    """List in ``FLIPPED`` the flows that are due up to a time, and forget when; return how many."""
+    num = 0
+    while ff[DUE][tree[1]] <= limit:
+        i = tree[1]
+        fi[FLIPPED][num] = i
+        num += 1
+        ff[DUE][i] = inf
+        promote(ff[DUE], tree, i)
+    return num

@@ -13,6 +13,7 @@ from simulator.network.rows import (
     CAP,
     CROSSED,
     FREE,
+    FULL,
     HEAD,
     HELD,
     INSIDE,
@@ -30,6 +31,7 @@ from simulator.network.rows import (
     REACH,
     SEEN,
     SHARE,
+    STANDING,
     TIGHTEST,
     WEIGHT,
     Floats,
@@ -133,3 +135,12 @@ def freeze(ff: Floats, fi: Ints, lf: Floats, ei: Ints, ef: Floats, count: int) -
             if lf[LEFT][route[entry]] < inf:
                 lf[LEFT][route[entry]] -= ef[LOAD][entry] * rate
     return kept
+
+
+def has_turned(li: Ints, row: int, num: int) -> bool:
+    """Whether one of the links listed in a row holds flows back, unlike when queues were last looked at."""
+    for k in range(num):
+        link = li[row][k]
+        if li[FULL][link] != li[STANDING][link]:
+            return True
+    return False

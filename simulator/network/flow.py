@@ -53,6 +53,11 @@ class LinkState:
             return self.link.buffer_nbytes
         return max(self.bytes_per_s * DEFAULT_QUEUE_S, DEFAULT_QUEUE_FRAMES * FRAME_NBYTES)
 
+    @property
+    def queue_s(self) -> float:
+        """How long that queue delays when it is full."""
+        return 0.0 if self.bytes_per_s == inf else self.buffer_nbytes / self.bytes_per_s
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Path:
@@ -61,7 +66,8 @@ class Path:
     ``capacity`` is that of its slowest link, payload bytes per second, and ``queue_s`` the delay of a
     full buffer there. A flow sends its first byte after ``connect_s``, and never faster than ``limit``.
     ``hops`` are the indices of ``links``, then of ``back``: a byte loads the first ``num_loaded`` of
-    these with ``loads`` bytes each, the others carry its acknowledgement.
+    these with ``loads`` bytes each, the others carry its acknowledgement. ``acked`` are the indices of
+    these others, each with the delay of the queue that stands there when the link is full.
     """
 
     links: tuple[LinkState, ...]
@@ -78,6 +84,7 @@ class Path:
     hops: npt.NDArray[np.int64]
     loads: npt.NDArray[np.float64]
     num_loaded: int
+    acked: tuple[tuple[int, float], ...] = ()
     limit: float = inf
 
     @property
@@ -104,7 +111,7 @@ def measure(
     one_way_s = sum(state.latency_s for state in there)
     back_s = sum(state.latency_s for state in back)
     jitter_s = sum(state.link.jitter_s for state in (*there, *back))
-    queue_s = 0.0 if slowest.bytes_per_s == inf else slowest.buffer_nbytes / slowest.bytes_per_s
+    queue_s = slowest.queue_s
     if not ideal:
         one_way_s += sum(FRAME_NBYTES / state.bytes_per_s for state in there)
     rtt_s = max(one_way_s + back_s + jitter_s, MIN_RTT_S)
@@ -124,6 +131,7 @@ def measure(
         hops=np.array([state.index for state in (*there, *back)][:num_hops], np.int64),
         loads=np.ones(num_hops),
         num_loaded=len(there),
+        acked=() if ideal else tuple((state.index, QUEUE_FILL * state.queue_s) for state in back),
     )
 
 
@@ -190,6 +198,7 @@ class Flow:
     state: str = "connecting"
     stalled_s: float | None = None
     rto_s: float = 0.0
+    rtt_s: float = 0.0  # of its path, with the queues that its acknowledgements stand in
     window: Window = field(default_factory=Window)
     is_last_burst: bool = False
     is_damaged: bool = False  # its payload will arrive with a wrong checksum

@@ -12,8 +12,8 @@ Plain loops as in :mod:`simulator.network.filling`.
 from collections.abc import MutableSequence
 from math import inf
 
-from simulator.network.due import expect, promote, sync
-from simulator.network.filling import collect, fill
+from simulator.network.due import expect, promote, ripe, sync
+from simulator.network.filling import collect, fill, has_turned
 from simulator.network.rows import (
     ACK_HEAD,
     ACK_TAIL,
@@ -27,6 +27,7 @@ from simulator.network.rows import (
     DUE,
     FLIPPED,
     FREE,
+    FULL,
     HEAD,
     HELD,
     INSIDE,
@@ -51,6 +52,8 @@ from simulator.network.rows import (
     Ints,
 )
 from simulator.network.window import ACK_SHARE
+
+__all__ = ["join", "leave", "ripe", "solve"]
 
 UNCHANGED = 1e-12  # relative; a flow whose rate is the same keeps its completion time
 EQUAL = 1e-10  # relative; levels and loads this close are the same
@@ -112,15 +115,16 @@ def solve(
     num_flows: int,
     num_links: int,
     num_acked: int,
-) -> tuple[int, int]:
+) -> tuple[int, int, bool]:
     """Find the rates after a change of the first ``MEMBERS``, of links ``TOUCHED``, and of what
     acknowledgements take of links ``ACKED``; integrate bytes.
 
     Returns how many slots ``FLIPPED`` lists, flows that came to be held back by their own cap, or by
-    a link after that; and how often a member was looked at.
+    a link after that; how often a member was looked at; and whether a link has come to hold flows back,
+    or to hold none, since queues were last looked at.
     """
     count = gather(ff, fi, lf, li, ei, ef, now, num_flows, num_links, num_acked)
-    passes = work = 0
+    passes = work = crossed = 0
     while count > 0:
         work += count
         crossed = collect(ff, fi, lf, li, ei, ef, count)
@@ -132,7 +136,8 @@ def solve(
         if total == count and not again:
             break
         count = total
-    return apply(ff, fi, tree, now, count), work
+    turned = has_turned(li, CROSSED, crossed) or has_turned(li, TOUCHED, num_links)
+    return apply(ff, fi, tree, now, count), work, turned
 
 
 def gather(
@@ -154,6 +159,7 @@ def gather(
     for k in range(num_links):
         link = li[TOUCHED][k]
         count, _ = reserve(ff, fi, lf, li, ei, ef, now, link, count)
+        li[FULL][link] = 0
         entry = li[HEAD][link]
         while entry != NONE:
             i = ei[OWNER][entry]
@@ -215,18 +221,20 @@ def spread(
     after, inside, held, level = ei[NEXT], fi[INSIDE], fi[HELD], ff[LEVEL]
     for k in range(crossed):
         link = li[CROSSED][k]
-        used, top, bound, num_inside, num = 0.0, 0.0, inf, 0, 0
+        used, top, bound, num_inside, num, holds = 0.0, 0.0, inf, 0, 0, 0
         entry = li[HEAD][link]
         while entry != NONE:
             i = ei[OWNER][entry]
             used += ef[LOAD][entry] * ff[SHARE][i]
             top = max(top, level[i])
             num += 1
-            if inside[i] == 1:
-                num_inside += 1
-                if held[i] == link:
+            num_inside += inside[i]
+            if held[i] == link:
+                holds = 1
+                if inside[i] == 1:
                     bound = min(bound, level[i])
             entry = after[entry]
+        li[FULL][link] = holds
         if num_inside == num:
             continue
         full = used >= lf[FREE][link] * (1 - EQUAL)
@@ -283,17 +291,3 @@ def apply(ff: Floats, fi: Ints, tree: MutableSequence[int], now: float, count: i
             fi[FLIPPED][flipped] = i
             flipped += 1
     return flipped
-
-
-def ripe(
-    ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, ef: Floats, tree: MutableSequence[int], limit: float
-) -> int:
-    """List in ``FLIPPED`` the flows that are due up to a time, and forget when; return how many."""
-    num = 0
-    while ff[DUE][tree[1]] <= limit:
-        i = tree[1]
-        fi[FLIPPED][num] = i
-        num += 1
-        ff[DUE][i] = inf
-        promote(ff[DUE], tree, i)
-    return num

@@ -19,8 +19,9 @@ RATE, LEVEL, CAP, SLACK, CEILING, WEIGHT, REMAINING, STOP, SYNCED, DUE, SHARE, R
 HELD, CAPPED, INSIDE, NUM_LINKS, NUM_HOPS, MEMBERS, ACTIVE, FLIPPED = range(8)
 # of links, floats
 CAPACITY, FREE, LEFT, PULL, LOWEST, TIGHTEST = range(6)
-# and integers: first and last entry of flows and of acknowledgements, a mark, and lists of links
-HEAD, TAIL, ACK_HEAD, ACK_TAIL, SEEN, CROSSED, TOUCHED, ACKED = range(8)
+# and integers: first and last entry of flows and of acknowledgements, a mark, lists of links, whether a
+# link holds a flow back, and whether it did when queues were last looked at
+HEAD, TAIL, ACK_HEAD, ACK_TAIL, SEEN, CROSSED, TOUCHED, ACKED, FULL, STANDING = range(10)
 # of entries, integers
 LINK, NEXT, BEFORE, OWNER = range(4)
 # and floats: bytes on the link per byte of the flow

@@ -1,6 +1,6 @@
 """Who gets how much now: collects the changes of an instant and solves the part they touch."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
 from typing import Any, Protocol
 
@@ -15,9 +15,11 @@ from simulator.network.rows import (
     DUE,
     FLIPPED,
     FREE,
+    FULL,
     MEMBERS,
     NUM_HOPS,
     NUM_LINKS,
+    STANDING,
     TOUCHED,
     WEIGHT,
 )
@@ -31,11 +33,13 @@ class Settler(Protocol):
     """Whoever looks after flows while their shares are found: ``before`` sets the cap of a flow that
     was touched; ``after`` sees what a solution means for it, and for any other that came to be held
     back by its cap or by a link after that, and may touch flows again; ``progressed`` is told that
-    a flow has nothing left before its stop. All are told the time.
+    a flow has nothing left before its stop; ``turned`` that links have come to hold flows back, or
+    none, since :meth:`Shares.look_at_queues`. All are told the time.
     """
 
     before: Callable[[Flow, float], None]
     after: Callable[[Flow, float], None]
+    turned: Callable[[float], None]
 
     def progressed(self, flow: Flow, now: float) -> None:
         """Nothing is left before the stop."""
@@ -45,7 +49,7 @@ class Shares:
     """Rates of all flows that send."""
 
     def __init__(self, links: Iterable[LinkState]) -> None:
-        states = list(links)
+        states = self._states = list(links)
         self._table = Table(len(states))
         self._kernel: Any = kernel
         self._work = 0
@@ -117,6 +121,16 @@ class Shares:
             self._table.lf[FREE][state.index] = -state.capacity if state.capacity < inf else inf
             self._links[state.index] = None
 
+    def look_at_queues(self) -> Iterator[Flow]:
+        """A queue now stands where a link holds flows back, nowhere else: yield the flows whose
+        acknowledgements come to wait in one, or do not any more.
+        """
+        for index in self._table.copy_changes(FULL, STANDING):
+            state = self._states[index]
+            for flow in state.users.values():
+                if flow.rate > 0 and state in flow.path.back:
+                    yield flow
+
     def expect(self, flow: Flow, now: float) -> None:
         """Work out anew when a flow has nothing left before its stop."""
         due.expect(self._table.ff, self._table.tree, flow.slot, now)
@@ -145,11 +159,13 @@ class Shares:
         counts = len(flows), len(self._links), len(self._acked)
         self._links.clear()
         self._acked.clear()
-        num, work = self._kernel.solve(*table.all, now, *counts)
+        num, work, turned = self._kernel.solve(*table.all, now, *counts)
         for flow in self._listed(num):
             flows[flow.id] = flow
         for id in sorted(flows):
             settler.after(flows[id], now)
+        if turned:
+            settler.turned(now)
         self._work += work
         if self._work > COMPILED_FROM and self._kernel is kernel and compiled.available():
             self.compile()

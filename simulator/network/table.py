@@ -28,7 +28,7 @@ from simulator.network.rows import (
     Ints,
 )
 
-FLOW_FLOATS, FLOW_INTS, LINK_FLOATS, LINK_INTS, ENTRY_INTS = 14, 8, 6, 8, 4
+FLOW_FLOATS, FLOW_INTS, LINK_FLOATS, LINK_INTS, ENTRY_INTS = 14, 8, 6, 10, 4
 NUM_SLOTS, NUM_HOPS = 16, 4  # at first; both double as needed
 
 
@@ -76,6 +76,12 @@ class Table:
         first = slot * self.num_hops
         self._ei[LINK, first : first + len(links)] = links
         self._ef[LOAD, first : first + len(links)] = loads
+
+    def copy_changes(self, source: int, target: int) -> list[int]:
+        """Copy one row of integers of links to another; return the indices where they differed."""
+        changed: list[int] = np.flatnonzero(self._li[source] != self._li[target]).tolist()
+        self._li[target] = self._li[source]
+        return changed
 
     def _add_slots(self, more: int) -> None:
         old, self._num_slots = self._num_slots, self._num_slots + more

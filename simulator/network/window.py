@@ -24,6 +24,8 @@ ACK_SHARE = 27 / FRAME_NBYTES
 INITIAL_SEGMENTS = 10
 JITTER_SEGMENTS = 16
 """Window at which HyStart leaves slow start where jitter looks like a queue."""
+FIRST_GROWTH = 1 / 20
+"""Of the window per round trip, the least by which CUBIC grows until its first loss."""
 QUEUE_FILL = 0.7
 """Mean filling of the bottleneck's buffer by a loss-based sender."""
 MIN_RTO_S, MAX_RTO_S, CONNECT_RTO_S = 0.2, 120.0, 1.0
@@ -80,7 +82,7 @@ class Window:
     nbytes: float = INITIAL_SEGMENTS * SEGMENT_NBYTES
     threshold: float = inf  # slow start ends here at the latest
     slow: bool = True
-    peak: float = 0.0  # window before the last loss
+    peak: float = 0.0  # window before the last loss; 0: none that CUBIC remembers
     epoch_s: float = 0.0
 
     def hold(self, nbytes: float, now: float, *, peak: float) -> None:
@@ -91,8 +93,8 @@ class Window:
 def grown(control: Control, window: Window, elapsed_s: float, rtt_s: float) -> float:
     """Return the window in bytes, ``elapsed_s`` after its growth began.
 
-    CUBIC: the larger of ``0.4·(t − K)³ + peak`` and its Reno-friendly line, in segments. Reno: one
-    segment each round trip.
+    CUBIC: the larger of ``0.4·(t − K)³ + peak`` and its Reno-friendly line, in segments; before the
+    first loss a twentieth each round trip at least (``tcp_cubic.c``). Reno: one segment each round trip.
     """
     elapsed_s = max(elapsed_s, 0.0)
     rounds = elapsed_s / rtt_s
@@ -101,6 +103,8 @@ def grown(control: Control, window: Window, elapsed_s: float, rtt_s: float) -> f
     start, peak = window.nbytes / SEGMENT_NBYTES, max(window.peak, window.nbytes) / SEGMENT_NBYTES
     shift = float(((peak - start) / 0.4) ** (1 / 3))
     curve = peak + 0.4 * (elapsed_s - shift) ** 3
+    if not window.peak > 0:
+        curve = max(curve, start * (1 + FIRST_GROWTH) ** rounds)
     slope = 3 * (1 - control.backoff) / (1 + control.backoff)
     return SEGMENT_NBYTES * max(curve, float(int(start + slope * rounds)))
 

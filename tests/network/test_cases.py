@@ -93,7 +93,7 @@ def test_one_flow_without_loss_against_linux(cases, tier):
 
 
 @pytest.mark.parametrize(
-    ("tier", "limits"), [("share", (0.04, 0.20, 1.0, 1.0)), ("window", (0.03, 0.15, 0.04, 0.13))]
+    ("tier", "limits"), [("share", (0.03, 0.18, 0.07, 0.16)), ("window", (0.03, 0.15, 0.04, 0.13))]
 )
 def test_several_flows_without_loss_against_linux(cases, tier, limits):
     """Makespan: median and 90th percentile, then the mean of a case's flows."""

@@ -354,9 +354,9 @@ def test_shares_follow_round_trip_times_unless_told_otherwise():
 
 def test_acknowledgements_slow_a_thin_uplink():
     """A download at 12.5 MB/s sends back 27 bytes per 1502: 0.22 MB/s of an uplink of 1.25 MB/s."""
-    alone = Bench({"a-b": (1.25 * MB, 0.01)}, preset="tcp-cubic", back=12.5 * MB)
+    alone = Bench({"a-b": (1.25 * MB, 0.01)}, preset="tcp-bbr", back=12.5 * MB)
     alone.send("up", "a", "b", 10 * MB)
-    both = Bench({"a-b": (1.25 * MB, 0.01)}, preset="tcp-cubic", back=12.5 * MB)
+    both = Bench({"a-b": (1.25 * MB, 0.01)}, preset="tcp-bbr", back=12.5 * MB)
     both.send("up", "a", "b", 10 * MB)
     both.send("down", "b", "a", 500 * MB)
     assert both.run()["up"][0] / alone.run()["up"][0] == pytest.approx(1 / (1 - 0.18), rel=0.03)
