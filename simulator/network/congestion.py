@@ -111,7 +111,8 @@ class Congestion:
             limit = inf if flow.is_last_burst else min(limit, window.nbytes)
         elif self._control.loss_based:
             limit = min(limit, self._held(flow, now))
-        flow.cap, flow.slack, flow.asked_s = limit / flow.rtt_s, 0.0, now
+        flow.cap = min(limit / flow.rtt_s, flow.path.limit)
+        flow.slack, flow.asked_s = 0.0, now
 
     def turned(self, now: float) -> None:
         """Links have come to hold flows back, or none: look at their queues in a moment."""

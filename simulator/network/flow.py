@@ -99,10 +99,12 @@ def measure(
     *,
     ideal: bool,
     rtt_bias: float,
+    repeats: bool = False,
     pulled: bool = False,
 ) -> Path:
     """Return the facts of a path.
 
+    A sender that does not slow down when packets are lost (``repeats``) gets through what is not.
     The weight is ``(round trip + 0.7 · buffer delay)^-rtt_bias``; 0 makes shares equal. Connecting
     takes one round trip, and another where the receiver is told first and opens the connection
     (``pulled``).
@@ -115,6 +117,7 @@ def measure(
     if not ideal:
         one_way_s += sum(FRAME_NBYTES / state.bytes_per_s for state in there)
     rtt_s = max(one_way_s + back_s + jitter_s, MIN_RTT_S)
+    passes = prod(1 - state.loss for state in there)
     num_hops = len(there) if ideal else len(there) + len(back)
     return Path(
         links=tuple(there),
@@ -122,8 +125,9 @@ def measure(
         one_way_s=one_way_s,
         rtt_s=rtt_s,
         jitter_s=jitter_s,
-        loss=1 - prod(1 - state.loss for state in there),
+        loss=1 - passes,
         capacity=slowest.capacity,
+        limit=slowest.capacity * passes if repeats else inf,
         buffer_nbytes=slowest.buffer_nbytes,
         queue_s=queue_s,
         weight=(rtt_s + QUEUE_FILL * queue_s) ** -rtt_bias,

@@ -17,7 +17,7 @@ from simulator.network.agenda import Agenda, Timer
 from simulator.network.bulk import Bulk
 from simulator.network.carrier import Carrier
 from simulator.network.flow import LinkState, Path, Transfer, measure
-from simulator.network.forwarding import forward
+from simulator.network.forwarding import forward, relay_crashed
 from simulator.network.messages import CRASHED, DUPLICATE, Messenger
 from simulator.network.partitions import Partitions
 from simulator.network.shares import Shares
@@ -59,7 +59,10 @@ class Network:
         self._model = MODELS.get(spec.tier)
         control = CONTROLS[spec.preset] if self._model is None else None
         self._ideal = control is None
-        self._rtt_bias = control.rtt_bias if control and spec.fairness == "rtt" else 0.0
+        bias = control.rtt_bias if control and spec.fairness == "rtt" else 0.0
+        self._measure = partial(
+            measure, ideal=self._ideal, rtt_bias=bias, repeats=bool(control and not control.loss_based)
+        )
         self._efficiency = EFFICIENCY * control.tunnel_share if control else 1.0
         if self._model is not None:
             self._efficiency = self._model.bandwidth_factor
@@ -124,10 +127,8 @@ class Network:
         if route is None or route.forward == "cut-through":
             return start(src, dst, via)
 
-        def explain(reason: str) -> str:
-            return _relay_crashed(via) if reason == CRASHED and via in self._crashed else reason
-
-        return forward(start(src, via, ""), lambda: start(via, dst, ""), explain, self._env)
+        onward = partial(start, via, dst, "")
+        return forward(start(src, via, ""), onward, via, self._crashed, self._ledger, self._env)
 
     def _start(
         self, src: str, dst: str, via: str, *, nbytes: int, kind: str, round: int | None, control: bool
@@ -312,7 +313,7 @@ class Network:
             back = [self._links[id] for id in self._topology.route(dst, src)]
             if self._model is None:
                 pulled = self._topology.passage.is_pulled(src, dst)
-                path = measure(there, back, ideal=self._ideal, rtt_bias=self._rtt_bias, pulled=pulled)
+                path = self._measure(there, back, pulled=pulled)
             else:
                 path = measure_simgrid(there, back, model=self._model, window=self._spec.window)
             self._paths[src, dst] = path
@@ -393,8 +394,4 @@ class Network:
 
 def _why(crashed: str, transfer: Transfer) -> str:
     """Why a transfer fails when one of its nodes has crashed."""
-    return CRASHED if crashed in (transfer.src, transfer.dst) else _relay_crashed(crashed)
-
-
-def _relay_crashed(name: str) -> str:
-    return f"relay {name} crashed"
+    return CRASHED if crashed in (transfer.src, transfer.dst) else relay_crashed(crashed)

@@ -76,6 +76,12 @@ class Ledger:
             raise MedgossipError(f"{_name(attempt)} ended twice: {attempt.status}, then {status}")
         attempt.end_s, attempt.status, attempt.reason = end_s, status, reason
 
+    def void(self, transfer: int, reason: str) -> None:
+        """Book as failed what had arrived of a transfer: it was of no use."""
+        for attempt in self._attempts:
+            if attempt.transfer == transfer and attempt.status == "delivered":
+                attempt.status, attempt.reason = "failed", reason
+
     def tally(self, kinds: Collection[str]) -> dict[str, tuple[int, int]]:
         """Return the bytes carried, headers of the application among them, and the retries made for
         each of these kinds of transfers.

@@ -173,6 +173,20 @@ def test_an_application_relay_that_crashes_is_named(crash_s):
     assert (seen.reason, seen.at_s) == ("relay hub crashed", crash_s)
 
 
+def test_what_an_application_relay_could_not_pass_on_was_wasted():
+    """All of it is at the hub after 10 s and on to b from then on; b crashes at 15 s."""
+    world = World(HUB | {"forward": "store-and-forward"})
+    seen = world.send("a", "b")
+    world.env.timeout(15.0).callbacks.append(lambda _: world.network.drop_node("b"))
+    world.finish()
+    assert seen.reason == "peer crashed"
+    first, second = world.ledger.rows("transfers")
+    assert (first[8], *first[11:13]) == (SIZE, "failed", "not passed on")
+    assert 0 < second[8] < SIZE
+    totals = world.ledger.totals()
+    assert (totals["delivered"], totals["failed"]) == (0, first[8] + second[8])
+
+
 def test_a_site_that_accepts_no_connection_is_told_and_comes_for_it():
     """One round trip more than to a site that can be reached; messages use the connection kept open."""
     ends = {}

@@ -131,7 +131,7 @@ class Windows:
         if group in self._unsolved:
             del self._unsolved[group]
             self._solve(group, now)
-        flow.cap = float(group.rates[group.place[flow.id]])
+        flow.cap = min(float(group.rates[group.place[flow.id]]), flow.path.limit)
 
     def after(self, flow: Flow, now: float) -> None:
         """A rate is what the windows make it: nothing to see."""
