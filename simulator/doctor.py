@@ -29,6 +29,7 @@ def checks(store: Path, out: Path) -> list[Check]:
     return [
         _python(),
         *_packages(),
+        _compiler(),
         *_torch(),
         _folder("store", store),
         _folder("results", out),
@@ -62,6 +63,15 @@ def _package(name: str, least: str) -> Check:
     enough = _numbers(found) >= _numbers(least)
     remedy = "" if enough else f'; too old, pip install "{name}>={least}"'
     return Check(name=name, ok=enough, found=f"{found}{remedy}")
+
+
+def _compiler() -> Check:
+    """What compiles the network's fair shares, if it is there; results are the same without."""
+    try:
+        found = f"Numba {version('numba')}"
+    except PackageNotFoundError:
+        found = 'not there, so large networks are slower; pip install "medgossip[fast]"'
+    return Check(name="compiled network", ok=True, found=found)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

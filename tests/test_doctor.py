@@ -28,6 +28,16 @@ def test_a_missing_and_an_old_package(tmp_path, monkeypatch):
     assert "pytest" not in checks
 
 
+def test_the_network_runs_without_a_compiler(monkeypatch):
+    def missing(name):
+        raise doctor.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "version", missing)
+    check = doctor._compiler()
+    assert check.ok
+    assert check.found == 'not there, so large networks are slower; pip install "medgossip[fast]"'
+
+
 @pytest.mark.parametrize(("text", "numbers"), [("2.13.0+cpu", (2, 13, 0)), ("1.0rc1", (1, 0)), ("x", ())])
 def test_versions_are_compared_as_numbers(text, numbers):
     assert doctor._numbers(text) == numbers

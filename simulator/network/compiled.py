@@ -41,7 +41,7 @@ def functions() -> Any:
         copy = FunctionType(function.__code__, scope, f"{name}_{digest}")
         copy.__qualname__ = copy.__name__
         copy.__module__ = kernel.__name__
-        scope[name] = numba.njit(copy)
+        scope[name] = numba.njit(copy, error_model="numpy")
         if name in ENTRIES:
             with suppress(RuntimeError):  # no place to keep it
                 scope[name].enable_caching()

@@ -1,10 +1,8 @@
 """Max-min fair rates of flows over links, found anew only where a change can be felt.
 
-An allocation is max-min fair if, and only if, no link is above its capacity and every flow is at its
-cap or crosses a full link on which no flow has a higher level. So a change is solved for the flows
-that it touches, the others' loads taken off the links; a flow outside whose reason no longer holds
-joins, and so on until all reasons hold (the order of influence is the bottleneck structure of
-J. Ros-Giralt et al., "On the bottleneck structure of congestion-controlled networks", SIGMETRICS 2019).
+A change is handed to the links that it touches; those that have to find their level anew tell others
+(see :mod:`simulator.network.filling`). Acknowledgements take a share of the links that they cross, so
+what they need is looked at once rates are found, and the rates again, until that has settled.
 
 Plain loops as in :mod:`simulator.network.filling`.
 """
@@ -13,7 +11,7 @@ from collections.abc import MutableSequence
 from math import inf
 
 from simulator.network.due import expect, promote, ripe, sync
-from simulator.network.filling import collect, fill, has_turned
+from simulator.network.filling import UNCHANGED, ask, enter, has_turned, settle, share
 from simulator.network.rows import (
     ACK_HEAD,
     ACK_TAIL,
@@ -22,30 +20,20 @@ from simulator.network.rows import (
     CAP,
     CAPACITY,
     CAPPED,
-    CEILING,
-    CROSSED,
     DUE,
     FLIPPED,
     FREE,
-    FULL,
     HEAD,
-    HELD,
     INSIDE,
-    LEVEL,
     LINK,
-    LOAD,
     MEMBERS,
     NEXT,
     NONE,
     NUM_HOPS,
     NUM_LINKS,
     OWNER,
-    QUEUED,
     RATE,
-    SEEN,
     SHARE,
-    SINCE,
-    SLACK,
     TAIL,
     TOUCHED,
     Floats,
@@ -55,8 +43,6 @@ from simulator.network.window import ACK_SHARE
 
 __all__ = ["join", "leave", "ripe", "solve"]
 
-UNCHANGED = 1e-12  # relative; a flow whose rate is the same keeps its completion time
-EQUAL = 1e-10  # relative; levels and loads this close are the same
 AT_CAP = 1 - 1e-9
 ACK_PASSES = 8
 ACK_SETTLED = 1e-3  # of a link's capacity; finer than the model itself
@@ -67,7 +53,7 @@ def join(
     ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, ef: Floats, tree: MutableSequence[int], i: int
 ) -> None:
     """Append a flow to the lists of its links."""
-    hops = len(ei[LINK]) // len(fi[HELD])
+    hops = len(ei[LINK]) // len(fi[INSIDE])
     for hop in range(fi[NUM_HOPS][i]):
         head, tail = (HEAD, TAIL) if hop < fi[NUM_LINKS][i] else (ACK_HEAD, ACK_TAIL)
         entry = i * hops + hop
@@ -85,7 +71,7 @@ def leave(
     ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, ef: Floats, tree: MutableSequence[int], i: int
 ) -> None:
     """Take a flow off the lists of its links."""
-    hops = len(ei[LINK]) // len(fi[HELD])
+    hops = len(ei[LINK]) // len(fi[INSIDE])
     for hop in range(fi[NUM_HOPS][i]):
         head, tail = (HEAD, TAIL) if hop < fi[NUM_LINKS][i] else (ACK_HEAD, ACK_TAIL)
         entry = i * hops + hop
@@ -98,7 +84,7 @@ def leave(
             li[tail][link] = before
         else:
             ei[BEFORE][after] = before
-    ff[RATE][i] = ff[SHARE][i] = ff[LEVEL][i] = 0.0
+    ff[RATE][i] = ff[SHARE][i] = 0.0
     ff[DUE][i] = inf
     promote(ff[DUE], tree, i)
 
@@ -120,158 +106,61 @@ def solve(
     acknowledgements take of links ``ACKED``; integrate bytes.
 
     Returns how many slots ``FLIPPED`` lists, flows that came to be held back by their own cap, or by
-    a link after that; how often a member was looked at; and whether a link has come to hold flows back,
+    a link after that; how many looks at flows that took; and whether a link has come to hold flows back,
     or to hold none, since queues were last looked at.
     """
-    count = gather(ff, fi, lf, li, ei, ef, now, num_flows, num_links, num_acked)
-    passes = work = crossed = 0
-    while count > 0:
-        work += count
-        crossed = collect(ff, fi, lf, li, ei, ef, count)
-        fill(ff, fi, lf, li, ei, ef, count, crossed)
-        total, again = spread(ff, fi, lf, li, ei, ef, now, count, crossed), False
-        if passes < ACK_PASSES:
-            total, again = acknowledge(ff, fi, lf, li, ei, ef, now, total, count)
-            passes += 1 if again else 0
-        if total == count and not again:
+    hops = len(ei[LINK]) // len(fi[INSIDE])
+    count = waiting = work = 0
+    for k in range(num_flows):
+        i = fi[MEMBERS][k]
+        count = enter(ff, fi, i, now, count)
+        for entry in range(i * hops, i * hops + fi[NUM_LINKS][i]):
+            waiting = ask(lf, li, ei[LINK][entry], waiting)
+    for k in range(num_links):
+        link = li[TOUCHED][k]
+        reserve(ff, lf, li, ei, link)
+        waiting = ask(lf, li, link, waiting)
+    waiting = reserve_all(ff, lf, li, ei, num_acked, waiting)
+    passes = 0
+    while True:
+        count, looks = settle(ff, fi, lf, li, ei, ef, now, count, waiting)
+        num = share(ff, fi, lf, li, ei, count)
+        work += looks
+        if passes == ACK_PASSES:
             break
-        count = total
-    turned = has_turned(li, CROSSED, crossed) or has_turned(li, TOUCHED, num_links)
+        waiting, passes = reserve_all(ff, lf, li, ei, num, 0), passes + 1
+        if waiting == 0:
+            break
+    turned = has_turned(fi, li, ei, count, num_links)
     return apply(ff, fi, tree, now, count), work, turned
 
 
-def gather(
-    ff: Floats,
-    fi: Ints,
-    lf: Floats,
-    li: Ints,
-    ei: Ints,
-    ef: Floats,
-    now: float,
-    num_flows: int,
-    num_links: int,
-    num_acked: int,
-) -> int:
-    """Let those take part whom a change touches first; return how many they are."""
-    for k in range(num_flows):
-        enter(ff, fi, fi[MEMBERS][k], now, k)
-    count = num_flows
-    for k in range(num_links):
-        link = li[TOUCHED][k]
-        count, _ = reserve(ff, fi, lf, li, ei, ef, now, link, count)
-        li[FULL][link] = 0
-        entry = li[HEAD][link]
-        while entry != NONE:
-            i = ei[OWNER][entry]
-            if fi[HELD][i] == link and fi[INSIDE][i] == 0:
-                enter(ff, fi, i, now, count)
-                count += 1
-            entry = ei[NEXT][entry]
-    for k in range(num_acked):
-        count, _ = reserve(ff, fi, lf, li, ei, ef, now, li[ACKED][k], count)
-    return count
+def reserve_all(ff: Floats, lf: Floats, li: Ints, ei: Ints, num: int, waiting: int) -> int:
+    """Take what acknowledgements need now off the links ``ACKED``; return how many links have to work
+    out their level anew.
+    """
+    for k in range(num):
+        link = li[ACKED][k]
+        if reserve(ff, lf, li, ei, link):
+            waiting = ask(lf, li, link, waiting)
+    return waiting
 
 
-def enter(ff: Floats, fi: Ints, i: int, now: float, place: int) -> None:
-    """Let a flow take part in a solution; a cap that follows the rate is what it is now."""
-    fi[MEMBERS][place] = i
-    fi[INSIDE][i] = 1
-    if ff[SLACK][i] > 0.0:
-        ff[QUEUED][i] = ff[RATE][i] * ff[SLACK][i]
-        if ff[QUEUED][i] < ff[CEILING][i]:
-            ff[CEILING][i], ff[SINCE][i] = ff[QUEUED][i], now
-        ff[CAP][i] = ff[CEILING][i]
-
-
-def reserve(
-    ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, ef: Floats, now: float, link: int, count: int
-) -> tuple[int, bool]:
-    """Take what acknowledgements need off a link; if that has changed, its flows take part."""
+def reserve(ff: Floats, lf: Floats, li: Ints, ei: Ints, link: int) -> bool:
+    """Take what acknowledgements need off a link; return whether that has changed."""
     capacity = lf[CAPACITY][link]
     if capacity == inf:
-        return count, False
+        return False
     load = 0.0
     entry = li[ACK_HEAD][link]
     while entry != NONE:
-        i = ei[OWNER][entry]
-        load += ff[SHARE][i]
+        load += ff[SHARE][ei[OWNER][entry]]
         entry = ei[NEXT][entry]
     free = max(capacity - ACK_SHARE * load, DATA_FLOOR * capacity)
     if abs(free - lf[FREE][link]) <= ACK_SETTLED * capacity:
-        return count, False
+        return False
     lf[FREE][link] = free
-    entry = li[HEAD][link]
-    found = entry != NONE
-    while entry != NONE:
-        i = ei[OWNER][entry]
-        if fi[INSIDE][i] == 0:
-            enter(ff, fi, i, now, count)
-            count += 1
-        entry = ei[NEXT][entry]
-    return count, found
-
-
-def spread(
-    ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, ef: Floats, now: float, count: int, crossed: int
-) -> int:
-    """Let flows take part whose reason no longer holds: those that their link does not hold back any
-    more, and those that get more than a flow which their link now holds back. Return how many
-    members there are.
-    """
-    after, inside, held, level = ei[NEXT], fi[INSIDE], fi[HELD], ff[LEVEL]
-    for k in range(crossed):
-        link = li[CROSSED][k]
-        used, top, bound, num_inside, num, holds = 0.0, 0.0, inf, 0, 0, 0
-        entry = li[HEAD][link]
-        while entry != NONE:
-            i = ei[OWNER][entry]
-            used += ef[LOAD][entry] * ff[SHARE][i]
-            top = max(top, level[i])
-            num += 1
-            num_inside += inside[i]
-            if held[i] == link:
-                holds = 1
-                if inside[i] == 1:
-                    bound = min(bound, level[i])
-            entry = after[entry]
-        li[FULL][link] = holds
-        if num_inside == num:
-            continue
-        full = used >= lf[FREE][link] * (1 - EQUAL)
-        entry = li[HEAD][link]
-        while entry != NONE:
-            i = ei[OWNER][entry]
-            if inside[i] == 0 and (
-                level[i] > bound * (1 + EQUAL)
-                or (held[i] == link and (not full or level[i] < top * (1 - EQUAL)))
-            ):
-                enter(ff, fi, i, now, count)
-                count += 1
-            entry = after[entry]
-    return count
-
-
-def acknowledge(
-    ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, ef: Floats, now: float, count: int, solved: int
-) -> tuple[int, bool]:
-    """Take what the members' acknowledgements need now off the links that they cross."""
-    hops = len(ei[LINK]) // len(fi[HELD])
-    changed = False
-    for k in range(solved):
-        i = fi[MEMBERS][k]
-        if abs(ff[SHARE][i] - ff[RATE][i]) <= UNCHANGED * ff[RATE][i]:
-            continue
-        for entry in range(i * hops + fi[NUM_LINKS][i], i * hops + fi[NUM_HOPS][i]):
-            link = ei[LINK][entry]
-            if li[SEEN][link] == 0 and li[HEAD][link] != NONE:
-                li[SEEN][link] = 1
-                count, found = reserve(ff, fi, lf, li, ei, ef, now, link, count)
-                changed = changed or found
-    for k in range(solved):
-        i = fi[MEMBERS][k]
-        for entry in range(i * hops + fi[NUM_LINKS][i], i * hops + fi[NUM_HOPS][i]):
-            li[SEEN][ei[LINK][entry]] = 0
-    return count, changed
+    return True
 
 
 def apply(ff: Floats, fi: Ints, tree: MutableSequence[int], now: float, count: int) -> int:

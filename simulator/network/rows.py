@@ -11,17 +11,15 @@ Floats = Sequence[MutableSequence[float]]
 Ints = Sequence[MutableSequence[int]]
 
 # of flows, floats
-RATE, LEVEL, CAP, SLACK, CEILING, WEIGHT, REMAINING, STOP, SYNCED, DUE, SHARE, REACH, SINCE, QUEUED = range(
-    14
-)
-# and integers: the link that holds a flow back or NONE, whether its cap does, whether it takes part in
-# the solution at hand, hops, and lists of slots
-HELD, CAPPED, INSIDE, NUM_LINKS, NUM_HOPS, MEMBERS, ACTIVE, FLIPPED = range(8)
-# of links, floats
-CAPACITY, FREE, LEFT, PULL, LOWEST, TIGHTEST = range(6)
-# and integers: first and last entry of flows and of acknowledgements, a mark, lists of links, whether a
+RATE, CAP, SLACK, CEILING, WEIGHT, REMAINING, STOP, SYNCED, DUE, SHARE, REACH, SINCE, QUEUED = range(13)
+# and integers: whether its cap holds a flow back, whether it takes part in the solution at hand, hops,
+# and lists of slots
+CAPPED, INSIDE, NUM_LINKS, NUM_HOPS, MEMBERS, FLIPPED = range(6)
+# of links, floats: the last is the level at which a link is full, or inf
+CAPACITY, FREE, WATER = range(3)
+# and integers: first and last entry of flows and of acknowledgements, marks, lists of links, whether a
 # link holds a flow back, and whether it did when queues were last looked at
-HEAD, TAIL, ACK_HEAD, ACK_TAIL, SEEN, CROSSED, TOUCHED, ACKED, FULL, STANDING = range(10)
+HEAD, TAIL, ACK_HEAD, ACK_TAIL, SEEN, WAITING, QUEUE, TOUCHED, ACKED, FULL, STANDING = range(11)
 # of entries, integers
 LINK, NEXT, BEFORE, OWNER = range(4)
 # and floats: bytes on the link per byte of the flow

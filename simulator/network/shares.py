@@ -26,7 +26,7 @@ from simulator.network.rows import (
 from simulator.network.table import Table
 
 COMPILED_FROM = 100_000
-"""Flows looked at, from which loading the compiled kernel (half a second) pays for itself."""
+"""Looks at flows, from which loading the compiled kernel (half a second) pays for itself."""
 
 
 class Settler(Protocol):

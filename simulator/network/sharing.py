@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from simulator.network.filling import collect, fill
-from simulator.network.kernel import join
-from simulator.network.rows import CAP, FREE, INSIDE, MEMBERS, NUM_HOPS, NUM_LINKS, SHARE, WEIGHT
+from simulator.network import kernel
+from simulator.network.rows import CAP, FREE, MEMBERS, NUM_HOPS, NUM_LINKS, SHARE, WEIGHT
 from simulator.network.table import Table
 
 
@@ -35,9 +34,9 @@ def max_min(
         table.set_route(slot, np.array(route, np.int64), np.array(loads[place] if loads else 1.0))
         table.fi[NUM_LINKS][slot] = table.fi[NUM_HOPS][slot] = len(route)
         table.ff[WEIGHT][slot], table.ff[CAP][slot] = weight[place], cap[place]
-        table.fi[MEMBERS][place], table.fi[INSIDE][slot] = slot, 1
-        join(table.ff, table.fi, table.lf, table.li, table.ei, table.ef, table.tree, slot)
+        table.fi[MEMBERS][place] = slot
     rows = table.ff, table.fi, table.lf, table.li, table.ei, table.ef
-    crossed = collect(*rows, len(slots))
-    fill(*rows, len(slots), crossed)
+    for slot in slots:
+        kernel.join(*rows, table.tree, slot)
+    kernel.solve(*rows, table.tree, 0.0, len(slots), 0, 0)
     return [table.ff[SHARE][slot] for slot in slots]

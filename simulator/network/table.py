@@ -17,18 +17,18 @@ from simulator.network.rows import (
     BEFORE,
     DUE,
     HEAD,
-    HELD,
     LINK,
     LOAD,
     NEXT,
     NONE,
     OWNER,
     TAIL,
+    WATER,
     Floats,
     Ints,
 )
 
-FLOW_FLOATS, FLOW_INTS, LINK_FLOATS, LINK_INTS, ENTRY_INTS = 14, 8, 6, 10, 4
+FLOW_FLOATS, FLOW_INTS, LINK_FLOATS, LINK_INTS, ENTRY_INTS = 13, 6, 3, 11, 4
 NUM_SLOTS, NUM_HOPS = 16, 4  # at first; both double as needed
 
 
@@ -50,6 +50,7 @@ class Table:
         self._ff = np.zeros((FLOW_FLOATS, 0))
         self._fi = np.zeros((FLOW_INTS, 0), np.int64)
         self._lf = np.zeros((LINK_FLOATS, num_links))
+        self._lf[WATER] = inf
         self._li = np.zeros((LINK_INTS, num_links), np.int64)
         self._li[[HEAD, TAIL, ACK_HEAD, ACK_TAIL]] = NONE
         self._ei = np.zeros((ENTRY_INTS, 0), np.int64)
@@ -90,7 +91,6 @@ class Table:
         self._ei = np.hstack([self._ei, np.zeros((ENTRY_INTS, more * self.num_hops), np.int64)])
         self._ef = np.hstack([self._ef, np.zeros((1, more * self.num_hops))])
         self._ff[DUE, old:] = inf
-        self._fi[HELD, old:] = NONE
         self._free += range(self._num_slots - 1, old - 1, -1)
         self._plant()
         self._expose()

@@ -121,6 +121,18 @@ def test_order_of_flows_does_not_matter(problem, random):
     assert shuffled == pytest.approx([straight[i] for i in order], rel=1e-9)
 
 
+@pytest.mark.parametrize("unequal", [0, 1])
+def test_many_flows_on_lines_that_couple_them_all(unequal):
+    """20 sites, everyone to everyone; with equal lines all levels tie."""
+    pairs = [(a, b) for a in range(20) for b in range(20) if a != b]
+    routes = [[a, 20 + b] for a, b in pairs]
+    capacity = [1e7 * (1 + unequal * (link * 7 % 13)) for link in range(40)]
+    weight = [1.0 + unequal * (a + b) % 3 for a, b in pairs]
+    cap = [inf if a % 3 else 5e6 for a, _ in pairs]
+    rates = max_min(routes, capacity, weight, cap)
+    assert rates == pytest.approx(brute_force(routes, capacity, weight, cap), rel=1e-9)
+
+
 # -- solutions step by step ---------------------------------------------------------------------------
 
 CAPACITY_OF = (3e6, 1e6, 4e6, 2e6, inf, 5e6)
@@ -222,3 +234,13 @@ def test_compiled_and_interpreted_loops_give_the_same_bits(steps):
         plain.step(*step)
         fast.step(*step)
         assert plain.bits() == fast.bits()
+
+
+def test_a_link_that_loses_its_limit_holds_nobody_back():
+    sums = Sums(False)
+    sums.step("join", 1, [0, 4, 5], 1, 8e6, 1.0)
+    assert sums.flows[0].rate == pytest.approx(3e6, rel=1e-3)
+    sums.states[0].capacity = inf
+    sums.shares.touch_links([sums.states[0]])
+    sums.shares.settle(sums, 1.0)
+    assert sums.flows[0].rate == 8e6
