@@ -36,8 +36,11 @@ def json_schema() -> dict[str, Any]:
     }
     schema["properties"]["sweep"] = _SWEEP
     schema["properties"]["include"] = _INCLUDE
-    required = schema.pop("required")
-    schema["anyOf"] = [{"required": required}, {"required": ["include"]}, {"required": ["sweep"]}]
+    complete = {
+        "required": schema.pop("required"),
+        "properties": {"task": {"required": definitions["Task"].pop("required")}},
+    }
+    schema["anyOf"] = [complete, {"required": ["include"]}, {"required": ["sweep"]}]
     return schema
 
 
