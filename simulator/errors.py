@@ -61,6 +61,15 @@ class BadCase(MedgossipError):
     exit_code = ExitCode.BAD_INPUT
 
 
+class Interrupted(MedgossipError):
+    """The user stopped the command; ``(remedy,)`` says how to go on."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+    def __str__(self) -> str:
+        return f"interrupted; {self.args[0]}"
+
+
 class NoValue(MedgossipError):
     """A protocol asked for a value in a run that computes none; ``(task,)``."""
 

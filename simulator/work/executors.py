@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from simulator.api import Bundle
-from simulator.errors import MedgossipError, NoValue, TaskFailed
+from simulator.errors import Interrupted, MedgossipError, NoValue, SetupError, TaskFailed
 from simulator.work.jobs import Job
 from simulator.work.pools import Pool
 from simulator.work.store import Store
@@ -21,6 +21,9 @@ from simulator.work.worker import Outcome
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(task, done, total)`` after each job."""
+
+Stopping = Callable[[], bool]
+"""Says whether to stop: what runs is finished, nothing else is started."""
 
 _TRIES = 3  # a job whose worker dies this often is at fault itself
 
@@ -78,9 +81,10 @@ class PlanExecutor:
 class PoolExecutor:
     """Runs what is needed on a pool: the longest way to the end first, near its data if possible."""
 
-    def __init__(self, store: Store, pool: Pool) -> None:
+    def __init__(self, store: Store, pool: Pool, stopping: Stopping = lambda: False) -> None:
         self.tally = Tally()
         self.store = store
+        self._stopping = stopping
         self._pool = pool
         self._jobs: dict[str, Job] = {}
         self._known: set[str] = set()  # in the store, seen by this process
@@ -115,15 +119,26 @@ class PoolExecutor:
         return found
 
     def finish(self, keys: Iterable[str], progress: Progress) -> dict[str, MedgossipError]:
-        """Compute everything that ``keys`` need, see :class:`Executor`."""
+        """Compute everything that ``keys`` need, see :class:`Executor`.
+
+        Raises:
+            SetupError: the machine does not offer what it takes; all other errors are returned.
+            Interrupted: told to stop.
+        """
         wanted = list(keys)
+        self.store.lease.add(self.ancestors(wanted))
         graph = Graph(self._failed)
         graph.add(self._needed(wanted))
         tries: Counter[str] = Counter()
         while graph.ready or self._pool.busy():
-            self._hand_out(graph)
+            if not self._stopping():
+                self._hand_out(graph)
+            elif not self._pool.busy():
+                raise Interrupted("finished work is kept")
             for _, job, outcome in self._pool.wait():
                 error = outcome.error if outcome is not None else None
+                if isinstance(error, SetupError):
+                    raise error  # a full disk, say: every other job would end the same way
                 if outcome is None or outcome.missing:
                     tries[job.key] += 1
                     if tries[job.key] < _TRIES:
@@ -174,12 +189,16 @@ class PoolExecutor:
 
     def _book(self, job: Job, outcome: Outcome) -> None:
         self._known.add(job.key)
+        if outcome.found:
+            self.tally.reused[job.task] += 1
+            return
         self.tally.executed[job.task] += 1
         self.tally.seconds[job.task] += outcome.seconds
 
     def close(self) -> None:
-        """End all workers."""
+        """End all workers, and need nothing of the store any more."""
         self._pool.close()
+        self.store.lease.release()
 
 
 def _gave_up(job: Job, outcome: Outcome | None) -> TaskFailed:

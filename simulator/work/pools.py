@@ -119,14 +119,14 @@ class ProcessPool:
         return done
 
     def close(self) -> None:
-        """Ask idle workers to end and stop busy ones."""
+        """Ask idle workers to end and stop busy ones at once: the store has results whole or not."""
         for worker, process in self._processes.items():
             if worker in self._jobs:
-                process.terminate()
+                process.kill()
             else:
                 try:
                     self._connections[worker].send(None)
                 except BrokenPipeError:
-                    process.terminate()
+                    process.kill()
             process.join()
             self._connections[worker].close()

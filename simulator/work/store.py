@@ -1,15 +1,17 @@
 """The store: every task's result on disk under its key, checked when read.
 
-A result is one safetensors blob inside one zstd frame with a content checksum, written to a
-temporary name and renamed, so a reader sees all of it or nothing. A damaged file is moved to
-``quarantine/`` and counts as absent: its task runs again.
+A result is one safetensors blob inside one zstd frame with a content checksum, written so that a
+reader sees all of it or nothing, also after a power cut. A damaged file is moved to ``quarantine/``
+and counts as absent: its task runs again. Several processes may use one store at a time.
 """
 
+import errno
 import json
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +21,30 @@ from safetensors.numpy import load, save
 
 from simulator.api import Bundle
 from simulator.errors import SetupError
+from simulator.work.durable import left_over, write_durably
+from simulator.work.leases import Lease, gate, leased
+from simulator.work.locks import Lock, try_lock
 
 SUFFIX = ".safetensors.zst"
+LIMIT_NBYTES = 50e9
+_FOLDERS = ("quarantine", "leases", "locks")
 _LARGEST_NBYTES = 64 * 2**30  # a frame that claims more is not one of ours
+_ALWAYS_NBYTES, _MOST_RATIO = 2**30, 1_000  # beyond these a small file claims too much: no model does
+_HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Kept:
+    """A result on disk: when it was used last (seconds since 1970), its size, its file."""
+
+    used_s: float
+    nbytes: int
+    path: Path
+
+    @property
+    def key(self) -> str:
+        """The key of the task."""
+        return self.path.name.removesuffix(SUFFIX)
 
 
 def default_root() -> Path:
@@ -38,11 +61,13 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         try:
-            (root / "quarantine").mkdir(parents=True, exist_ok=True)
+            for name in _FOLDERS:
+                (root / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SetupError(
                 f"cannot use the store {root}: {error.strerror}; choose one with --store"
             ) from error
+        self.lease = Lease(root / "leases")
 
     def path(self, key: str) -> Path:
         """Where the result of ``key`` lies, or would lie."""
@@ -62,26 +87,33 @@ class Store:
             return path.exists()
         return True
 
+    def claim(self, key: str) -> Lock | None:
+        """Return the right to compute ``key``, or None while another live process has it."""
+        return try_lock(self.root / "locks" / key)
+
     def put(self, key: str, bundle: Bundle) -> int:
         """Keep ``bundle`` under ``key``; return its bytes on disk.
 
         Raises:
-            SetupError: the disk is full or read-only.
+            SetupError: the disk is full or read-only; nothing is left half-written.
+            ValueError: larger than :meth:`get` would read back.
         """
         arrays = {name: np.ascontiguousarray(array) for name, array in bundle.arrays.items()}
         blob = save(arrays, metadata={"meta": json.dumps(bundle.meta)})
         # trained weights hardly compress: level 1 saves 8 % at six times the processor time
         frame = zstandard.ZstdCompressor(level=-1, write_checksum=True).compress(blob)
+        if _claims_too_much(len(blob), len(frame)):
+            raise ValueError(f"a result of {len(blob):,} bytes that compresses to {len(frame):,} is no model")
         path = self.path(key)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             path.parent.mkdir(exist_ok=True)
-            with partial.open("wb") as file:
-                file.write(frame)
-            partial.replace(path)
+            write_durably(path, frame)
         except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise SetupError(f"cannot write to the store {self.root}: {error.strerror}") from error
+            full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+            remedy = "make room with medgossip gc, or choose another with --store"
+            raise SetupError(
+                f"cannot write to the store {self.root}: {error.strerror}{f'; {remedy}' if full else ''}"
+            ) from error
         return len(frame)
 
     def get(self, key: str) -> Bundle | None:
@@ -92,47 +124,66 @@ class Store:
         except FileNotFoundError:
             return None
         try:
-            if zstandard.frame_content_size(frame) > _LARGEST_NBYTES:
-                raise zstandard.ZstdError("larger than any result")
-            blob = zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False)
-            # the header of a safetensors blob: its length in 8 bytes, then JSON
-            header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
-            arrays = load(blob)
-        except (zstandard.ZstdError, SafetensorError, ValueError):
+            bundle = _read(frame)
+        except (zstandard.ZstdError, SafetensorError, ValueError, KeyError, TypeError):
             # another process may have found the same damage first, or evicted the file
             with suppress(FileNotFoundError):
                 path.replace(self.root / "quarantine" / path.name)
             return None
         self._touch(path)
-        return Bundle(arrays=arrays, meta=json.loads(header["__metadata__"]["meta"]))
+        return bundle
 
     def quarantined(self) -> list[str]:
         """Names of the damaged files found so far."""
         return sorted(path.name for path in (self.root / "quarantine").iterdir())
 
-    def _files(self) -> Iterator[tuple[float, int, Path]]:
+    def kept(self) -> list[Kept]:
+        """All results, the least recently used first."""
+        return sorted(self._files())
+
+    def _files(self) -> Iterator[Kept]:
         for path in self.root.glob(f"??/*{SUFFIX}"):
             try:
                 status = path.stat()
             except FileNotFoundError:  # another process evicted it meanwhile
                 continue
-            yield status.st_mtime, status.st_size, path
+            yield Kept(used_s=status.st_mtime, nbytes=status.st_size, path=path)
 
-    def evict(self, limit_nbytes: float, *, keep: Collection[str] = ()) -> int:
+    def left_over(self) -> list[Path]:
+        """Half-written files of processes that are no more, and locks that nobody holds."""
+        return list(left_over(self.root))
+
+    def evict(self, limit_nbytes: float) -> int:
         """Delete the least recently used results until the rest fits; return how many went.
 
-        Results in ``keep`` and those used within the last hour (perhaps by another live run) stay.
+        What live runs need stays, and so does what was used within the last hour.
         """
-        files = sorted(self._files())
-        total = sum(size for _, size, _ in files)
-        kept = {f"{key}{SUFFIX}" for key in keep}
-        recent = time.time() - 3600
-        count = 0
-        for used, size, path in files:
-            if total <= limit_nbytes or used > recent:
-                break
-            if path.name not in kept:
-                path.unlink(missing_ok=True)
-                total -= size
-                count += 1
+        with gate(self.root / "leases"):
+            found, needed = self.kept(), leased(self.root / "leases")
+            total, recent = sum(one.nbytes for one in found), time.time() - _HOUR_S
+            count = 0
+            for one in found:
+                if total <= limit_nbytes or one.used_s > recent:
+                    break
+                if one.key not in needed:
+                    one.path.unlink(missing_ok=True)
+                    total -= one.nbytes
+                    count += 1
         return count
+
+
+def _claims_too_much(nbytes: int, frame_nbytes: int) -> bool:
+    """Whether a frame would take more memory than a file of its size may ask for."""
+    return nbytes > min(_LARGEST_NBYTES, _ALWAYS_NBYTES + _MOST_RATIO * frame_nbytes)
+
+
+def _read(frame: bytes) -> Bundle:
+    """Take a file's content apart; what it claims is checked before memory is set aside for it."""
+    nbytes = zstandard.frame_content_size(frame)
+    if nbytes < 0 or _claims_too_much(nbytes, len(frame)):
+        raise zstandard.ZstdError("claims more than a result of its size holds")
+    blob = zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False)
+    arrays = load(blob)
+    # the header of a safetensors blob: its length in 8 bytes, then JSON
+    header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
+    return Bundle(arrays=arrays, meta=json.loads(header["__metadata__"]["meta"]))

@@ -7,15 +7,17 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from multiprocessing.connection import Connection
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
+from types import FrameType
 
 from simulator.api import OPTIMIZER, Bundle
-from simulator.errors import Diverged, MedgossipError, TaskFailed
+from simulator.errors import Diverged, MedgossipError, SetupError, TaskFailed
 from simulator.registry import resolve
 from simulator.work.jobs import MODEL, Job
 from simulator.work.store import Store
 
 _CACHE_NBYTES = 1 << 30
+_PATIENCE_S, _LOOK_EVERY_S = 600.0, 0.2  # with another process that computes the same result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,7 @@ class Outcome:
     """What became of a job: its size, the error that stopped it, or the inputs it did not find.
 
     ``missing`` are keys whose results are gone or damaged; the job can run once they are there again.
+    ``found``: another process with the same store has done the work meanwhile.
     """
 
     key: str
@@ -30,6 +33,7 @@ class Outcome:
     nbytes: int
     error: MedgossipError | None = None
     missing: tuple[str, ...] = ()
+    found: bool = False
 
 
 class Unreadable(Exception):
@@ -81,7 +85,28 @@ class Bench:
             self._recent_nbytes -= sum(array.nbytes for array in old.arrays.values())
 
     def run(self, job: Job) -> Outcome:
-        """Do the work, keep the result. Errors are returned, so that one bad job ends one run only."""
+        """Do the work, keep the result. Errors are returned, so that one bad job ends one run only.
+
+        While another process with the same store does the same work, wait for its result instead;
+        not for ever, since that process may be standing still.
+        """
+        start = perf_counter()
+        try:
+            claim = self.store.claim(job.key)
+            while claim is None and perf_counter() - start < _PATIENCE_S:
+                sleep(_LOOK_EVERY_S)
+                claim = self.store.claim(job.key)
+        except (MedgossipError, OSError) as error:
+            return _failed(job, start, _unusable(self.store, error))
+        try:
+            if job.key in self.store:
+                return Outcome(key=job.key, seconds=0.0, nbytes=0, found=True)
+            return self._work(job)
+        finally:
+            if claim is not None:
+                claim.release(remove=True)
+
+    def _work(self, job: Job) -> Outcome:
         # imported here: a plan, and the process that only schedules, never need torch
         from simulator.learning.context import Context
 
@@ -122,20 +147,32 @@ def _failed(job: Job, start: float, error: MedgossipError) -> Outcome:
     return Outcome(key=job.key, seconds=perf_counter() - start, nbytes=0, error=error)
 
 
+def _unusable(store: Store, error: MedgossipError | OSError) -> MedgossipError:
+    if isinstance(error, MedgossipError):
+        return error
+    return SetupError(f"cannot use the store {store.root}: {error.strerror}; choose one with --store")
+
+
 def serve(connection: Connection, root: Path, device: str) -> None:
     """The main loop of a resident worker: a job comes in, an outcome goes out, None ends it."""
     import signal
 
     from simulator.learning.numerics import setup_process
 
+    ending: list[int] = []
+
+    def end_soon(number: int, _: FrameType | None) -> None:
+        ending.append(number)
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    signal.signal(signal.SIGTERM, end_soon)  # a cluster's manager sends it to parent and workers alike
     setup_process()
     bench = Bench(Store(root), device)
     parent = os.getppid()
     while True:
         # a parent that was killed closes its end; poll so that an orphan never waits for ever
-        while not connection.poll(5.0):
-            if os.getppid() != parent:
+        while not connection.poll(2.0):
+            if ending or os.getppid() != parent:
                 return
         try:
             job = connection.recv()
