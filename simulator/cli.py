@@ -5,7 +5,6 @@ import are imported by the commands that need them.
 """
 
 import json
-import os
 import sys
 from enum import StrEnum
 from importlib.metadata import version
@@ -14,18 +13,19 @@ from typing import Annotated
 
 import typer
 
-from simulator.commands.checking import check_data, check_out, check_trainable, warnings
+from simulator.commands.checking import check_data
 from simulator.commands.endings import errors_shown, reader_may_leave
+from simulator.commands.executing import execute_study, warn
 from simulator.commands.listing import Kind, print_list
 from simulator.commands.network import network
-from simulator.commands.options import Overrides, Scenario, Verbose
-from simulator.commands.results import print_plan, print_result
-from simulator.commands.resuming import original_command, whole_study
+from simulator.commands.options import Overrides, Scenario, StoreOption, Verbose
+from simulator.commands.results import print_plan
+from simulator.commands.resuming import check_failed, original_command, whole_study
 from simulator.commands.tables import print_table
+from simulator.commands.upkeep import gc, status
 from simulator.errors import ExitCode, ScenarioError
-from simulator.progress import make_progress
 from simulator.record.manifest import recorded_as
-from simulator.scenario.load import Study, load_study, reload_study
+from simulator.scenario.load import load_study, reload_study
 
 app = typer.Typer(
     name="medgossip",
@@ -36,6 +36,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(network, name="network")
+app.command()(status)
+app.command()(gc)
 
 
 class Device(StrEnum):
@@ -49,9 +51,6 @@ class Device(StrEnum):
 Out = Annotated[Path, typer.Option(help="folder that the results go to")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="worker processes; default: one per core")]
 DeviceOption = Annotated[Device, typer.Option(help="where training runs")]
-StoreOption = Annotated[
-    Path | None, typer.Option(help="folder of trained models; default: your cache folder")
-]
 Only = Annotated[
     list[str] | None, typer.Option("--only", metavar="LABEL", help="only this run of a sweep; repeatable")
 ]
@@ -98,7 +97,7 @@ def run(
     """
     with errors_shown(verbose):
         study = load_study(scenario, overrides or ()).only(only or ())
-    _execute(study, out, jobs, device, store, verbose)
+    execute_study(study, out, jobs, device.value, store, verbose)
 
 
 @app.command()
@@ -121,7 +120,7 @@ def sweep(
         if not study.points[0].swept:
             raise ScenarioError(f"{scenario}: sweep: missing; add a grid, or use medgossip run")
         study = study.only(only or ())
-    _execute(study, out, jobs, device, store, verbose)
+    execute_study(study, out, jobs, device.value, store, verbose)
 
 
 @app.command()
@@ -133,15 +132,46 @@ def resume(
     store: StoreOption = None,
     verbose: Verbose = False,
 ) -> None:
-    """Run again the study that a folder holds or belongs to.
+    """Finish the study that a folder holds or belongs to.
 
-    Finished work comes from the store.
+    Finished runs stay as they are, finished work comes from the store.
     """
+    _again(folder, out, jobs, device, store, verbose, only_failed=False)
+
+
+@app.command()
+def retry(
+    folder: Annotated[Path, typer.Argument(help="a folder that medgossip run has written")],
+    out: Annotated[Path | None, typer.Option(help="default: where the folder lies")] = None,
+    jobs: Jobs = None,
+    device: DeviceOption = Device.AUTO,
+    store: StoreOption = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run again the runs of a study that failed; refuse where none did.
+
+    Finished runs stay as they are, finished work comes from the store.
+    """
+    _again(folder, out, jobs, device, store, verbose, only_failed=True)
+
+
+def _again(
+    folder: Path,
+    out: Path | None,
+    jobs: int | None,
+    device: Device,
+    store: Path | None,
+    verbose: bool,
+    *,
+    only_failed: bool,
+) -> None:
     with errors_shown(verbose):
         folder = whole_study(folder) if folder.is_dir() else folder
         study = reload_study(folder)
+        if only_failed:
+            check_failed(folder, study)
     with recorded_as(original_command(folder)):
-        _execute(study, out or folder.resolve().parent, jobs, device, store, verbose)
+        execute_study(study, out or folder.resolve().parent, jobs, device.value, store, verbose)
 
 
 @app.command()
@@ -159,7 +189,7 @@ def plan(
         from simulator.run import plan as plan_study
 
         rows = plan_study(study)
-    _warn(study, verbose)
+    warn(study, verbose)
     with reader_may_leave():
         print_plan(rows, as_json)
 
@@ -240,42 +270,3 @@ def doctor(store: StoreOption = None, out: Out = Path("runs"), verbose: Verbose 
         print_table(rows, {"ok": "", "name": "what", "found": "found"})
     if not all(one.ok for one in found):
         raise typer.Exit(int(ExitCode.ENVIRONMENT))
-
-
-def _execute(
-    study: Study, out: Path, jobs: int | None, device: Device, store: Path | None, verbose: bool
-) -> None:
-    with errors_shown(verbose):
-        check_trainable(study)
-        check_out(out)
-    _warn(study, verbose)
-    with errors_shown(verbose, study):
-        from simulator.run import execute
-
-        progress = make_progress()
-        try:
-            result = execute(
-                study,
-                out=out,
-                jobs=jobs or num_cores(),
-                device=device.value,
-                store=store,
-                progress=progress,
-            )
-        finally:
-            progress.close()
-    with errors_shown(verbose), reader_may_leave():
-        print_result(result)
-    if result.exit_code != ExitCode.OK:
-        raise typer.Exit(int(result.exit_code))
-
-
-def _warn(study: Study, verbose: bool) -> None:
-    with errors_shown(verbose, study):
-        for text in warnings(study):
-            print(f"warning: {text}", file=sys.stderr)
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,9 +10,14 @@ from simulator.simulation import Simulated
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """A point, its run in virtual time, what is evaluated of it, and the error that ended it."""
+    """A point, its run in virtual time, what is evaluated of it, and the error that ended it.
+
+    ``basis`` is a digest of all that decides its results; ``kept``: they lie in the study's folder.
+    """
 
     point: Point
+    basis: str = ""
+    kept: bool = False
     run: Simulated | None = None
     error: MedgossipError | None = None
     rounds: list[Evaluation] = field(default_factory=list)

@@ -1,7 +1,7 @@
 """The folder of a run: resolved scenario, manifest, tables, pictures, timeline."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,8 @@ def write_run(folder: Path, outcome: Outcome, executor: PoolExecutor, wall_s: Ma
     scenario = outcome.point.scenario
     (folder / "scenario.yaml").write_text(dump(scenario), encoding="utf-8")
     about = _manifest(outcome, executor, wall_s)
+    keys = sorted(_evaluated(outcome, executor))
+    (folder / "keys.txt").write_text("".join(f"{key}\n" for key in keys), encoding="utf-8")
     if outcome.run is not None:
         outcomes = _outcomes(outcome, executor)
         for name, rows in _tables(outcome, executor, outcomes).items():
@@ -166,6 +168,7 @@ def _manifest(outcome: Outcome, executor: PoolExecutor, wall_s: Mapping[str, flo
         "algorithm": scenario.algorithm.name,
         "seed": {"learning": scenario.seed.learning, "network": scenario.seed.network},
         "status": outcome.status,
+        "basis": outcome.basis,
         "error": str(outcome.error) if outcome.error else None,
         "plan": False,
         "simulated_data": meta.simulated,
@@ -217,13 +220,14 @@ def _own_networks(scenario: ScenarioBase) -> dict[str, Any]:
     }
 
 
-def write_study(folder: Path, study: Study) -> None:
-    """Write what a study is made of, and the scenario as it was given."""
+def write_study(folder: Path, study: Study, lines: Sequence[Mapping[str, object]]) -> None:
+    """Write what a study is made of, a row to print per finished run, and the scenario as given."""
     about = {
         "name": study.name,
         "description": study.description,
         "points": [point.label for point in study.points],
         "command": manifest.command(),
+        "lines": list(lines),
     }
     (folder / "study.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
     (folder / "study.yaml").write_text(study.source.read_text(encoding="utf-8"), encoding="utf-8")

@@ -1,34 +1,33 @@
 """A study from its points to its folder: simulate, compute what is needed, evaluate, write, report."""
 
-import os
-import shutil
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from glob import escape
 from pathlib import Path
 from time import perf_counter
 
-from simulator import observations, results
-from simulator.errors import ExitCode, MedgossipError
+from simulator import observations, results, study_folder
+from simulator.errors import ExitCode, Interrupted, MedgossipError
 from simulator.outcome import Outcome
 from simulator.progress import Progress
-from simulator.scenario import Point, Study, digest
+from simulator.scenario import Study
 from simulator.simulation import Simulated, simulate
-from simulator.work.executors import Executor, PlanExecutor, PoolExecutor
+from simulator.work.executors import Executor, PlanExecutor, PoolExecutor, Stopping
 from simulator.work.pools import InlinePool, Pool, ProcessPool
-from simulator.work.store import Store, default_root
-
-STORE_LIMIT_NBYTES = 50e9
+from simulator.work.store import LIMIT_NBYTES, Store, default_root
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyResult:
-    """What became of a study. ``lines`` are rows to print: label, status, virtual time, …"""
+    """What became of a study. ``lines`` are rows to print: label, status, virtual time, …; ``damaged``
+    are files of the store that could not be read, and whose work was done again.
+    """
 
     folder: Path
     report: Path | None
     exit_code: ExitCode
     lines: list[dict[str, object]]
+    damaged: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,55 +69,110 @@ def plan_row(run: Simulated) -> PlanRow:
 
 
 def execute(
-    study: Study, *, out: Path, jobs: int, device: str, store: Path | None, progress: Progress
+    study: Study,
+    *,
+    out: Path,
+    jobs: int,
+    device: str,
+    store: Path | None,
+    progress: Progress,
+    stopping: Stopping = lambda: False,
 ) -> StudyResult:
     """Run every point of a study, write its folder and report.
 
-    A study's folder appears under its name when it is complete; what was trained before an
-    interruption lies in the store, so the same command goes on from there.
+    The folder is declared at once and completed at the end; what was trained before an interruption
+    lies in the store, so the same command goes on from there. Points whose results lie in the folder
+    are kept as they are, unless something has changed that decides them.
+
+    Raises:
+        Interrupted: ``stopping`` said so; running tasks were finished first.
+        SetupError: no space left, or another process runs this study into the same folder.
     """
-    from simulator.learning.numerics import numeric_mode, pick_device, setup_process
+    from simulator.learning.numerics import numeric_mode, pick_device
 
     start = perf_counter()
-    chosen = pick_device(device)
+    chosen, folder = pick_device(device), out / study_folder.name_of(study)
+    modes = [numeric_mode(point.scenario.task.precision, chosen) for point in study.points]
+    with study_folder.alone(folder):
+        outcomes = _outcomes(study, modes, folder)
+        if all(outcome.kept for outcome in outcomes) and (folder / "report.html").is_file():
+            noted = study_folder.lines(folder)
+            return _result(folder, outcomes, [dict(noted[one.point.label]) for one in outcomes], ())
+        study_folder.declare(folder, study)
+        kept_in = store or default_root()
+        executor = _prepared_executor(Store(kept_in), jobs, chosen, stopping)
+        damaged = executor.store.quarantined()
+        try:
+            wall_s = _work(outcomes, modes, executor, progress, start)
+            progress.stage("writing tables and the report")
+            lines = _write(study, outcomes, executor, folder, wall_s)
+            executor.store.evict(LIMIT_NBYTES)
+        except Interrupted as error:
+            where = f" --store {shlex.quote(str(store))}" if store else ""
+            remedy = f"go on with: medgossip resume {shlex.quote(str(folder))}{where}"
+            raise Interrupted(f"{error.args[0]}, {remedy}") from None
+        finally:
+            executor.close()
+            progress.close()
+        found = sorted(set(executor.store.quarantined()) - set(damaged))
+        return _result(folder, outcomes, lines, [kept_in / "quarantine" / name for name in found])
+
+
+def _outcomes(study: Study, modes: Sequence[str], folder: Path) -> list[Outcome]:
+    """One per point; those whose results lie in the folder are marked as kept."""
+    return [
+        Outcome(point=point, basis=basis, kept=study_folder.is_finished(folder / point.label, basis))
+        for point, basis in zip(study.points, study_folder.bases(study, modes), strict=True)
+    ]
+
+
+def _work(
+    outcomes: Sequence[Outcome],
+    modes: Sequence[str],
+    executor: PoolExecutor,
+    progress: Progress,
+    start: float,
+) -> dict[str, float]:
+    """Simulate and compute what is not kept; return the wall seconds of each part."""
+    todo = [(one, mode) for one, mode in zip(outcomes, modes, strict=True) if not one.kept]
+    kept = f"; {len(outcomes) - len(todo)} finished before" if len(todo) < len(outcomes) else ""
+    ready = perf_counter()
+    progress.stage(f"simulating {len(todo)} run(s) in virtual time{kept}")
+    for outcome, mode in todo:
+        executor.check_stop()
+        _simulate(outcome, executor, mode)
+    simulated = perf_counter()
+    _compute([outcome for outcome, _ in todo], executor, progress)
+    computed = perf_counter()
+    return {"start": ready - start, "simulate": simulated - ready, "compute": computed - simulated}
+
+
+def _prepared_executor(store: Store, jobs: int, device: str, stopping: Stopping) -> PoolExecutor:
+    from simulator.learning.numerics import setup_process
+
     if jobs == 1:  # else this process trains nothing
         setup_process()
-    executor = make_executor(Store(store or default_root()), jobs, chosen)
-    ready = perf_counter()
-    try:
-        progress.stage(f"simulating {len(study.points)} run(s) in virtual time")
-        modes = [numeric_mode(point.scenario.task.precision, chosen) for point in study.points]
-        outcomes = [_simulate(point, executor, mode) for point, mode in zip(study.points, modes, strict=True)]
-        simulated = perf_counter()
-        _compute(outcomes, executor, progress)
-        computed = perf_counter()
-        progress.stage("writing tables and the report")
-        wall_s = {"start": ready - start, "simulate": simulated - ready, "compute": computed - simulated}
-        return _write(study, outcomes, executor, out, wall_s)
-    finally:
-        executor.close()
-        progress.close()
+    return make_executor(store, jobs, device, stopping)
 
 
-def make_executor(store: Store, jobs: int, device: str) -> PoolExecutor:
+def make_executor(store: Store, jobs: int, device: str, stopping: Stopping = lambda: False) -> PoolExecutor:
     """Inline for one job on a CPU, resident processes otherwise."""
     from simulator.learning.numerics import WORKER_ENVIRONMENT
 
     pool: Pool
     pool = InlinePool(store, device) if jobs == 1 else ProcessPool(store, device, jobs, WORKER_ENVIRONMENT)
-    return PoolExecutor(store, pool)
+    return PoolExecutor(store, pool, stopping)
 
 
-def _simulate(point: Point, executor: Executor, mode: str) -> Outcome:
-    outcome = Outcome(point=point)
+def _simulate(outcome: Outcome, executor: Executor, mode: str) -> None:
+    point = outcome.point
     try:
         outcome.run = simulate(point.label, point.scenario, executor, mode, lambda _: None)
         outcome.rounds = observations.rounds(outcome.run, executor)
     except MedgossipError as error:
-        if error.exit_code in {ExitCode.BAD_INPUT, ExitCode.ENVIRONMENT}:
+        if error.exit_code in {ExitCode.BAD_INPUT, ExitCode.ENVIRONMENT, ExitCode.INTERRUPTED}:
             raise  # the same for every run that follows: nothing has been lost yet
         outcome.error = error
-    return outcome
 
 
 def _compute(outcomes: Sequence[Outcome], executor: Executor, progress: Progress) -> None:
@@ -155,66 +209,35 @@ def _note_errors(
 
 
 def _write(
-    study: Study, outcomes: Sequence[Outcome], executor: PoolExecutor, out: Path, wall_s: dict[str, float]
-) -> StudyResult:
-    """Write into a hidden folder, then give it its name: no reader ever sees half a study."""
+    study: Study, outcomes: Sequence[Outcome], executor: PoolExecutor, folder: Path, wall_s: dict[str, float]
+) -> list[dict[str, object]]:
+    """Write the complete folder, then give it its name; return a row per run to print."""
     from simulator import report
 
-    name = f"{study.name}-{_study_digest(study)}"
-    partial, final = out / f".{name}.{os.getpid()}", out / name
-    out.mkdir(parents=True, exist_ok=True)
-    _sweep_up(out, name)
-    try:
-        partial.mkdir()
+    with study_folder.replacing(folder) as partial:
         for outcome in outcomes:
-            results.write_run(partial / outcome.point.label, outcome, executor, wall_s)
-        results.write_study(partial, study)
+            run = partial / outcome.point.label
+            if outcome.kept:
+                study_folder.keep_run(folder / outcome.point.label, run)
+            else:
+                results.write_run(run, outcome, executor, wall_s)
+        lines = [results.summary_line(partial / outcome.point.label) for outcome in outcomes]
+        results.write_study(partial, study, lines)
         report.build([partial], partial)
-        old = partial.with_name(f"{partial.name}.old")
-        if final.exists():
-            final.replace(old)  # the name is free only for the blink of an eye
-        partial.replace(final)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    executor.store.evict(STORE_LIMIT_NBYTES, keep=_used(outcomes))
+    return lines
+
+
+def _result(
+    folder: Path, outcomes: Sequence[Outcome], lines: list[dict[str, object]], damaged: Sequence[Path]
+) -> StudyResult:
     codes = [outcome.error.exit_code for outcome in outcomes if outcome.error is not None]
     code = ExitCode.OK
     if codes:
         code = ExitCode.DIVERGED if ExitCode.DIVERGED in codes else ExitCode.SOME_RUNS_FAILED
-    lines = [results.summary_line(final / outcome.point.label) for outcome in outcomes]
-    return StudyResult(folder=final, report=final / "report.html", exit_code=code, lines=lines)
-
-
-def _sweep_up(out: Path, name: str) -> None:
-    """Delete what killed runs of this study left: hidden folders whose process is gone."""
-    for path in out.glob(f".{escape(name)}.*"):
-        pid = path.name.removeprefix(f".{name}.").removesuffix(".old")
-        if pid == str(os.getpid()) or (pid.isdecimal() and not _is_running(int(pid))):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it runs and is somebody else's
-        return True
-    return True
-
-
-def _used(outcomes: Sequence[Outcome]) -> set[str]:
-    """Keys of all that these runs are made of: cases, work, evaluations."""
-    keys: set[str] = set()
-    for outcome in outcomes:
-        if outcome.run is not None:
-            keys |= outcome.run.world.keys | set(outcome.run.namer.prepared.values())
-        keys |= {one.key for one in [*outcome.rounds, *outcome.tests]}
-    return keys
-
-
-def _study_digest(study: Study) -> str:
-    from simulator.work.jobs import digest as digest_of
-
-    return digest_of([digest(point.scenario) for point in study.points])[:8]
+    return StudyResult(
+        folder=folder,
+        report=folder / "report.html",
+        exit_code=code,
+        lines=lines,
+        damaged=tuple(damaged),
+    )

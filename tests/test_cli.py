@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from simulator import cli
+from simulator.commands.executing import num_cores
 from simulator.commands.tables import MISSING, cell, print_table
 from simulator.errors import Diverged, ExitCode, ScenarioError, SetupError, TaskFailed
 from simulator.record import manifest
@@ -25,6 +26,7 @@ class Result:
     folder: Path = Path("runs/tiny-1234")
     report: Path | None = Path("runs/tiny-1234/report.html")
     exit_code: ExitCode = ExitCode.OK
+    damaged: tuple = ()
     lines: tuple = ({"label": "gossip", "status": "ok", "virtual_time_s": 7200.0, "dice_mean": 0.8125},)
 
 
@@ -88,6 +90,7 @@ def test_run_hands_everything_over_and_prints_what_came_of_it(fake, call):
     assert (scenario.algorithm.rounds, scenario.seed.network) == (3, 2)
     progress = options.pop("progress")
     assert callable(progress.advance)
+    assert options.pop("stopping")() is False
     assert options == {"out": Path("here"), "jobs": 2, "device": "cpu", "store": Path("kept")}
     assert out.splitlines() == [
         "run     status  virtual time  traffic  busiest link  Dice mean  worst site  which",
@@ -101,7 +104,7 @@ def test_defaults_of_run(fake, call):
     assert call("run", "x.yaml")[0] == 0
     options = fake.calls[0][1]
     assert (options["out"], options["device"], options["store"]) == (Path("runs"), "auto", None)
-    assert options["jobs"] == cli.num_cores() >= 1
+    assert options["jobs"] == num_cores() >= 1
 
 
 @pytest.mark.parametrize("code", [ExitCode.SOME_RUNS_FAILED, ExitCode.DIVERGED])

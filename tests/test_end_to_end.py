@@ -17,8 +17,9 @@ import pytest
 from simulator.errors import ExitCode
 from simulator.progress import PlainProgress
 from simulator.run import execute
-from simulator.scenario import load_study
+from simulator.scenario import load_study, reload_study
 from simulator.simulation import simulate
+from simulator.study_folder import states
 from simulator.work.executors import PlanExecutor
 
 SCENARIO = """
@@ -64,7 +65,10 @@ def write(folder, **kind):
 
 
 def go(path, folder, store, jobs=1, *overrides):
-    study = load_study(str(path), overrides)
+    return go_on(load_study(str(path), overrides), folder, store, jobs)
+
+
+def go_on(study, folder, store, jobs=1):
     return execute(
         study, out=folder, jobs=jobs, device="cpu", store=store, progress=PlainProgress(io.StringIO())
     )
@@ -186,8 +190,11 @@ def test_a_killed_run_goes_on_and_gives_the_same_bits(first, tmp_path):
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert [one for one in (tmp_path / "runs").glob("*") if not one.name.startswith(".")] == []
-    resumed = go(path, tmp_path / "runs", tmp_path / "store")
+    (folder,) = (tmp_path / "runs").glob("tiny-*")
+    assert [row["status"] for row in states(folder)] == ["unfinished"] * 3
+    resumed = go_on(reload_study(folder), tmp_path / "runs", tmp_path / "store")
+    assert resumed.folder == folder
+    assert [one for one in (tmp_path / "runs").iterdir() if one != folder] == [], "nothing hidden is left"
     assert 0 < tasks(resumed)["executed"] < tasks(result)["executed"]
     assert same(tables(result), tables(resumed)) == []
 

@@ -17,6 +17,7 @@ LAYERS = [
     {"sites"},
     {"simulation", "observations", "outcome", "probe"},
     {"results", "report"},
+    {"study_folder"},
     {"progress", "run"},
     {"cli", "commands", "doctor"},
 ]

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,3 +10,6 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a dotted key; repeatable")
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="show the traceback of an error")]
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", help="folder of trained models; default: your cache folder")
+]

@@ -42,6 +42,8 @@ def print_result(result: StudyResult) -> None:
     for line in result.lines:
         if line["status"] != "ok":
             print(_trouble(result.folder / str(line["label"]), line), file=sys.stderr)
+    for path in result.damaged:
+        print(f"warning: damaged, set aside, and computed again: {path}", file=sys.stderr)
     print(f"results: {result.folder}")
     if result.report is not None:
         print(f"report: {result.report}")

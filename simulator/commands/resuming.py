@@ -1,8 +1,11 @@
-"""What ``medgossip resume`` finds around the folder that it is given."""
+"""What ``medgossip resume`` and ``retry`` find around the folder that it is given."""
 
 import json
 from pathlib import Path
 from typing import Any
+
+from simulator.errors import ScenarioError
+from simulator.scenario.load import Study
 
 
 def whole_study(folder: Path) -> Path:
@@ -16,6 +19,19 @@ def original_command(folder: Path) -> str:
     """Return the command that first wrote a study or run; empty if the folder does not say."""
     found = _read(folder / "study.json") or _read(folder / "manifest.json")
     return str(found.get("command", ""))
+
+
+def check_failed(folder: Path, study: Study) -> None:
+    """Refuse to try again where nothing has failed.
+
+    Raises:
+        ScenarioError: no run of the study has failed.
+    """
+    runs = [folder / point.label for point in study.points] if (folder / "study.json").is_file() else [folder]
+    if not any(_read(run / "manifest.json").get("status") in {"failed", "diverged"} for run in runs):
+        raise ScenarioError(
+            f"{folder}: no run failed; finish those that have not ended with medgossip resume"
+        )
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -134,7 +134,7 @@ class PoolExecutor:
             if not self._stopping():
                 self._hand_out(graph)
             elif not self._pool.busy():
-                raise Interrupted("finished work is kept")
+                self.check_stop()
             for _, job, outcome in self._pool.wait():
                 error = outcome.error if outcome is not None else None
                 if isinstance(error, SetupError):
@@ -150,6 +150,11 @@ class PoolExecutor:
                 graph.finished(job.key, error)
                 progress(job.task, graph.done, graph.total)
         return {key: self._failed[key] for key in wanted if key in self._failed}
+
+    def check_stop(self) -> None:
+        """Raise :class:`~simulator.errors.Interrupted` if told to stop."""
+        if self._stopping():
+            raise Interrupted("finished work is kept")
 
     def _again(self, graph: Graph, job: Job, outcome: Outcome | None) -> None:
         """Have a job run once more, after what it missed."""

@@ -9,9 +9,10 @@ import errno
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from simulator.api import Bundle
 from simulator.errors import SetupError
 from simulator.work.durable import left_over, write_durably
 from simulator.work.leases import Lease, gate, leased
-from simulator.work.locks import Lock, try_lock
+from simulator.work.locks import Lock, is_held, try_lock
 
 SUFFIX = ".safetensors.zst"
 LIMIT_NBYTES = 50e9
@@ -31,6 +32,20 @@ _FOLDERS = ("quarantine", "leases", "locks")
 _LARGEST_NBYTES = 64 * 2**30  # a frame that claims more is not one of ours
 _ALWAYS_NBYTES, _MOST_RATIO = 2**30, 1_000  # beyond these a small file claims too much: no model does
 _HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned:
+    """What a cleaning of the store kept and deleted, or would delete."""
+
+    num_kept: int
+    kept_nbytes: int
+    num_old: int
+    old_nbytes: int
+    damaged: tuple[str, ...]
+    damaged_nbytes: int
+    num_left: int
+    left_nbytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -149,9 +164,35 @@ class Store:
                 continue
             yield Kept(used_s=status.st_mtime, nbytes=status.st_size, path=path)
 
-    def left_over(self) -> list[Path]:
-        """Half-written files of processes that are no more, and locks that nobody holds."""
-        return list(left_over(self.root))
+    def clean(
+        self, *, older_s: float | None, needed: Collection[str], now_s: float, dry_run: bool
+    ) -> Cleaned:
+        """Delete damaged and half-written files, and results that were not used for ``older_s``.
+
+        What live runs need stays, and so does what is ``needed``.
+        """
+        with gate(self.root / "leases"):
+            held = leased(self.root / "leases") | set(needed)
+            found = self.kept()
+            before_s = -inf if older_s is None else now_s - older_s
+            old = [one for one in found if one.used_s < before_s and one.key not in held]
+            damaged = [self.root / "quarantine" / name for name in self.quarantined()]
+            left = list(left_over(self.root))
+            locks = [path for path in (self.root / "locks").iterdir() if not is_held(path)]
+            sizes = {path: path.stat().st_size for path in [*damaged, *left]}
+            if not dry_run:
+                for path in [*(one.path for one in old), *sizes, *locks]:
+                    path.unlink(missing_ok=True)
+        return Cleaned(
+            num_kept=len(found) - len(old),
+            kept_nbytes=sum(one.nbytes for one in found) - sum(one.nbytes for one in old),
+            num_old=len(old),
+            old_nbytes=sum(one.nbytes for one in old),
+            damaged=tuple(path.name for path in damaged),
+            damaged_nbytes=sum(sizes[path] for path in damaged),
+            num_left=len(left),
+            left_nbytes=sum(sizes[path] for path in left),
+        )
 
     def evict(self, limit_nbytes: float) -> int:
         """Delete the least recently used results until the rest fits; return how many went.
