@@ -7,10 +7,25 @@ from simulator.scenario.schema import scenario_model
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
+_VALUES = {"type": ["array", "string", "number", "boolean", "object"]}
 _SWEEP = {
-    "description": "a grid: dotted keys with lists of values; 'seed.network: 6 seeds' means 1 to 6",
+    "description": "a grid: dotted keys with lists of values, ranges {from, to, num or step}, or seeds: "
+    "'seed.network: 6 seeds' means 1 to 6",
     "type": "object",
-    "additionalProperties": {"type": ["array", "string", "number", "boolean"]},
+    "properties": {
+        "zip": {"description": "keys that vary together, or a list of such", "type": ["object", "array"]},
+        "where": {
+            "description": "rules: points that are all 'if' says are kept only if they are all 'only' says",
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"if": {"type": "object"}, "only": {"type": "object"}},
+                "required": ["only"],
+                "additionalProperties": False,
+            },
+        },
+    },
+    "additionalProperties": _VALUES,
 }
 _INCLUDE = {
     "description": "files of the scenario's folder to merge in; this file wins over them",

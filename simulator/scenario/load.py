@@ -32,7 +32,9 @@ from simulator.scenario.locate import (
 )
 from simulator.scenario.overrides import Change, apply, is_late, parse_option
 from simulator.scenario.schema import ScenarioBase, scenario_model
-from simulator.scenario.sweep import Axis, Combination, combine, read_axes, slug, unique
+from simulator.scenario.sweep import Combination, combine, slug, unique
+from simulator.scenario.sweep_axes import Axis, read_axes
+from simulator.scenario.sweep_where import read_rules
 from simulator.scenario.traces import embed
 
 Line = tuple[tuple[str, int, int], str]
@@ -107,10 +109,13 @@ def load_study(name_or_path: str, overrides: Sequence[str] = ()) -> Study:
         if option.path[0] in {"sweep", "include"}:
             remedy = "set the key itself, it is then no longer swept"
             raise ScenarioError(f"{option.value.place}: {option.path[0]} cannot be set; {remedy}")
-    axes = [axis for axis in read_axes(root.keys.get("sweep")) if not _pinned(axis, options)]
+    swept = read_axes(root.keys.get("sweep"))
+    axes = [axis for axis in swept if not _pinned(axis, options)]
+    # a rule on a key that an option sets has lost its meaning with the axis
+    rules = [rule for rule in read_rules(root.keys.get("sweep"), swept) if rule.is_about(axes)]
     base = without_entry(root, "sweep") if "sweep" in root.keys else root
     place = root.keys["sweep"].place if "sweep" in root.keys else root.place
-    combinations = combine(axes, _default_label(base, options), place)
+    combinations = combine(axes, rules, _default_label(base, options), place)
     points = _points(base, combinations, options)
     first = points[0].scenario
     return Study(

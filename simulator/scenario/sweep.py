@@ -1,8 +1,7 @@
-"""Sweeps: a grid over dotted keys, each point a complete scenario with a short label."""
+"""Sweeps: the points of a grid over dotted keys, each a complete scenario with a short label."""
 
 import hashlib
 import itertools
-import json
 import math
 import re
 from collections.abc import Sequence
@@ -10,28 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulator.errors import ScenarioError
-from simulator.scenario.locate import Located, describe, keyed, plain, scalar_like
-from simulator.scenario.overrides import Change, split_key
+from simulator.scenario.locate import plain
+from simulator.scenario.overrides import Change
+from simulator.scenario.sweep_axes import MAX_POINTS, Axis
+from simulator.scenario.sweep_where import Rule, which
 
-MAX_POINTS = 1_000
 MAX_LABEL = 80
-_SEEDS = re.compile(r"(\d+) seeds?")
 _UNSAFE = re.compile(r"[^A-Za-z0-9.]+")
 _NAMES = {"name", "kind"}
 _SELF_NAMED = {*_NAMES, "algorithm"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Axis:
-    """One swept key with its values."""
-
-    path: tuple[str, ...]
-    values: tuple[Located, ...]
-
-    @property
-    def key(self) -> str:
-        """The dotted key."""
-        return ".".join(self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,91 +33,33 @@ class Combination:
         return {change.key: plain(change.value) for change in self.changes}
 
 
-def read_axes(sweep: Located | None) -> tuple[Axis, ...]:
-    """Read the ``sweep`` section.
+def combine(
+    axes: Sequence[Axis], rules: Sequence[Rule], default_label: str, place: object
+) -> list[Combination]:
+    """Return the wanted points in order, the last key varying fastest.
 
     Raises:
-        ScenarioError: not a mapping of dotted keys to lists, or an empty list.
+        ScenarioError: more points than :data:`MAX_POINTS`, or rules that leave out all or nothing.
     """
-    if sweep is None or sweep.value is None:
-        return ()
-    if not isinstance(sweep.value, dict):
-        found = describe(plain(sweep))
-        raise ScenarioError(f"{sweep.place}: sweep: expected a mapping of keys to lists, found {found}")
-    axes = tuple(_axis(key, node) for key, node in sweep.keys.items())
-    for axis in axes:
-        for other in axes:
-            if axis is not other and other.path[: len(axis.path)] == axis.path:
-                place = sweep.keys[other.key].key
-                raise ScenarioError(
-                    f"{place}: sweep.{other.key}: sweep.{axis.key} sets it too; keep one of them"
-                )
-    return axes
-
-
-def _axis(key: str, node: Located) -> Axis:
-    path = split_key(key, node.key or node.place)
-    if path[0] in {"sweep", "include", "name", "description"}:
-        raise ScenarioError(f"{node.key}: sweep.{key}: {path[0]} cannot be swept; remove it")
-    return Axis(path=path, values=_values(key, path, node))
-
-
-def _values(key: str, path: tuple[str, ...], node: Located) -> tuple[Located, ...]:
-    if isinstance(node.value, dict):
-        raise ScenarioError(f"{node.place}: sweep.{key}: expected a list of values, found a mapping")
-    if isinstance(node.value, str) and (match := _SEEDS.fullmatch(node.value)):
-        if path[0] != "seed":
-            raise ScenarioError(
-                f'{node.place}: sweep.{key}: "{node.value}" is for seed.network and seed.learning'
-            )
-        count = int(match[1][:9])
-        if not 1 <= count <= MAX_POINTS:
-            raise ScenarioError(f"{node.place}: sweep.{key}: give from 1 to {MAX_POINTS:,} seeds")
-        return tuple(scalar_like(node, number) for number in range(1, count + 1))
-    if isinstance(node.value, tuple):
-        if not node.items:
-            raise ScenarioError(f"{node.place}: sweep.{key}: no values; list at least one")
-        _refuse_twins(key, node)
-        return tuple(keyed(item, item.place) for item in node.items)
-    return (keyed(node, node.place),)
-
-
-def _refuse_twins(key: str, node: Located) -> None:
-    """The same run twice would be a mistake, such as a seed that was not changed."""
-    seen: dict[str, int] = {}
-    for number, item in enumerate(node.items):
-        first = seen.setdefault(json.dumps(plain(item), sort_keys=True), number)
-        if first != number:
-            found = describe(plain(item))
-            raise ScenarioError(
-                f"{item.place}: sweep.{key}.{number}: the same as entry {first} ({found}); remove one"
-            )
-
-
-def combine(axes: Sequence[Axis], default_label: str, place: object) -> list[Combination]:
-    """Return the grid's points in order, the last key varying fastest.
-
-    Raises:
-        ScenarioError: more points than :data:`MAX_POINTS`.
-    """
-    num_points = math.prod(len(axis.values) for axis in axes)
+    groups = [list(group) for _, group in itertools.groupby(axes, lambda axis: axis.group)]
+    num_points = math.prod(len(group[0].values) for group in groups)
     if num_points > MAX_POINTS:
         raise ScenarioError(
             f"{place}: sweep: {num_points:,} points, at most {MAX_POINTS:,}; sweep fewer values"
         )
-    texts = [_value_texts(axis, _short_names(axes)[number]) for number, axis in enumerate(axes)]
-    labels, changes = [], []
-    for choice in itertools.product(*(range(len(axis.values)) for axis in axes)):
-        labels.append("-".join(texts[number][value] for number, value in enumerate(choice)) or default_label)
-        changes.append(
-            tuple(
-                Change(path=axis.path, value=axis.values[value])
-                for axis, value in zip(axes, choice, strict=True)
-            )
-        )
+    names = dict(zip((axis.path for axis in axes), _short_names(axes), strict=True))
+    texts = {axis.path: _value_texts(axis, names[axis.path]) for axis in axes}
+    chosen: list[tuple[str, tuple[Change, ...]]] = []
+    for choice in itertools.product(*(range(len(group[0].values)) for group in groups)):
+        pairs = [(axis, value) for group, value in zip(groups, choice, strict=True) for axis in group]
+        changes = tuple(Change(path=axis.path, value=axis.values[value]) for axis, value in pairs)
+        label = "-".join(texts[axis.path][value] for axis, value in pairs)
+        chosen.append((label or default_label, changes))
+    wanted = which(rules, [changes for _, changes in chosen])
+    chosen = list(itertools.compress(chosen, wanted))
+    labels = unique([label for label, _ in chosen])
     return [
-        Combination(label=label, changes=change)
-        for label, change in zip(unique(labels), changes, strict=True)
+        Combination(label=label, changes=changes) for label, (_, changes) in zip(labels, chosen, strict=True)
     ]
 
 
