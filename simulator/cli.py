@@ -15,7 +15,7 @@ import typer
 
 from simulator.commands.checking import check_data
 from simulator.commands.endings import errors_shown, reader_may_leave
-from simulator.commands.executing import execute_study, warn
+from simulator.commands.executing import execute_study, show_forecast, warn
 from simulator.commands.listing import Kind, print_list
 from simulator.commands.network import network
 from simulator.commands.options import Overrides, Scenario, StoreOption, Verbose
@@ -109,17 +109,22 @@ def sweep(
     jobs: Jobs = None,
     device: DeviceOption = Device.AUTO,
     store: StoreOption = None,
+    only_plan: Annotated[bool, typer.Option("--plan", help="tell what it takes, run nothing")] = False,
     verbose: Verbose = False,
 ) -> None:
     """Run a scenario with a sweep section.
 
-    What its points have in common is trained once.
+    What its points have in common is trained once. With --plan, tell what would run, what is known
+    already, and what the rest takes by what such work has cost on this machine before.
     """
     with errors_shown(verbose):
         study = load_study(scenario, overrides or ())
         if not study.points[0].swept:
             raise ScenarioError(f"{scenario}: sweep: missing; add a grid, or use medgossip run")
         study = study.only(only or ())
+    if only_plan:
+        show_forecast(study, out, device.value, store, verbose)
+        return
     execute_study(study, out, jobs, device.value, store, verbose)
 
 

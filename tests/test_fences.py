@@ -18,7 +18,7 @@ LAYERS = [
     {"simulation", "observations", "outcome", "probe"},
     {"results", "report"},
     {"study_folder"},
-    {"progress", "run"},
+    {"progress", "run", "forecast"},
     {"cli", "commands", "doctor"},
 ]
 # known exceptions, each with its reason

@@ -9,7 +9,7 @@ import typer
 from simulator.commands.checking import check_out, check_trainable, warnings
 from simulator.commands.endings import errors_shown, reader_may_leave
 from simulator.commands.interrupts import stopping_politely
-from simulator.commands.results import print_result
+from simulator.commands.results import print_forecast, print_result
 from simulator.errors import ExitCode
 from simulator.progress import make_progress
 from simulator.scenario.load import Study
@@ -47,6 +47,16 @@ def execute_study(
         print_result(result)
     if result.exit_code != ExitCode.OK:
         raise typer.Exit(int(result.exit_code))
+
+
+def show_forecast(study: Study, out: Path, device: str, store: Path | None, verbose: bool) -> None:
+    """Print what a study will take."""
+    with errors_shown(verbose):
+        check_trainable(study)
+    with errors_shown(verbose, study), reader_may_leave():
+        from simulator.forecast import forecast
+
+        print_forecast(forecast(study, out=out, device=device, store=store))
 
 
 def warn(study: Study, verbose: bool) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from simulator.commands.tables import cell, print_table
 
 if TYPE_CHECKING:  # importing them takes longer than the commands that print nothing of them
+    from simulator.forecast import Forecast
     from simulator.run import PlanRow, StudyResult
 
 RESULT_COLUMNS = {
@@ -33,6 +34,15 @@ PLAN_COLUMNS = {
     "busiest_link": "which",
     "wasted_nbytes": "wasted",
     "end_reason": "ended by",
+}
+FORECAST_COLUMNS = {
+    "label": "run",
+    "status": "status",
+    "num_tasks": "tasks",
+    "num_known": "known",
+    "num_new": "to do",
+    "work_s": "work of one core",
+    "new_nbytes": "new in store",
 }
 
 
@@ -58,6 +68,14 @@ def _trouble(folder: Path, line: Mapping[str, object]) -> str:
     if line["status"] == "diverged":
         remedy = "lower task.optimizer.lr or set clip_norm"
     return f"{line['label']}: {line['status']}: {what}; {remedy}"
+
+
+def print_forecast(rows: Sequence[Forecast]) -> None:
+    """Print one row per run and one for all; what could not be foreseen on standard error."""
+    print_table([asdict(row) for row in rows], FORECAST_COLUMNS)
+    for row in rows:
+        if row.remark:
+            print(f"warning: {row.remark}", file=sys.stderr)
 
 
 def print_plan(rows: Sequence[PlanRow], as_json: bool) -> None:

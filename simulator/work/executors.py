@@ -14,6 +14,7 @@ from typing import Protocol
 
 from simulator.api import Bundle
 from simulator.errors import Interrupted, MedgossipError, NoValue, SetupError, TaskFailed
+from simulator.work.costs import Cost, Kind, kind_of, note
 from simulator.work.jobs import Job
 from simulator.work.pools import Pool
 from simulator.work.store import Store
@@ -35,6 +36,7 @@ class Tally:
     executed: Counter[str] = field(default_factory=Counter)
     reused: Counter[str] = field(default_factory=Counter)
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    costs: defaultdict[Kind, Cost] = field(default_factory=lambda: defaultdict(Cost))
 
 
 class Executor(Protocol):
@@ -109,14 +111,7 @@ class PoolExecutor:
 
     def ancestors(self, keys: Iterable[str]) -> set[str]:
         """Return ``keys`` and all that goes into them, whether or not it lies in the store."""
-        found: set[str] = set()
-        stack = list(keys)
-        while stack:
-            key = stack.pop()
-            if key not in found:
-                found.add(key)
-                stack.extend(self._jobs[key].needs)
-        return found
+        return with_ancestors(self._jobs, keys)
 
     def finish(self, keys: Iterable[str], progress: Progress) -> dict[str, MedgossipError]:
         """Compute everything that ``keys`` need, see :class:`Executor`.
@@ -199,11 +194,29 @@ class PoolExecutor:
             return
         self.tally.executed[job.task] += 1
         self.tally.seconds[job.task] += outcome.seconds
+        cost = Cost(count=1, flop=job.flop, seconds=outcome.seconds, nbytes=outcome.nbytes)
+        self.tally.costs[kind_of(job, self._pool.device)].add(cost)
 
     def close(self) -> None:
-        """End all workers, and need nothing of the store any more."""
+        """End all workers, note what work has cost, and need nothing of the store any more."""
         self._pool.close()
         self.store.lease.release()
+        note(self.store.root, self.tally.costs)
+        self.tally.costs.clear()
+
+
+def with_ancestors(
+    jobs: Mapping[str, Job], keys: Iterable[str], stop: Callable[[str], bool] = lambda _: False
+) -> set[str]:
+    """Return ``keys`` and all that goes into them, but nothing for which ``stop`` holds or beyond."""
+    found: set[str] = set()
+    stack = list(keys)
+    while stack:
+        key = stack.pop()
+        if key not in found and not stop(key):
+            found.add(key)
+            stack.extend(jobs[key].needs)
+    return found
 
 
 def _gave_up(job: Job, outcome: Outcome | None) -> TaskFailed:

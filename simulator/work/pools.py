@@ -14,6 +14,8 @@ from simulator.work.worker import Bench, Outcome, serve
 class Pool(Protocol):
     """Workers that take one job each."""
 
+    device: str
+
     def idle(self) -> list[int]:
         """Workers without a job."""
 
@@ -34,6 +36,7 @@ class InlinePool:
     """One worker: this process."""
 
     def __init__(self, store: Store, device: str) -> None:
+        self.device = device
         self._bench = Bench(store, device)
         self._done: list[tuple[int, Job, Outcome | None]] = []
 
@@ -62,7 +65,8 @@ class ProcessPool:
     """Resident worker processes, one torch thread each; results travel through the store."""
 
     def __init__(self, store: Store, device: str, num_workers: int, environment: Mapping[str, str]) -> None:
-        self._root, self._device, self._environment = store.root, device, dict(environment)
+        self.device = device
+        self._root, self._environment = store.root, dict(environment)
         self._processes: dict[int, Any] = {}
         self._connections: dict[int, Connection] = {}
         self._jobs: dict[int, Job] = {}
@@ -75,7 +79,7 @@ class ProcessPool:
         saved = {name: os.environ.get(name) for name in self._environment}
         os.environ.update(self._environment)  # read by the C library before Python starts there
         try:
-            process = context.Process(target=serve, args=(theirs, self._root, self._device), daemon=True)
+            process = context.Process(target=serve, args=(theirs, self._root, self.device), daemon=True)
             process.start()
         finally:
             for name, old in saved.items():
