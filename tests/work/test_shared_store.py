@@ -1,0 +1,165 @@
+"""Several processes on one store, some of them killed; files damaged, forged, or too large for the disk."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zstandard
+
+from simulator.api import Bundle
+from simulator.work.durable import left_over
+from simulator.work.locks import is_held, take_lock, try_lock
+from simulator.work.store import Store
+from tests.work.test_store import KEY, bundle
+
+ROOT = Path(__file__).parents[2]
+PROLOGUE = """
+import sys, time, resource
+from pathlib import Path
+import numpy as np
+from simulator.api import Bundle
+from simulator.work.store import Store
+folder = Path(sys.argv[1])
+store = Store(folder)
+"""
+
+
+def start(program, folder):
+    command = [sys.executable, "-c", PROLOGUE + program, str(folder)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def kill(process):
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+
+
+def age(store, key):
+    os.utime(store.path(key), (1, 1))
+
+
+def clean(store, **options):
+    settings = {"older_s": 60.0, "needed": (), "now_s": time.time(), "dry_run": False} | options
+    return store.clean(**settings)
+
+
+def test_what_a_live_run_needs_stays_until_it_is_killed(tmp_path):
+    store = Store(tmp_path)
+    store.put(KEY, bundle())
+    process = start(f"store.lease.add(['{KEY}']); print('ready', flush=True); time.sleep(60)", tmp_path)
+    assert process.stdout.readline() == "ready\n"
+    age(store, KEY)
+    assert (store.evict(0), clean(store).num_old) == (0, 0)
+    kill(process)
+    assert clean(store, dry_run=True).num_old == 1
+    assert clean(store, needed={KEY}).num_old == 0
+    assert KEY in store
+    age(store, KEY)
+    assert store.evict(0) == 1
+    assert list((tmp_path / "leases").glob("*.keys")) == []
+
+
+def test_a_killed_writer_leaves_nothing_that_counts(tmp_path):
+    program = f"""
+import os
+os.fsync = lambda _: (print('ready', flush=True), time.sleep(60))
+store.put('{KEY}', Bundle(arrays={{'model': np.zeros(9)}}, meta={{}}))
+"""
+    store = Store(tmp_path)
+    process = start(program, tmp_path)
+    assert process.stdout.readline() == "ready\n"
+    assert list(left_over(tmp_path)) == [], "its writer lives"
+    kill(process)
+    assert KEY not in store
+    assert len(list(left_over(tmp_path))) == 1
+    assert clean(store).num_left == 1
+    assert list((tmp_path / KEY[:2]).iterdir()) == []
+
+
+def test_two_processes_do_the_same_work_once(tmp_path):
+    program = """
+from simulator.work.executors import PoolExecutor
+from simulator.work.pools import InlinePool
+from tests.work.test_executors import job
+executor = PoolExecutor(store, InlinePool(store, "cpu"))
+for number in range(5):
+    executor.submit(job(f"{number}a", *([f"{number - 1}a"] if number else []), function="slow", value=1))
+import simulator.learning.context
+print("ready", flush=True)
+while not (folder / "go").exists():
+    time.sleep(0.01)
+assert executor.finish(["4a"], lambda *_: None) == {}
+print(sum(executor.tally.executed.values()), sum(executor.tally.reused.values()), flush=True)
+"""
+    both = [start(program, tmp_path) for _ in range(2)]
+    assert [process.stdout.readline() for process in both] == ["ready\n"] * 2
+    (tmp_path / "go").touch()
+    told = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    executed, reused = zip(*(map(int, text.split()) for text in told), strict=True)
+    assert sum(executed) == 5
+    assert sum(reused) >= 1
+    assert np.array_equal(Store(tmp_path).get("4a").arrays["model"], np.full(3, 5, dtype=np.float32))
+    assert list((tmp_path / "locks").iterdir()) == []
+
+
+def test_a_file_that_is_too_large_for_the_disk_is_told_and_leaves_nothing(tmp_path):
+    program = f"""
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+store.put('{KEY}', Bundle(arrays={{'model': np.random.default_rng(0).normal(size=100_000)}}, meta={{}}))
+"""
+    process = start(program, tmp_path)
+    told = process.communicate()[0]
+    assert "SetupError: cannot write to the store" in told
+    assert "make room with medgossip gc, or choose another with --store" in told
+    assert list((tmp_path / KEY[:2]).iterdir()) == []
+
+
+@pytest.mark.parametrize("claim", [2**34, 2**45])
+def test_a_file_that_claims_too_much_takes_no_memory(tmp_path, claim):
+    store = Store(tmp_path)
+    store.put(KEY, bundle())
+    # a frame of one segment: magic number, descriptor with a content size of 8 bytes, then that size
+    frame = zstandard.MAGIC_NUMBER.to_bytes(4, "little") + b"\xe0" + claim.to_bytes(8, "little") + bytes(3)
+    assert zstandard.frame_content_size(frame) == claim
+    store.path(KEY).write_bytes(frame)
+    assert store.get(KEY) is None
+    found = clean(store, dry_run=True)
+    assert (found.damaged, found.damaged_nbytes) == ((store.path(KEY).name,), len(frame))
+    assert clean(store).damaged == found.damaged
+    assert store.quarantined() == []
+
+
+def test_a_sound_file_of_something_else_is_damage_too(tmp_path):
+    from safetensors.numpy import save
+
+    store = Store(tmp_path)
+    store.put(KEY, bundle())
+    store.path(KEY).write_bytes(zstandard.ZstdCompressor().compress(save({"x": np.zeros(3)})))
+    assert store.get(KEY) is None
+
+
+def test_a_result_that_could_not_be_read_back_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("simulator.work.store._ALWAYS_NBYTES", 1000)
+    with pytest.raises(ValueError, match="is no model"):
+        Store(tmp_path).put(KEY, Bundle(arrays={"model": np.zeros(1_000_000)}))
+
+
+def test_locks_are_one_at_a_time_and_their_files_mean_nothing(tmp_path):
+    path = tmp_path / "lock"
+    path.touch()
+    assert not is_held(path)
+    lock = take_lock(path)
+    assert is_held(path)
+    assert try_lock(path) is None
+    lock.release(remove=True)
+    assert not path.exists()
+    with take_lock(path):
+        assert is_held(path)
+    assert not is_held(path)
