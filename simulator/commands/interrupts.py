@@ -29,4 +29,5 @@ def stopping_politely() -> Iterator[Callable[[], bool]]:
         yield lambda: bool(asked)
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # who has asked is answered: what is left is a message and the exit code
+            signal.signal(number, signal.SIG_IGN if asked else handler)
