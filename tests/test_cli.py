@@ -368,9 +368,13 @@ def test_a_table_in_a_terminal_keeps_brackets(capsys, monkeypatch):
     assert "[red]x[/red]" in capsys.readouterr().out
 
 
-def started(*arguments):
+MAIN = "from simulator.cli import main; main()"
+LIBRARIES = "import numpy, pydantic, ruamel.yaml, typer"
+
+
+def started(*arguments, program=MAIN):
     """Run a command in a process of its own; what it printed, and its CPU seconds."""
-    command = [sys.executable, "-c", "from simulator.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", program, *arguments]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
@@ -382,8 +386,10 @@ def started(*arguments):
     "arguments", [["--help"], ["--version"], ["validate", "quickstart"], ["list", "devices"]]
 )
 def test_light_commands_are_quick(arguments):
-    """Half a second, measured as CPU time because others may use this machine too."""
-    assert any(started(*arguments)[1] < 0.5 for _ in range(4))
+    """At most four times what Python and the libraries take to start, in CPU time, because machines
+    differ and others may use this one too. Importing torch or MONAI would be far beyond.
+    """
+    assert any(started(*arguments)[1] < 4 * started(program=LIBRARIES)[1] for _ in range(4))
 
 
 @pytest.mark.parametrize(
