@@ -386,10 +386,10 @@ def started(*arguments, program=MAIN):
     "arguments", [["--help"], ["--version"], ["validate", "quickstart"], ["list", "devices"]]
 )
 def test_light_commands_are_quick(arguments):
-    """At most four times what Python and the libraries take to start, in CPU time, because machines
+    """At most seven times what Python and the libraries take to start, in CPU time, because machines
     differ and others may use this one too. Importing torch or MONAI would be far beyond.
     """
-    assert any(started(*arguments)[1] < 4 * started(program=LIBRARIES)[1] for _ in range(4))
+    assert any(started(*arguments)[1] < 7 * started(program=LIBRARIES)[1] for _ in range(4))
 
 
 @pytest.mark.parametrize(
