@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from algorithms.common import Budget, Steps, fine_tuned
+from algorithms.common import Budget, Steps, fine_tuned, train_round
 from algorithms.mixing import state_of, weighted_mean
 from algorithms.tasks import BARE, mean_cost
 from simulator.api import Algorithm, Bundle, Message, Node, ReceiveTimeout, Ref, Seconds, Task, TaskContext
@@ -105,10 +105,7 @@ def site(node: Node, cfg: AdPsgd) -> Steps:
         start = (yield node.compute(BARE, model)) if cfg.optimizer_state == "reset" else model
         desk.model = start
         propose(node, cfg, desk, [peer for peer in partners if peer not in desk.gone], now)
-        first = now * cfg.local_epochs
-        model = yield node.compute(
-            node.learner.train, start, epochs=cfg.local_epochs, first_epoch=first, round=now
-        )
+        model = yield from train_round(node, cfg, start, now)
         replies = node.drain("reply")
         if now + 1 == cfg.num_rounds:
             replies += yield from await_reply(node, cfg, replies)

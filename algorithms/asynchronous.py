@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from algorithms.asynchronous_roles import Asynchronous, Turn, check, server, site
-from algorithms.common import Count, Positive, Share, Steps, fine_tuned
+from algorithms.common import Count, Positive, Share, Steps, fine_tuned, train_round
 from algorithms.mixing import merge, weighted_mean
 from algorithms.tasks import TRAIN_PROX, free, mean_cost
 from simulator.api import Algorithm, Bundle, Message, Node, Ref, Task, TaskContext
@@ -113,8 +113,7 @@ def mix_in(node: Node, cfg: FedAsync, turn: Turn, message: Message, staleness: i
 
 def train_and_subtract(node: Node, cfg: FedBuff, received: Ref, round_: int) -> Steps:
     """FedBuff's local work: what training took away from the model received."""
-    epochs, first = cfg.local_epochs, round_ * cfg.local_epochs
-    model = yield node.compute(node.learner.train, received, epochs=epochs, first_epoch=first, round=round_)
+    model = yield from train_round(node, cfg, received, round_)
     return (yield node.compute(DIFFERENCE, received, model))
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from algorithms.common import Budget, Count, Steps
+from algorithms.common import Budget, Count, Steps, train_round
 from algorithms.server_based import offer_final
 from simulator.api import (
     Message,
@@ -179,8 +179,7 @@ def site(node: Node, cfg: Asynchronous, work: Callable[..., Steps]) -> Steps:
             done += 1
             node.durable["round"] = (done, model)
     while cfg.when_server_lost == "train_alone" and model is not None and done < cfg.num_rounds:
-        epochs, first = cfg.local_epochs, done * cfg.local_epochs
-        model = yield node.compute(node.learner.train, model, epochs=epochs, first_epoch=first, round=done)
+        model = yield from train_round(node, cfg, model, done)
         node.record("round", round=done, model=model)
         done += 1
         node.durable["round"] = (done, model)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from algorithms.common import Budget, Steps, fine_tuned
+from algorithms.common import Budget, Steps, fine_tuned, train_round
 from algorithms.peer_learning import MUTUAL_POOLED
 from simulator.api import Algorithm, Node, Role
 
@@ -43,10 +43,7 @@ def local_site(node: Node, cfg: Local) -> Steps:
     if model is None:
         model = yield node.compute(node.learner.init)
     for round_ in range(done, cfg.num_rounds):
-        first_epoch = round_ * cfg.local_epochs
-        model = yield node.compute(
-            node.learner.train, model, epochs=cfg.local_epochs, first_epoch=first_epoch, round=round_
-        )
+        model = yield from train_round(node, cfg, model, round_)
         node.durable["round"] = (round_ + 1, model)
         node.record("round", round=round_, model=model)
     return model

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from simulator.api import Node, Role, Settings
+from simulator.api import Node, Ref, Role, Settings
 
 Steps = Generator[Any, Any, Any]
 """A part of a role; what it returns is handed to whoever yields from it."""
@@ -47,6 +47,10 @@ class Budget(Settings):
     def num_epochs(self) -> int:
         """Local epochs of a site in all, without fine-tuning."""
         return self.num_rounds * self.local_epochs
+
+    def first_epoch(self, round_: int) -> int:
+        """Number of the first local epoch of a round; batches are drawn by this number."""
+        return round_ * self.local_epochs
 
 
 class GossipBudget(Budget):
@@ -97,6 +101,16 @@ class GossipBudget(Budget):
 
 
 Weights = Literal["cases", "uniform"]
+
+
+def train_round(node: Node, cfg: Budget, model: Ref, round_: int) -> Steps:
+    """The local epochs of a round."""
+    first = cfg.first_epoch(round_)
+    return (
+        yield node.compute(
+            node.learner.train, model, epochs=cfg.local_epochs, first_epoch=first, round=round_
+        )
+    )
 
 
 def fine_tuned(role: Callable[..., Steps]) -> Callable[..., Role]:

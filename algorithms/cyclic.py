@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from pydantic import model_validator
 
-from algorithms.common import Budget, Steps, fine_tuned
+from algorithms.common import Budget, Steps, fine_tuned, train_round
 from algorithms.tasks import BARE, CARRY
 from simulator.api import Algorithm, Message, Node, ReceiveTimeout, Ref, Seconds, TransferFailed
 
@@ -94,11 +94,7 @@ def train(node: Node, cfg: Cyclic, visit: Visit) -> Steps:
     if own is not None:
         keep = cfg.optimizer_state == "persistent"
         model = yield node.compute(CARRY, model, own) if keep else node.compute(BARE, model)
-    cycle = visit.hop // len(node.sites)
-    first = cycle * cfg.local_epochs
-    return (
-        yield node.compute(node.learner.train, model, epochs=cfg.local_epochs, first_epoch=first, round=cycle)
-    )
+    return (yield from train_round(node, cfg, model, visit.hop // len(node.sites)))
 
 
 # -- receiving ---------------------------------------------------------------------------------------

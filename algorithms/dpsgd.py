@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from algorithms.common import Steps, fine_tuned
+from algorithms.common import Steps, fine_tuned, train_round
 from algorithms.mixing import state_of, weighted_mean
 from algorithms.peer_rounds import (
     PeerRounds,
@@ -23,7 +23,6 @@ from algorithms.peer_rounds import (
     send_out,
     settle,
     swap,
-    train,
 )
 from algorithms.tasks import mean_cost
 from simulator.api import Algorithm, Bundle, Message, Node, Ref, Task, TaskContext
@@ -79,13 +78,13 @@ def take_turn(node: Node, cfg: Dpsgd, model: Ref, round_: int, mail: list[Messag
         model = yield from adapt_local(node, cfg, model, round_, mail)
         return model, model
     if cfg.order == "adapt_then_combine":
-        model = yield from train(node, cfg, model, round_)
+        model = yield from train_round(node, cfg, model, round_)
     heard = yield from swap(node, cfg, mail, dict.fromkeys(peers, model), peers, round_)
     weights = metropolis(node.name, node.neighbors_of, heard)
     others = {name: message.model for name, message in heard.items()}
     model = yield from mix(node, cfg, model, others, weights, round_)
     if cfg.order == "combine_then_adapt":
-        model = yield from train(node, cfg, model, round_)
+        model = yield from train_round(node, cfg, model, round_)
     return model, model
 
 
@@ -93,7 +92,7 @@ def adapt_local(node: Node, cfg: Dpsgd, model: Ref, round_: int, mail: list[Mess
     """Send and train at the same time, then average and step."""
     peers = reachable(node, node.peers)
     sent = send_out(node, dict.fromkeys(peers, model), round_)
-    trained = yield from train(node, cfg, model, round_)
+    trained = yield from train_round(node, cfg, model, round_)
     lost = yield from confirm(node, sent, round_)
     for peer in lost:  # one that returned while this site trained waits in vain
         node.post(peer, "model", round=round_)

@@ -7,8 +7,8 @@ NeurIPS 2023.
 from functools import partial
 from typing import Literal
 
-from algorithms.common import Count, Steps, fine_tuned
-from algorithms.peer_rounds import PeerRounds, mix, peer_site, reachable, senders_to, swap, train
+from algorithms.common import Count, Steps, fine_tuned, train_round
+from algorithms.peer_rounds import PeerRounds, mix, peer_site, reachable, senders_to, swap
 from simulator.api import Algorithm, Message, Node, Ref
 
 
@@ -46,7 +46,7 @@ def regular(node: Node, cfg: Epidemic, round_: int) -> dict[str, list[str]]:
 
 def take_turn(node: Node, cfg: Epidemic, model: Ref, round_: int, mail: list[Message]) -> Steps:
     """Train, send, and average whatever came."""
-    model = yield from train(node, cfg, model, round_)
+    model = yield from train_round(node, cfg, model, round_)
     peers = reachable(node, node.peers)
     parcels: dict[str, Ref | None]
     if cfg.draw == "oracle":

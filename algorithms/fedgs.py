@@ -14,6 +14,7 @@ from pydantic import Field
 
 from algorithms.common import Steps, fine_tuned
 from algorithms.mixing import state_of, weighted_mean
+from algorithms.parts import is_finite
 from algorithms.server_based import Method, ServerBased, Work, check, in_order, server, site
 from simulator.api import (
     OPTIMIZER,
@@ -134,7 +135,7 @@ def server_step(
     An update with a value that is not finite, as a coarse codec can make it, is left out; meta
     ``rejected`` counts them. Integer buffers stay the server's.
     """
-    good = [place for place, update in enumerate(updates) if _is_finite(update)]
+    good = [place for place, update in enumerate(updates) if is_finite(update, UPDATE)]
     meta = {"rejected": len(updates) - len(good)}
     if not good:
         return Bundle(arrays=state.arrays, meta=meta)
@@ -151,10 +152,6 @@ def server_step(
         "counters": state.arrays["counters"],
     }
     return Bundle(arrays=arrays | ({MOMENTUM: step} if server_momentum else {}), meta=meta)
-
-
-def _is_finite(update: Bundle) -> bool:
-    return all(bool(np.isfinite(update.arrays[name]).all()) for name in (UPDATE, "buffers"))
 
 
 def _train_cost(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str, Any]) -> Cost:

@@ -79,6 +79,6 @@ def absent(model: ModelSize, part: str) -> str:
     return f"task.network: has no part {name} (known parts: {known}); choose another network or method"
 
 
-def is_finite(model: Bundle) -> bool:
-    """Whether all parameters and float buffers are finite."""
-    return all(bool(np.isfinite(model.arrays[name]).all()) for name in ("model", "buffers"))
+def is_finite(model: Bundle, values: str = "model") -> bool:
+    """Whether all parameters (the array ``values``) and float buffers are finite."""
+    return all(bool(np.isfinite(model.arrays[name]).all()) for name in (values, "buffers"))

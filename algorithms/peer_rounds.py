@@ -154,16 +154,6 @@ def swap(
     return (yield from collect(node, cfg, mail, set(senders) - set(lost), round_))
 
 
-def train(node: Node, cfg: Any, model: Ref, round_: int) -> Steps:
-    """The local epochs of a round."""
-    first = round_ * cfg.local_epochs
-    return (
-        yield node.compute(
-            node.learner.train, model, epochs=cfg.local_epochs, first_epoch=first, round=round_
-        )
-    )
-
-
 def settle(node: Node, cfg: Any, own: Ref) -> Steps:
     """The own model with or without its optimizer, as the settings say."""
     if cfg.optimizer_state == "persistent":

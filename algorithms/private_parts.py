@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from algorithms.common import Count, Steps, fine_tuned
+from algorithms.common import Count, Steps, fine_tuned, train_round
 from algorithms.parts import EXTRACT, GRAFT, MEAN_PART, absent
 from algorithms.server_based import Method, ServerBased, Work, check, in_order, server, site
 from algorithms.tasks import epochs_cost
@@ -116,10 +116,7 @@ def use(node: Node, cfg: Any, state: Ref, own: Ref | None) -> Steps:
 def local_whole(node: Node, cfg: FedBN, state: Ref, own: Ref | None, round_: int) -> Steps:
     """FedBN: local epochs of the whole network."""
     model = yield from use(node, cfg, state, own)
-    first = round_ * cfg.local_epochs
-    model = yield node.compute(
-        node.learner.train, model, epochs=cfg.local_epochs, first_epoch=first, round=round_
-    )
+    model = yield from train_round(node, cfg, model, round_)
     return Work(update=(yield node.compute(EXTRACT, model, part=cfg.shared)), own=model)
 
 

@@ -8,7 +8,7 @@ model sharing", Nature Communications 14, 2023 (ProxyFL; AvgPush is its baseline
 from functools import partial
 from typing import Any, Literal
 
-from algorithms.common import Share, Steps, fine_tuned
+from algorithms.common import Share, Steps, fine_tuned, train_round
 from algorithms.peer_learning import BESIDE_FIRST, MUTUAL, PACK
 from algorithms.peer_rounds import (
     PeerRounds,
@@ -18,7 +18,6 @@ from algorithms.peer_rounds import (
     senders_to,
     settle,
     swap,
-    train,
 )
 from algorithms.server_based import Method, ServerBased, Work, check, server, site
 from algorithms.sgp import push_sum, start
@@ -110,7 +109,7 @@ def push_on(
 
 def take_turn(node: Node, cfg: AvgPush, state: tuple[Ref, float], round_: int, mail: list[Message]) -> Steps:
     """AvgPush: train, push, take over."""
-    model = yield from train(node, cfg, state[0], round_)
+    model = yield from train_round(node, cfg, state[0], round_)
     keep = cfg.optimizer_state == "persistent"
     state = yield from push_on(node, cfg, (model, state[1]), round_, mail, used=model, keep_state=keep)
     return state, state[0]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from algorithms.common import Count, GossipBudget, Steps, Weights
+from algorithms.common import Count, GossipBudget, Steps, Weights, train_round
 from algorithms.turns import Turn, answer_questions, catch_up
 from simulator.api import Message, Node, ReceiveTimeout, Ref, Seconds, TransferFailed
 
@@ -105,13 +105,7 @@ def finish_alone(node: Node, cfg: Gossip, model: Ref, done: int) -> Steps:
 
 def train_alone(node: Node, cfg: Gossip, model: Ref, round_: int) -> Steps:
     """The local epochs of a round."""
-    model = yield node.compute(
-        node.learner.train,
-        model,
-        epochs=cfg.local_epochs,
-        first_epoch=cfg.first_epoch(round_),
-        round=round_,
-    )
+    model = yield from train_round(node, cfg, model, round_)
     node.durable["age"] = age_of(node) + cfg.local_epochs
     return model
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from algorithms.common import Budget, Count, Share, Steps
+from algorithms.common import Budget, Count, Share, Steps, train_round
 from algorithms.tasks import CARRY, MEAN
 from simulator.api import (
     Message,
@@ -255,7 +255,8 @@ def site(node: Node, cfg: ServerBased, method: Method) -> Steps:
         model = node.durable.get("used", state)
         if model is state and method.use is not None:
             model = yield from method.use(node, cfg, state, node.durable.get("own"))
-        has_used_it = method.personal and node.durable.get("worked") == next_round
+        worked = node.durable["update"][0][0] if "update" in node.durable else None
+        has_used_it = method.personal and worked == next_round
         yield from train_alone(node, cfg, model, next_round + has_used_it)
     return node.durable.get("used")
 
@@ -282,7 +283,7 @@ def answer(node: Node, cfg: ServerBased, method: Method, state: Ref, round_: int
     source, work = node.durable.get("update", (None, None))
     if source != (round_, state.key):
         work = yield from method.local(node, cfg, state, node.durable.get("own"), round_)
-        node.durable["update"], node.durable["worked"] = ((round_, state.key), work), round_
+        node.durable["update"] = ((round_, state.key), work)
         if not method.own_if_delivered:
             node.durable["own"] = work.own
         if work.personal is not None:
@@ -301,12 +302,7 @@ def train(node: Node, cfg: Any, state: Ref, own: Ref | None, round_: int) -> Ste
     """The local epochs of a round, from the state received."""
     if cfg.optimizer_state == "persistent" and own is not None:
         state = yield node.compute(CARRY, state, own)
-    first = round_ * cfg.local_epochs
-    return (
-        yield node.compute(
-            node.learner.train, state, epochs=cfg.local_epochs, first_epoch=first, round=round_
-        )
-    )
+    return (yield from train_round(node, cfg, state, round_))
 
 
 def train_alone(node: Node, cfg: ServerBased, model: Ref, next_round: int) -> Steps:

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from algorithms.common import Count, Steps, fine_tuned
+from algorithms.common import Count, Steps, fine_tuned, train_round
 from algorithms.peer_rounds import (
     PeerRounds,
     collect,
@@ -25,7 +25,6 @@ from algorithms.peer_rounds import (
     reachable,
     send_out,
     senders_to,
-    train,
 )
 from algorithms.tasks import CARRY, MEAN, free
 from simulator.api import Algorithm, Bundle, Message, Node, Ref, Task, TaskContext
@@ -70,7 +69,7 @@ def start(node: Node, cfg: Sgp) -> Steps:
 def take_turn(node: Node, cfg: Sgp, state: tuple[Ref, float], round_: int, mail: list[Message]) -> Steps:
     """Train, push shares, add what comes."""
     model, weight = state
-    trained = yield from train(node, cfg, model, round_)
+    trained = yield from train_round(node, cfg, model, round_)
     if weight != 1:
         trained = yield node.compute(SCALED_STEP, trained, model, weight=weight, round=round_)
     wanted = receivers(node, cfg, round_)
