@@ -90,7 +90,12 @@ BLEND = Task(
     name="blend", function="algorithms.asynchronous:blend", version=1, cost=mean_cost, stateful=False
 )
 DIFFERENCE = Task(
-    name="difference", function="algorithms.asynchronous:difference", version=1, cost=free, stateful=False
+    name="difference",
+    function="algorithms.asynchronous:difference",
+    version=1,
+    cost=free,
+    stateful=False,
+    change=True,
 )
 FLUSH = Task(
     name="flush", function="algorithms.asynchronous:flush", version=1, cost=mean_cost, stateful=False

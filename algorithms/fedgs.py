@@ -177,6 +177,7 @@ TRAIN = Task(
     data="own",
     seeded="site",
     reported=True,
+    change=True,
     payload=_payload,
 )
 STEP = Task(

@@ -121,6 +121,7 @@ TRAIN = Task(
     cost=epochs_cost,
     data="own",
     seeded="site",
+    change=True,
     payload=_payload,
 )
 STEP = Task(

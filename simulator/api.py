@@ -124,6 +124,8 @@ class Task:
             thing at home and after a trip, so what follows from it is computed once.
         payload: from ``(model, params)``, how many values each float array of the outcome has that
             travels, sorted by the arrays' names; None: the parameters and buffers of one model.
+        change: whether the outcome's parameters are a change of a model, not a model; what a rogue or a
+            private site does to an update depends on it.
         apart: from the same, how many of these values belong to what a run's account shows apart, by
             its name there.
     """
@@ -136,6 +138,7 @@ class Task:
     seeded: Literal["no", "run", "site"] = "no"
     reported: bool = False
     stateful: bool = True
+    change: bool = False
     payload: Callable[[ModelSize, Mapping[str, Any]], tuple[int, ...]] | None = None
     apart: Callable[[ModelSize, Mapping[str, Any]], Mapping[str, int]] | None = None
 

@@ -230,11 +230,14 @@ def prepare_jobs(
             "site_data": site.data.model_dump(mode="json", by_alias=True),
             "cases": [asdict(case) for case in index[site.name].cases],
         }
+        if site.rogue is not None and site.rogue.kind == "label-flip":
+            params["flip_labels"] = True
         what = [PREPARE.function, PREPARE.version, inputs, readers, recipe["normalize"], recipe["strict"]]
         whose = [[case["case"], case["patient"], case["split"]] for case in params["cases"]]
         chance = [wrong, site.name, scenario.seed.learning] if wrong else None
+        flipped = ["labels flipped"] if "flip_labels" in params else []
         jobs[site.name] = Job(
-            key=digest([*what, whose, chance, index[site.name].fingerprint if not inputs else None]),
+            key=digest([*what, whose, chance, index[site.name].fingerprint if not inputs else None, *flipped]),
             task=PREPARE.name,
             function=PREPARE.function,
             inputs=inputs,

@@ -187,6 +187,7 @@ def _manifest(outcome: Outcome, executor: PoolExecutor, wall_s: Mapping[str, flo
         "warnings": list(run.warnings) if run else [],
         "model": _model(scenario, size),
         "codec": run.world.payloads.account() if run else None,
+        "outgoing": run.world.outgoing.account(run.world.sites) if run else {},
         "dataset": scenario.task.dataset.name,
         "fingerprints": {name: found.fingerprint for name, found in run.index.items()} if run else {},
         "structures": list(meta.structures),

@@ -31,6 +31,7 @@ from simulator.rng import stream
 from simulator.scenario.schema import NodeSpec, ScenarioBase
 from simulator.scenario.targets import tags_of
 from simulator.scenario.topologies import SERVER
+from simulator.sites.accounting import need_accountant
 from simulator.sites.compute import Processor
 from simulator.sites.conditions import ConditionLog
 from simulator.sites.faults import Injector, absent_at_start
@@ -80,12 +81,14 @@ def simulate(
     reason = objection(scenario, data)
     if reason:
         raise ScenarioError(reason)
+    if scenario.privacy is not None:
+        _check_privacy(scenario)
     world, ledger, injector, conditions = start(scenario, algorithm, data, namer, executor)
     end_reason = world.run(scenario.stop.virtual_time, progress)
     world.network.close()
     warnings = [*injector.finish(), *conditions.finish()]
     ledger.check()
-    warnings += _waits(world) + world.payloads.remarks()
+    warnings += _waits(world) + world.payloads.remarks() + world.outgoing.remarks()
     if end_reason.startswith("deadlock"):
         warnings.append(end_reason)
     return Simulated(
@@ -115,6 +118,16 @@ def start(
     injector = Injector(world, scenario.faults, tags, conditions.links)
     world.start(absent_at_start(scenario.faults, tags))
     return world, ledger, injector, conditions
+
+
+def _check_privacy(scenario: ScenarioBase) -> None:
+    """Noise on running statistics could make a variance negative, and they tell of cases too."""
+    need_accountant()
+    if model_size(scenario).num_buffers:
+        raise ScenarioError(
+            f"privacy: {scenario.task.network.name} keeps running statistics, which cannot be noised; "
+            "choose a network without them (unet with norm: instance)"
+        )
 
 
 def _waits(world: World) -> list[str]:
@@ -173,6 +186,8 @@ def _build(
         relays=frozenset(topology.nodes) - specs.keys(),
         network_seed=seed,
         control_nbytes=round(scenario.network.transport.control_size),
+        rogues={site.name: site.rogue for site in scenario.sites if site.rogue and site.name in data},
+        privacy=scenario.privacy,
     )
     for name, spec in sorted(specs.items()):
         is_server = name == SERVER and algorithm.server is not None

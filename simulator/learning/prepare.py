@@ -56,7 +56,11 @@ def read(ctx: Context, *, site_data: Mapping[str, Any] | None, case: Mapping[str
 
 
 def prepare(
-    ctx: Context, *opened: Bundle, site_data: Mapping[str, Any] | None, cases: Sequence[Mapping[str, Any]]
+    ctx: Context,
+    *opened: Bundle,
+    site_data: Mapping[str, Any] | None,
+    cases: Sequence[Mapping[str, Any]],
+    flip_labels: bool = False,
 ) -> Bundle:
     """Put the cases of one site together, as that site has them (a task function).
 
@@ -65,6 +69,7 @@ def prepare(
         opened: what :func:`read` gave for every case, in order; without them they are read here.
         site_data: the site's ``data`` section.
         cases: :class:`~simulator.registry.CaseInfo` as dictionaries.
+        flip_labels: whether background and foreground change places, except in test cases.
 
     Returns:
         ``image.<i>`` float32 ``(channels, *spatial)`` and ``label.<i>`` uint8 ``(structures,
@@ -92,6 +97,8 @@ def prepare(
             rng = partial(ctx.rng, "corruption", case.case)
             damage = Damage(channels=ctx.meta.channels, spacing_mm=bundle.meta["spacing_mm"], rng=rng)
             image, label = corrupt(habits, image, label, damage, keep_label=case.split == "test")
+        if flip_labels and case.split != "test":
+            label = 1 - label
         arrays[f"image.{len(used)}"] = zscore(image) if ctx.recipe.normalize == "zscore" else image
         arrays[f"label.{len(used)}"] = label
         used.append(

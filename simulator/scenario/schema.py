@@ -15,6 +15,7 @@ from simulator.registry import Group, Settings, registry
 from simulator.scenario.conditions import Condition, Setting
 from simulator.scenario.fields import Count, Name, Positive, Share
 from simulator.scenario.kinds import Moment, Target
+from simulator.scenario.outgoing import Privacy, Rogue
 from simulator.scenario.topologies import (
     SERVER,
     Complete,
@@ -122,13 +123,14 @@ class NodeSpec(Settings):
 
 class Site(NodeSpec):
     """A hospital. ``data`` holds what its data set knows of sites; ``network`` is its own network where
-    that is not the task's; ``tags`` name groups of sites.
+    that is not the task's; ``tags`` name groups of sites; ``rogue`` says how it harms the others.
     """
 
     name: Name
     data: Any = None
     network: Any = None
     tags: tuple[Name, ...] = ()
+    rogue: Rogue | None = None
 
 
 class TransportSpec(Settings):
@@ -291,6 +293,7 @@ class ScenarioBase(Settings):
     network: NetworkSpec = NetworkSpec()
     algorithm: Any
     faults: tuple[Fault, ...] = ()
+    privacy: Privacy | None = None
     stop: Stop = Stop()
     evaluation: Evaluation = Evaluation()
 

@@ -104,6 +104,13 @@ class Payloads:
         if apart:
             self._apart[key] = {name: values / sum(counts) for name, values in apart.items()}
 
+    def declare_like(self, key: str, other: Ref) -> None:
+        """Note that an outcome is as large as another, and shown apart in the same shares."""
+        origin = other.key.removesuffix(MODEL)
+        self._declared[key] = self._counts(other)
+        if origin in self._apart:
+            self._apart[key] = self._apart[origin]
+
     def _counts(self, ref: Ref) -> tuple[tuple[int, ...], int]:
         """Values of each float array, and integers, of an outcome."""
         return self._declared.get(ref.key.removesuffix(MODEL), self._one_model)

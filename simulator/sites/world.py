@@ -9,11 +9,13 @@ import simpy
 from simulator.api import Bundle, Learner, Message, ModelSize, Ref, Settings, SiteData, Task, TransferFailed
 from simulator.network.transport import Network
 from simulator.record.trace import Observation, Trace
+from simulator.scenario.outgoing import Privacy, Rogue
 from simulator.scenario.schema import Codec
 from simulator.sites.node import NodeRuntime
+from simulator.sites.outgoing import Outgoing
 from simulator.sites.payloads import Payload, Payloads
 from simulator.work.executors import Executor
-from simulator.work.jobs import Namer
+from simulator.work.jobs import MODEL, Namer
 
 
 class World:
@@ -25,6 +27,7 @@ class World:
         sizes: sizes of the other networks, by the name that ``namer`` has for them.
         relays: who passes on what others send, without a role of their own.
         control_nbytes: size of a message without a model.
+        rogues, privacy: see :class:`simulator.sites.outgoing.Outgoing`.
     """
 
     def __init__(
@@ -44,6 +47,8 @@ class World:
         relays: frozenset[str],
         network_seed: int,
         control_nbytes: int,
+        rogues: Mapping[str, Rogue],
+        privacy: Privacy | None,
     ) -> None:
         self.env = env
         self.network = network
@@ -74,6 +79,14 @@ class World:
             value=self.value,
             model_only=namer.model_only,
         )
+        self.outgoing = Outgoing(
+            rogues=rogues,
+            privacy=privacy,
+            submit=self._submit_alike,
+            initial=lambda site: self.submit(learner.init, site, (), {}, 0.0),
+            model_only=namer.model_only,
+        )
+        self._changes: set[str] = set()  # keys of outcomes that are changes of models
         self._control_nbytes = control_nbytes
         self._in_flight = 0
         self._relays_down: set[str] = set()
@@ -89,6 +102,7 @@ class World:
         self._executor.submit(job)
         self.keys.add(job.key)
         self.reported |= {job.key} if task.reported else set()
+        self._changes |= {job.key} if task.change else set()
         size = self.sizes_of(node, refs)[0]
         if task.payload:
             apart = task.apart(size, params) if task.apart else None
@@ -96,6 +110,14 @@ class World:
         elif size is not self.model:
             self.payloads.declare(job.key, (size.num_parameters, size.num_buffers), size.num_counters)
         return Ref(job.key, task.name, node)
+
+    def _submit_alike(
+        self, task: Task, node: str, refs: tuple[Ref, ...], params: Mapping[str, Any]
+    ) -> Ref:
+        """Make work known that takes no time and whose outcome is as large as its first input."""
+        ref = self.submit(task, node, refs, params, 0.0)
+        self.payloads.declare_like(ref.key, refs[0])
+        return ref
 
     def sizes_of(self, node: str, refs: tuple[Ref, ...]) -> list[ModelSize]:
         """Sizes of the networks of a task's inputs, or of the node's own where there is none."""
@@ -142,6 +164,8 @@ class World:
         if dst == sender.name or dst not in self.nodes:
             raise ValueError(f"{sender.name} cannot send to {dst!r}")
         self._in_flight += 1
+        if ref is not None and sender.name != self.server:
+            ref = self._leave(sender.name, dst, kind, ref, header)
         if ref is None:
             self._carry(sender.name, dst, kind, None, header, event)
         else:
@@ -151,6 +175,14 @@ class World:
                 lambda payload: self._carry(sender.name, dst, kind, payload, header, event),
                 lambda: self._lost(sender.name, dst, kind, header, "crashed while encoding"),
             )
+
+    def _leave(self, site: str, dst: str, kind: str, ref: Ref, header: Mapping[str, Any]) -> Ref:
+        """What a site really sends."""
+        is_change = ref.key.removesuffix(MODEL) in self._changes
+        left, done = self.outgoing.leave(site, kind, ref, is_change=is_change, now_s=float(self.env.now))
+        if done:
+            self.observe(site, done, header.get("round"), None, dst, {"kind": kind})
+        return left
 
     def _carry(
         self,
@@ -170,6 +202,8 @@ class World:
 
         def deliver() -> None:
             self._over()
+            if message.ref is not None:
+                self.outgoing.heard(dst, message.ref)
             self.nodes[dst].deliver(message)
 
         def ended(outcome: simpy.Event) -> None:
