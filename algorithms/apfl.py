@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from algorithms.common import Share, Steps, fine_tuned
+from algorithms.defenses import Defended
 from algorithms.parts import ARRAYS
 from algorithms.server_based import Method, ServerBased, Work, check, server, site
 from algorithms.tasks import free, twice_epochs_cost
@@ -18,7 +19,7 @@ PRIVATE, ALPHA = OPTIMIZER + "private.", OPTIMIZER + "alpha"
 """Beginning of the names of the private model's arrays, and the share: both stay at home."""
 
 
-class Apfl(ServerBased):
+class Apfl(Defended, ServerBased):
     """APFL: a private model v, FedAvg's model w, and a share alpha; the site uses alpha·v + (1−alpha)·w
     with the w that it trained.
 

@@ -7,12 +7,13 @@ from functools import partial
 from typing import Literal
 
 from algorithms.common import Positive, Steps, fine_tuned
+from algorithms.defenses import Defended
 from algorithms.server_based import Method, ServerBased, Work, check, server, site, train
 from algorithms.tasks import TRAIN_NEAR
 from simulator.api import Algorithm, Node, Ref
 
 
-class Ditto(ServerBased):
+class Ditto(Defended, ServerBased):
     """Ditto: FedAvg, and a personal model with the loss f(v) + (lam/2)·‖v − w_received‖².
 
     The personal model starts as the first model received, stays at its site with its optimizer, and

@@ -10,8 +10,10 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
+from pydantic import model_validator
 
 from algorithms.common import Steps, fine_tuned, train_round
+from algorithms.defenses import Defended
 from algorithms.mixing import state_of, weighted_mean
 from algorithms.peer_rounds import (
     PeerRounds,
@@ -28,7 +30,7 @@ from algorithms.tasks import mean_cost
 from simulator.api import Algorithm, Bundle, Message, Node, Ref, Task, TaskContext
 
 
-class Dpsgd(PeerRounds):
+class Dpsgd(Defended, PeerRounds):
     """D-PSGD with Metropolis weights W, one exchange per round of local epochs.
 
     ``adapt_local``: models are sent as the round begins and sites train meanwhile; then x_i becomes
@@ -39,6 +41,15 @@ class Dpsgd(PeerRounds):
 
     name: Literal["dpsgd"] = "dpsgd"
     order: Literal["adapt_local", "combine_then_adapt", "adapt_then_combine"] = "adapt_local"
+
+    @model_validator(mode="after")
+    def _defensible(self) -> "Dpsgd":
+        if self.defense is not None and self.order == "adapt_local":
+            raise ValueError(
+                "defense: with order adapt_local the mean is taken beside the training; choose order "
+                "adapt_then_combine or combine_then_adapt"
+            )
+        return self
 
 
 def metropolis(

@@ -8,11 +8,12 @@ from functools import partial
 from typing import Literal
 
 from algorithms.common import Count, Steps, fine_tuned, train_round
+from algorithms.defenses import Defended
 from algorithms.peer_rounds import PeerRounds, mix, peer_site, reachable, senders_to, swap
 from simulator.api import Algorithm, Message, Node, Ref
 
 
-class Epidemic(PeerRounds):
+class Epidemic(Defended, PeerRounds):
     """Epidemic Learning: train, send to ``num_peers`` others (by default ⌈log2 N⌉), take the plain mean
     of the own model and all that came.
 

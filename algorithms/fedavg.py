@@ -8,18 +8,19 @@ from functools import partial
 from typing import Literal
 
 from algorithms.common import Positive, Steps, fine_tuned
+from algorithms.defenses import Defended
 from algorithms.server_based import Method, ServerBased, Work, check, server, site, train
 from algorithms.tasks import CARRY, TRAIN_PROX
 from simulator.api import Algorithm, Node, Ref
 
 
-class FedAvg(ServerBased):
+class FedAvg(Defended, ServerBased):
     """FedAvg: the next model is the mean of the sites' models."""
 
     name: Literal["fedavg"] = "fedavg"
 
 
-class FedProx(ServerBased):
+class FedProx(Defended, ServerBased):
     """FedAvg whose sites stay near the model received: the loss gains (mu/2)·‖w − w_received‖²."""
 
     name: Literal["fedprox"] = "fedprox"

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from algorithms.common import Positive, Steps, fine_tuned
-from algorithms.schedules import Gossip, gossip_site
+from algorithms.schedules import Gossip, gossip_site, vetted
 from algorithms.tasks import EXTRA_STAGE, STAGE
 from simulator.api import Algorithm, Message, ModelSize, Node, Ref, SiteData
 
@@ -83,10 +83,11 @@ def absorb(node: Node, cfg: Gcml, model: Ref, messages: list[Message], round_: i
     """Mutual learning with each incoming model in place of the round's local epochs, merge and gate."""
     epochs = cfg.mutual_epochs or cfg.local_epochs
     for turn, message in enumerate(messages):
+        incoming = yield from vetted(node, cfg, model, message, round_)
         model = yield node.compute(
             STAGE if turn == 0 else EXTRA_STAGE,
             model,
-            message.model,
+            incoming,
             epochs=epochs,
             # a second stage of a round sees batches of its own, from beyond the budget
             first_epoch=cfg.first_epoch(round_ + turn * cfg.num_rounds),
@@ -133,6 +134,8 @@ def mixed_networks(cfg: Gcml) -> str:
     """Models of different networks have no common parameters to merge."""
     if cfg.heads == "all":
         return "algorithm.heads: all pairs equal heads, and sites have different networks; use heads: main"
+    if cfg.defense is not None:
+        return "algorithm.defense: compares the values of two models of the same network; remove it"
     if cfg.merge == "keep_local":
         return ""
     return (

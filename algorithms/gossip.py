@@ -22,6 +22,7 @@ from algorithms.schedules import (
     members_of,
     push,
     train_alone,
+    vetted,
 )
 from algorithms.tasks import MIX
 from algorithms.turns import Turn
@@ -66,7 +67,8 @@ def absorb(node: Node, cfg: GossipAveraging, model: Ref, messages: list[Message]
     age = age_of(node)
     for message in messages:
         weights = shares(node, cfg, message)
-        model = yield node.compute(MIX, model, message.model, weights=weights, round=round_)
+        incoming = yield from vetted(node, cfg, model, message, round_)
+        model = yield node.compute(MIX, model, incoming, weights=weights, round=round_)
         age = max(age, message.header["age"])
     model = yield from train_alone(node, cfg, model, round_)
     node.durable["age"] = age + cfg.local_epochs

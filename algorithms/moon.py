@@ -9,11 +9,12 @@ from functools import partial
 from typing import Any, Literal
 
 from algorithms.common import Positive, Steps, fine_tuned
+from algorithms.defenses import Defended
 from algorithms.server_based import Method, ServerBased, Work, check, server, site
 from simulator.api import Algorithm, Bundle, Cost, ModelSize, Node, Ref, SiteData, Task, TaskContext
 
 
-class Moon(ServerBased):
+class Moon(Defended, ServerBased):
     """MOON: the loss gains mu times the model-contrastive loss at temperature ``tau``.
 
     Three forward passes per batch. In a site's first round the last model is the one received, so

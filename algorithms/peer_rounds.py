@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
 from algorithms.common import Budget, Steps
+from algorithms.defenses import robustly
 from algorithms.tasks import BARE, CARRY, MEAN
 from algorithms.turns import Turn, answer_questions, catch_up
 from simulator.api import Message, Node, ReceiveTimeout, Ref, Seconds, TransferFailed
@@ -164,8 +165,8 @@ def settle(node: Node, cfg: Any, own: Ref) -> Steps:
 def mix(
     node: Node, cfg: Any, own: Ref, others: Mapping[str, Ref], weights: Mapping[str, float], round_: int
 ) -> Steps:
-    """Weighted mean of the own model and others, summed in the order of the sites' names; the own
-    optimizer goes on or not, as the settings say.
+    """Weighted mean of the own model and others, summed in the order of the sites' names, or what the
+    method's defense makes of them; the own optimizer goes on or not, as the settings say.
     """
     if not others:
         return (yield from settle(node, cfg, own))
@@ -173,7 +174,11 @@ def mix(
     names = sorted(models)
     total = sum(weights[name] for name in names)
     shares = [weights[name] / total for name in names]
-    mean = yield node.compute(MEAN, *(models[name] for name in names), weights=shares, round=round_)
+    refs, defense = [models[name] for name in names], getattr(cfg, "defense", None)
+    if defense is None:
+        mean = yield node.compute(MEAN, *refs, weights=shares, round=round_)
+    else:
+        mean = yield from robustly(node, defense, own, refs, shares, names, round_)
     if cfg.optimizer_state == "reset":
         return mean
     return (yield node.compute(CARRY, mean, own))

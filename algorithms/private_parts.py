@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from algorithms.common import Count, Steps, fine_tuned, train_round
+from algorithms.defenses import Defended, robustly
 from algorithms.parts import EXTRACT, GRAFT, MEAN_PART, absent
 from algorithms.server_based import Method, ServerBased, Work, check, in_order, server, site
 from algorithms.tasks import epochs_cost
@@ -28,7 +29,7 @@ from simulator.api import (
 )
 
 
-class FedBN(ServerBased):
+class FedBN(Defended, ServerBased):
     """FedBN: everything but batch normalization (weights, biases, statistics) is averaged.
 
     Needs a network with batch normalization. A newcomer starts with that of the initial model.
@@ -42,7 +43,7 @@ class FedBN(ServerBased):
         return "-batch_norm"
 
 
-class FedRep(ServerBased):
+class FedRep(Defended, ServerBased):
     """FedRep: a shared body, a private head.
 
     In a round the head learns for ``head_epochs`` with the body frozen, then the body with the head
@@ -103,6 +104,9 @@ def start(node: Node, cfg: Any) -> Steps:
 def aggregate(node: Node, cfg: Any, state: Ref, answers: Mapping[str, Message], round_: int) -> Steps:
     """The mean of the parts received."""
     parts, weights = in_order(node, cfg, answers)
+    if cfg.defense is not None:
+        names = sorted(answers)
+        return (yield from robustly(node, cfg.defense, state, parts, weights, names, round_, cfg.shared))
     return (yield node.compute(MEAN_PART, *parts, weights=weights, part=cfg.shared, round=round_))
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Literal
 
 from algorithms.common import Share, Steps, fine_tuned, train_round
+from algorithms.defenses import Defended
 from algorithms.peer_learning import BESIDE_FIRST, MUTUAL, PACK
 from algorithms.peer_rounds import (
     PeerRounds,
@@ -50,7 +51,7 @@ class ProxyFL(AvgPush):
     proxy_mutual: Share = 0.5
 
 
-class Fml(ServerBased):
+class Fml(Defended, ServerBased):
     """FML: the same local epochs as in ProxyFL, but a server averages the proxies."""
 
     name: Literal["fml"] = "fml"

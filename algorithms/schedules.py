@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from algorithms.common import Count, GossipBudget, Steps, Weights, train_round
+from algorithms.defenses import PairDefense, robustly
 from algorithms.turns import Turn, answer_questions, catch_up
 from simulator.api import Message, Node, ReceiveTimeout, Ref, Seconds, TransferFailed
 
@@ -30,7 +31,7 @@ class Gossip(GossipBudget):
     discarded. With ``membership: live`` pairs are drawn among the sites that are up, which takes an
     oracle; ``configured`` wastes the pair of a site that is down. A sender trains after its transfer
     (``sender_blocks``) or meanwhile. A site that joins late warms up alone first or adopts the first
-    model it receives.
+    model it receives. A ``defense`` looks at every incoming model before it is used.
     """
 
     schedule: Literal["pairs", "bernoulli", "async"] = "pairs"
@@ -44,6 +45,7 @@ class Gossip(GossipBudget):
     max_redraws: int = Field(default=3, ge=0)
     pushes_per_round: float | None = Field(default=None, gt=0)
     max_incoming: Count | None = None
+    defense: PairDefense | None = None
 
 
 def gossip_site(node: Node, cfg: Any, absorb: Absorb, loop: Callable[..., Steps] | None = None) -> Steps:
@@ -101,6 +103,14 @@ def finish_alone(node: Node, cfg: Gossip, model: Ref, done: int) -> Steps:
     for round_ in range(done, cfg.num_rounds):
         model = yield from train_alone(node, cfg, model, round_)
         finish_round(node, model, round_)
+
+
+def vetted(node: Node, cfg: Gossip, own: Ref, message: Message, round_: int) -> Steps:
+    """The incoming model, or what the defense leaves of it: the own one if it is not finite."""
+    if cfg.defense is None:
+        return message.model
+    incoming, sender = [message.model], [message.src]
+    return (yield from robustly(node, cfg.defense, own, incoming, [1.0], sender, round_))
 
 
 def train_alone(node: Node, cfg: Gossip, model: Ref, round_: int) -> Steps:

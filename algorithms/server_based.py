@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from algorithms.common import Budget, Count, Share, Steps, train_round
+from algorithms.defenses import Defended, robustly, too_few
 from algorithms.tasks import CARRY, MEAN
 from simulator.api import (
     Message,
@@ -83,9 +84,11 @@ def initial_model(node: Node, cfg: ServerBased) -> Steps:
     return (yield node.compute(node.learner.init))
 
 
-def average(node: Node, cfg: ServerBased, state: Ref, answers: Mapping[str, Message], round_: int) -> Steps:
-    """The weighted mean of the answers as next state."""
+def average(node: Node, cfg: Any, state: Ref, answers: Mapping[str, Message], round_: int) -> Steps:
+    """The weighted mean of the answers as next state, or what the defense makes of them."""
     models, weights = in_order(node, cfg, answers)
+    if cfg.defense is not None:
+        return (yield from robustly(node, cfg.defense, state, models, weights, sorted(answers), round_))
     return (yield node.compute(MEAN, *models, weights=weights, round=round_))
 
 
@@ -319,4 +322,4 @@ def check(cfg: ServerBased, data: Mapping[str, SiteData], model: ModelSize, task
     size = max(1, round(cfg.cohort * len(data)))
     if cfg.min_answers > size:
         return f"algorithm.min_answers: {cfg.min_answers} exceeds the {size} site(s) of a cohort"
-    return ""
+    return too_few(cfg.defense, size) if isinstance(cfg, Defended) else ""

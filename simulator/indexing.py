@@ -237,7 +237,9 @@ def prepare_jobs(
         chance = [wrong, site.name, scenario.seed.learning] if wrong else None
         flipped = ["labels flipped"] if "flip_labels" in params else []
         jobs[site.name] = Job(
-            key=digest([*what, whose, chance, index[site.name].fingerprint if not inputs else None, *flipped]),
+            key=digest(
+                [*what, whose, chance, index[site.name].fingerprint if not inputs else None, *flipped]
+            ),
             task=PREPARE.name,
             function=PREPARE.function,
             inputs=inputs,

@@ -136,6 +136,7 @@ def _waits(world: World) -> list[str]:
         "nothing_received": "receivers waited receive_timeout for a model that did not come",
         "server_lost": "sites waited server_patience and took the server for dead",
         "weak_pull": "algorithm.lam below 1/sites weighs a site's own personal model less than others'",
+        "too_few_to_defend": "too few models came for algorithm.defense, and the model before was kept",
         "empty_round": "rounds of the server ended without enough answers",
     }
     counts = Counter(row[3] for row in world.trace.events)

@@ -23,7 +23,7 @@ FALSIFY = Task(
     name="falsify", function="simulator.sites.falsifying:falsify", version=1, cost=_free,
     seeded="site", stateful=False,
 )  # fmt: skip
-"""A harmful model: ``(sent, reference), kind, strength, number``, without a reference for what is a change."""
+"""A harmful model: ``(sent, reference), kind, strength, number``; what is a change has no reference."""
 
 CONCEAL = Task(
     name="conceal", function="simulator.sites.falsifying:conceal", version=1, cost=_free,

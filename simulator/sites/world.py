@@ -111,9 +111,7 @@ class World:
             self.payloads.declare(job.key, (size.num_parameters, size.num_buffers), size.num_counters)
         return Ref(job.key, task.name, node)
 
-    def _submit_alike(
-        self, task: Task, node: str, refs: tuple[Ref, ...], params: Mapping[str, Any]
-    ) -> Ref:
+    def _submit_alike(self, task: Task, node: str, refs: tuple[Ref, ...], params: Mapping[str, Any]) -> Ref:
         """Make work known that takes no time and whose outcome is as large as its first input."""
         ref = self.submit(task, node, refs, params, 0.0)
         self.payloads.declare_like(ref.key, refs[0])
