@@ -5,6 +5,7 @@ one fails, all of them end, and the transport's policy says how to go on.
 """
 
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import Protocol
 
 from simulator.network.agenda import Agenda
@@ -63,42 +64,55 @@ class Bulk:
             transfer.flows[flow.id] = flow
             if self._spec.damage > 0:  # drawn whatever comes of the attempt, so that faults move no draw
                 chance = self._draw("damage", transfer.src, transfer.dst).random()
-                flow.is_damaged = chance < self._spec.damage
+                if chance < self._spec.damage:  # anywhere in the payload, and the same draw says where
+                    flow.damaged_at = chance / self._spec.damage * entry.nbytes
 
     def ended(self, flow: Flow, reason: str) -> None:
         """A connection is through, or has failed."""
         transfer, now = flow.transfer, self._agenda.now
         del transfer.flows[flow.id]
         self._carry(flow)
-        if not reason and flow.is_damaged:
+        is_whole = not transfer.flows
+        if not reason and (flow.damaged_at < inf or (is_whole and transfer.keeps_damage)):
             reason = CHECKSUM
         if not reason:
             transfer.kept.append((flow.entry, now, PART))
-            if not transfer.flows:
+            if is_whole:
                 self._over(transfer, "")
             return
-        broken = [flow.entry, *self._stop(transfer)]
+        broken = [flow, *self._stop(transfer)]
         if transfer.num_tries > self._spec.retries:
             self._fail(broken, reason)
             self._over(transfer, reason)
             return
         if self._spec.restart == "offset" and reason != CHECKSUM:
-            for entry in broken:
-                entry.nbytes = entry.carried_nbytes  # the rest is another attempt's
-                transfer.kept.append((entry, now, RESUMED + reason))
+            for one in broken:
+                self._keep(one, reason)
             transfer.kept_nbytes = sum(entry.nbytes for entry, _, _ in transfer.kept)
         else:  # of what is damaged nobody knows where, so nothing of it is kept
             self.book_kept(transfer, "failed", reason)
-            transfer.kept_nbytes = 0
+            transfer.kept_nbytes, transfer.keeps_damage = 0, False
             self._fail(broken, reason)
         pause_s = self._spec.backoff * 2 ** min(transfer.num_tries - 1, MAX_DOUBLINGS)
         transfer.timer = self._agenda.at(now + pause_s, self.attempt, transfer)
+
+    def _keep(self, flow: Flow, reason: str) -> None:
+        """Have the next attempt go on from what the receiver has; what was on its way is wasted."""
+        transfer, entry, now = flow.transfer, flow.entry, self._agenda.now
+        kept = flow.kept_nbytes(now)
+        if kept < entry.carried_nbytes:
+            transfer.num_attempts += 1
+            lost = self._ledger.split(entry, kept, transfer.num_attempts)
+            self._ledger.close(lost, now, "failed", reason)
+        entry.nbytes = kept  # the rest is another attempt's
+        transfer.kept.append((entry, now, RESUMED + reason))
+        transfer.keeps_damage |= flow.damaged_at < kept
 
     def halt(self, transfer: Transfer) -> list[Attempt]:
         """Stop what a transfer does; return its open attempts, carried bytes booked."""
         if transfer.timer is not None:
             transfer.timer.cancel()
-        return self._stop(transfer)
+        return [flow.entry for flow in self._stop(transfer)]
 
     def book_kept(self, transfer: Transfer, status: str, reason: str = "") -> None:
         """Close the attempts whose bytes count only now; the last that is delivered completes it.
@@ -111,17 +125,17 @@ class Bulk:
             why = reason if reason and what == PART else what
             self._ledger.close(entry, end_s, status, "" if completes else why)
 
-    def _stop(self, transfer: Transfer) -> list[Attempt]:
+    def _stop(self, transfer: Transfer) -> list[Flow]:
         flows = [flow for _, flow in sorted(transfer.flows.items())]
         transfer.flows.clear()
         for flow in flows:
             self.carrier.stop(flow)
             self._carry(flow)
-        return [flow.entry for flow in flows]
+        return flows
 
     def _carry(self, flow: Flow) -> None:
         self._ledger.carry(flow.entry, flow.sent_nbytes(), flow.sent_header_nbytes())
 
-    def _fail(self, entries: Iterable[Attempt], reason: str) -> None:
-        for entry in entries:
-            self._ledger.close(entry, self._agenda.now, "failed", reason)
+    def _fail(self, flows: Iterable[Flow], reason: str) -> None:
+        for flow in flows:
+            self._ledger.close(flow.entry, self._agenda.now, "failed", reason)

@@ -128,11 +128,13 @@ class Carrier:
         self._drain(flow)
 
     def _leave(self, flow: Flow) -> None:
+        flow.left_rate, flow.left_s = flow.rate, self._agenda.now
         self._shares.leave(flow)
         if self._congestion is not None:
             self._congestion.leave(flow)
 
     def _drain(self, flow: Flow) -> None:
+        flow.left_s = self._agenda.now
         flow.timer = self._agenda.at(self._agenda.now + flow.path.one_way_s, self._arrived, flow)
 
     def _arrived(self, flow: Flow) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import inf, prod
+from math import ceil, inf, prod
 
 import numpy as np
 import numpy.typing as npt
@@ -159,6 +159,7 @@ class Transfer:
     num_tries: int = 0
     kept_nbytes: int = 0  # at the receiver, from attempts that a new one resumes
     kept: list[tuple[Attempt, float, str]] = field(default_factory=list)  # closed with the transfer
+    keeps_damage: bool = False  # some of what is kept arrived wrong, which shows when all is there
     flows: "dict[int, Flow]" = field(default_factory=dict)  # connections that are open, by number
     message: Attempt | None = None  # of a control message, or one that is refused
     is_copy: bool = False  # of another control message
@@ -205,7 +206,9 @@ class Flow:
     rtt_s: float = 0.0  # of its path, with the queues that its acknowledgements stand in
     window: Window = field(default_factory=Window)
     is_last_burst: bool = False
-    is_damaged: bool = False  # its payload will arrive with a wrong checksum
+    damaged_at: float = inf  # byte of its payload that arrives wrong; inf: none
+    left_s: float = -inf  # when it last stopped sending,
+    left_rate: float = 0.0  # and how fast it was
     asked_s: float = -inf  # when its cap was last worked out
     timer: Timer | None = None
     deadline: Timer | None = None
@@ -238,6 +241,15 @@ class Flow:
     def sent_nbytes(self) -> int:
         """Whole bytes of payload that left the sender, as of ``synced_s``."""
         return min(max(int(self.entry.nbytes - self.remaining), 0), self.entry.nbytes)
+
+    def kept_nbytes(self, now: float) -> int:
+        """Whole bytes of payload that the receiver has: what left the sender less than a path's delay
+        before the flow was cut, or before ``now``, is lost on its way.
+        """
+        until_s = now if self.stalled_s is None else self.stalled_s
+        ahead_s = self.path.one_way_s - (until_s - self.left_s)
+        lost = ceil(self.left_rate * ahead_s) if ahead_s > 0 and self.left_rate < inf else 0
+        return max(self.sent_nbytes() - lost, 0)
 
     def sent_header_nbytes(self) -> int:
         """Whole bytes of headers that left the sender, as of ``synced_s``."""

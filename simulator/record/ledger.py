@@ -7,7 +7,7 @@ and :meth:`Ledger.check` compares them.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from simulator.errors import MedgossipError
@@ -69,6 +69,14 @@ class Ledger:
         for link in attempt.route:
             self._carried[link] += nbytes
             self._headers[link] += header_nbytes
+
+    def split(self, attempt: Attempt, nbytes: int, number: int) -> Attempt:
+        """Leave an open attempt the first ``nbytes`` of what it carried, and return the rest, a new
+        one of that ``number``: other things became of both.
+        """
+        rest = attempt.carried_nbytes - nbytes
+        attempt.carried_nbytes = nbytes
+        return self.open(replace(attempt, attempt=number, nbytes=rest, carried_nbytes=rest, header_nbytes=0))
 
     def close(self, attempt: Attempt, end_s: float, status: str, reason: str = "") -> None:
         """Book how an attempt ended: ``delivered``, ``failed`` or ``in_flight``."""

@@ -50,6 +50,19 @@ def test_nothing_is_kept_of_a_damaged_payload():
     ]
 
 
+def test_damage_may_lie_in_what_was_kept():
+    """Reset halfway and resumed. Damaged with 50 %, anywhere: in the half that is kept with 25 %, which
+    shows when all is there; then in the rest with 50 %. 0.75 · 0.5 = 37.5 % of 400 arrive, 150 ± 10.
+    """
+    bench = Bench({"a-b": (MB, 0.0)}, damage=0.5, retries=1, backoff="1 s", restart="offset")
+    for number in range(400):
+        bench.send(f"{number}", "a", "b", 2 * MB, at=5.0 * number)
+        bench.at(5.0 * number + 1, lambda _: bench.network.reset_link("a>b", "connection reset"))
+    found = [reason for _, reason in bench.run().values()]
+    assert set(found) == {None, "checksum"}
+    assert 120 < found.count(None) < 180
+
+
 def test_control_messages_carry_no_payload():
     bench = Bench({"a-b": (MB, 0.0)}, damage=1.0)
     bench.send("x", "a", "b", 1000, control=True)

@@ -192,6 +192,32 @@ def test_retry_from_the_offset_wastes_nothing():
     assert bench.ledger.totals() == {"delivered": 10 * MB, "failed": 0, "in_flight": 0}
 
 
+def test_what_was_on_its_way_is_not_kept():
+    """1 MB/s and 0.5 s: of 3 MB that left until the cut at 3 s, 2.5 MB are there; 68 + 7.5 + 0.5 s."""
+    bench = Bench({"a-b": (MB, 0.5)}, retries=1, restart="offset")
+    bench.send("x", "a", "b", 10 * MB)
+    bench.at(3.0, lambda _: bench.network.set_link("a>b", up=False))
+    bench.at(65.0, lambda _: bench.network.set_link("a>b", up=True))
+    assert bench.run() == {"x": (pytest.approx(76.0), None)}
+    assert bench.ledger.totals() == {"delivered": 10 * MB, "failed": MB // 2, "in_flight": 0}
+    rows = [(row["nbytes"], row["carried_nbytes"], row["status"], row["reason"]) for row in bench.rows()]
+    assert rows == [
+        (5 * MB // 2, 5 * MB // 2, "delivered", "resumed after: link down"),
+        (MB // 2, MB // 2, "failed", "link down"),
+        (15 * MB // 2, 15 * MB // 2, "delivered", ""),
+    ]
+
+
+@pytest.mark.parametrize(("reset_s", "kept"), [(1.5, 0), (2.5, MB // 2), (2.75, 3 * MB // 4)])
+def test_of_what_has_all_left_the_tail_may_be_on_its_way(reset_s, kept):
+    """1 MB has left after 1 s, and arrives between 2 s and 3 s."""
+    bench = Bench({"a-b": (MB, 2.0)}, retries=1, restart="offset", backoff="1 s")
+    bench.send("x", "a", "b", MB)
+    bench.at(reset_s, lambda _: bench.network.reset_link("a>b", "connection reset"))
+    assert bench.run() == {"x": (pytest.approx(reset_s + 1 + (MB - kept) / MB + 2), None)}
+    assert bench.ledger.totals() == {"delivered": MB, "failed": MB - kept, "in_flight": 0}
+
+
 def test_pauses_between_retries_double():
     """Down from the start: attempts at 0, 60 + 5, 125 + 10, and the end at 195 s."""
     bench = Bench({"a-b": (MB, 0.0)}, retries=2)
