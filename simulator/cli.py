@@ -218,6 +218,7 @@ def validate(
                 labels = ", ".join(point.label for point in study.points)
             with reader_may_leave():
                 print(f"{scenario}: valid, {len(study.points)} run(s): {labels}")
+            warn(study, verbose)
         except typer.Exit as end:
             if end.exit_code != ExitCode.BAD_INPUT:
                 raise

@@ -303,7 +303,8 @@ def test_a_site_without_a_peer_is_told(fake, call, tmp_path):
     third = BASE[BASE.index("  - name: south") : BASE.index("algorithm:")].replace("south", "west")
     text = BASE.replace("algorithm:", third + "network: {overlay: [[north, south]]}\nalgorithm:")
     (tmp_path / "alone.yaml").write_text(text)
-    told = "warning: gossip: network.overlay: west has no peer and learns alone; pair it with another site\n"
+    where = "alone.yaml:20:11: network.overlay"
+    told = f"warning: gossip: {where}: west has no peer and learns alone; pair it with another site\n"
     assert call("run", "alone.yaml")[2] == told
     assert told in call("plan", "alone.yaml")[2]
     assert call("run", "x.yaml")[2] == ""

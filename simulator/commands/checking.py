@@ -12,6 +12,7 @@ from simulator.network.wiring import check_wiring, overlay_of
 from simulator.registry import SiteIndex
 from simulator.scenario.load import Point, Study
 from simulator.scenario.locate import Finding, KeyPath, show
+from simulator.scenario.remarks import idle_settings
 from simulator.scenario.schema import ScenarioBase
 from simulator.scenario.topologies import Pairs
 
@@ -77,10 +78,15 @@ def check_data(study: Study) -> None:
 
 
 def warnings(study: Study) -> list[str]:
-    """Return what is allowed but hardly meant: sites that an explicit overlay leaves alone."""
+    """Return what is allowed but hardly meant: sites that an explicit overlay leaves alone, settings
+    of links that the network model does not look at.
+    """
     indexes: _Indexes = {}
-    texts = [f"{point.label}: {text}" for point in study.points for text in _alone(point, indexes)]
-    return list(dict.fromkeys(texts))
+    texts = []
+    for point in study.points:
+        found = [*_alone(point, indexes), *idle_settings(point.scenario)]
+        texts += [f"{point.label}: {show(point.tree, finding)[1]}" for finding in found]
+    return texts
 
 
 def _check_point(scenario: ScenarioBase, indexes: _Indexes) -> None:
@@ -104,7 +110,7 @@ def _index(scenario: ScenarioBase, indexes: _Indexes) -> Mapping[str, SiteIndex]
     return indexes[key]
 
 
-def _alone(point: Point, indexes: _Indexes) -> Iterator[str]:
+def _alone(point: Point, indexes: _Indexes) -> Iterator[Finding]:
     scenario = point.scenario
     kind, name = scenario.network.overlay, scenario.algorithm.name
     has_server = registry.registry("algorithms")[name].server is not None
@@ -115,4 +121,5 @@ def _alone(point: Point, indexes: _Indexes) -> Iterator[str]:
     paired = {site for pair in kind.pairs if all(end in here for end in pair) for site in pair}
     for site in here:
         if site not in paired and len(here) > 1:
-            yield f"network.overlay: {site} has no peer and learns alone; pair it with another site"
+            message = f"{site} has no peer and learns alone; pair it with another site"
+            yield Finding(path=("network", "overlay"), message=message, of_key=True)
