@@ -490,3 +490,37 @@ def test_nonsense_is_refused():
         bench.network.set_link("a>b", loss=1.0)
     with pytest.raises(ValueError, match="latency"):
         bench.network.set_link("a>b", latency_s=-1.0)
+
+
+@pytest.mark.parametrize("preset", ["tcp-cubic", "tcp-bbr"])
+def test_staggered_flows_under_tcp(preset):
+    """r = 1 MB/s · 1448/1502, round trip R = 2 · 10 ms + a frame. x: 10 segments in the round that ends
+    at 2R, then r. y, at 2 s + R: its first round wants 0.67 MB/s, more than r/2, so both get r/2. x has
+    4 MB − 10 segments − r·(2 s − R) left; when it is done, y holds more than a pipe and has r at once:
+    all 8 MB have left at 2R + (8 MB − 10 segments)/r.
+    """
+    bench = Bench({"a-b": (MB, 0.01)}, preset=preset)
+    bench.send("x", "a", "b", 4 * MB)
+    bench.send("y", "a", "b", 4 * MB, at=2.0)
+    r, one_way = MB * EFFICIENCY, 0.01 + FRAME / MB
+    rtt, first = one_way + 0.01, 10 * PACKET
+    x_s = 2 + rtt + (4 * MB - first - r * (2 - rtt)) / (r / 2) + one_way
+    y_s = 2 * rtt + (8 * MB - first) / r + one_way
+    assert times(bench.run()) == pytest.approx({"x": x_s, "y": y_s}, rel=1e-9)
+
+
+def test_dumbbell_with_a_slow_line_under_tcp():
+    """Core 3 MB/s, x over a line of 1 MB/s and bound to it, y gets the other 2, all times 1448/1502.
+    10 segments per 22 ms are 0.66 MB/s: x is at its rate after one doubling, at 2R. 10 per 20.7 ms are
+    0.70 MB/s: y after two, at 3R, with 30 segments sent. 4 MB each.
+    """
+    bench = Bench({"s-l": (MB, 0.005), "f-l": (9 * MB, 0.005), "l-r": (3 * MB, 0.005)}, preset="tcp-cubic")
+    bench.send("x", "s", "r", 4 * MB)
+    bench.send("y", "f", "r", 4 * MB)
+    by_hand = {}
+    for name, line, rate, doublings in (("x", MB, MB, 1), ("y", 9 * MB, 2 * MB, 2)):
+        one_way = 0.01 + FRAME / line + FRAME / (3 * MB)
+        sent = 10 * PACKET * (2**doublings - 1)
+        sending_s = (4 * MB - sent) / (rate * EFFICIENCY)
+        by_hand[name] = (1 + doublings) * (one_way + 0.01) + sending_s + one_way
+    assert times(bench.run()) == pytest.approx(by_hand, rel=1e-9)
