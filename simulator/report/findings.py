@@ -10,6 +10,7 @@ from simulator.record.measures_curves import curve, interval, reach, summarize_r
 from simulator.record.measures_epochs import stopped, with_stop
 from simulator.record.measures_run import Run
 from simulator.record.measures_sites import SiteTable, paired_difference
+from simulator.report.outgoing import privacy_words, rogue_words
 from simulator.report.text import duration, listing, number, percent, plural, signed, size, spread
 
 Groups = Mapping[str, Sequence[Run]]
@@ -277,6 +278,7 @@ def _cautions(groups: Groups, sites: SiteTable) -> list[str]:
             f"Not converged: with {listing(rising, 8)}, most sites' selected models are from the last "
             "evaluated round; longer training may change the ranking."
         )
+    said += [*rogue_words(groups), *privacy_words(groups)]
     if any(run.manifest.get("simulated_data") for runs in groups.values() for run in runs):
         said.append("The images are simulated: draw conclusions about methods from real data only.")
     return said
