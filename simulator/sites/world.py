@@ -115,6 +115,8 @@ class World:
         """Make work known that takes no time and whose outcome is as large as its first input."""
         ref = self.submit(task, node, refs, params, 0.0)
         self.payloads.declare_like(ref.key, refs[0])
+        now = float(self.env.now)
+        self.work.append([node, task.name, ref.key, None, now, now, "done", 0.0, 0.0])
         return ref
 
     def sizes_of(self, node: str, refs: tuple[Ref, ...]) -> list[ModelSize]:
