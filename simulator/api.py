@@ -311,7 +311,10 @@ class Node(Protocol):
     peers: tuple[str, ...]  # overlay neighbors, sorted
     neighbors_of: Mapping[str, tuple[str, ...]]  # the overlay, common knowledge
     sites: tuple[str, ...]  # all configured sites, sorted
-    server: str  # its name; empty for methods without one
+    # the node that is the server now, empty for methods without one. It changes when a standby takes
+    # over: that one's role starts with ``durable`` as it was last replicated to it, and what the former
+    # server still sends reaches nobody. A site that is the standby too sends to it at no cost
+    server: str
     data: SiteData
     num_cases: int  # training cases
     cases_of: Mapping[str, int]  # training cases of every site, where the method assumes them known

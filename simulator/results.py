@@ -18,7 +18,7 @@ from simulator.record.tables import TABLES
 from simulator.registry import registry
 from simulator.scenario import Study, dump
 from simulator.scenario.schema import ScenarioBase
-from simulator.scenario.topologies import SERVER
+from simulator.scenario.topologies import MACHINES, SERVER, STANDBY
 from simulator.simulation import Simulated
 from simulator.work.executors import PoolExecutor
 
@@ -128,12 +128,13 @@ def _sites(run: Simulated) -> list[Row]:
     specs: list[tuple[str, Any]] = [(site.name, site) for site in scenario.sites]
     if run.world.server:
         specs.append((SERVER, scenario.server))
+        specs += [(STANDBY, scenario.standby)] if scenario.standby is not None else []
     rows: list[Row] = []
     for name, spec in specs:
         found = run.index.get(name)
         counts = [found.count(split) if found else None for split in ("train", "val", "test")]
         device = spec.device or ("declared speed" if spec.speed else "measured")
-        role = "server" if name == run.world.server else "site" if name in run.world.nodes else "unseen"
+        role = name if name in MACHINES else "site" if name in run.world.nodes else "unseen"
         speed = run.world.nodes[name].flop_per_s if name in run.world.nodes else None
         rows.append((name, role, device, speed, spec.link.up, spec.link.down, spec.link.latency, *counts))
     return rows

@@ -30,12 +30,13 @@ from simulator.registry import SiteIndex, registry
 from simulator.rng import stream
 from simulator.scenario.schema import NodeSpec, ScenarioBase
 from simulator.scenario.targets import tags_of
-from simulator.scenario.topologies import SERVER
+from simulator.scenario.topologies import SERVER, STANDBY
 from simulator.sites.accounting import need_accountant
 from simulator.sites.compute import Processor
 from simulator.sites.conditions import ConditionLog
 from simulator.sites.faults import Injector, absent_at_start
 from simulator.sites.node import NodeRuntime
+from simulator.sites.succession import role_at
 from simulator.sites.world import World
 from simulator.work.executors import Executor
 from simulator.work.jobs import Namer
@@ -130,6 +131,15 @@ def _check_privacy(scenario: ScenarioBase) -> None:
         )
 
 
+def _servers(scenario: ScenarioBase, specs: Mapping[str, NodeSpec]) -> tuple[str, ...]:
+    """The machines of the server and its standbys, in the order of succession."""
+    assert scenario.server is not None  # the scenario was checked
+    for number, name in enumerate(scenario.server.successors):
+        if name not in specs:
+            raise ScenarioError(f"server.standby.{number}: {name} has no training case; name another site")
+    return (SERVER, *scenario.server.successors)
+
+
 def _waits(world: World) -> list[str]:
     """Say how often settings of the algorithm decided how the run went, time-outs above all."""
     timeouts = {
@@ -159,6 +169,8 @@ def _build(
     if algorithm.server is not None:
         assert scenario.server is not None  # the scenario was checked
         specs[SERVER] = scenario.server
+        specs |= {STANDBY: scenario.standby} if scenario.standby is not None else {}
+    servers = _servers(scenario, specs) if algorithm.server is not None else ()
     neighbors = overlay_of(scenario, sorted(data))
     check_wiring(scenario, sorted(data), neighbors, has_server=algorithm.server is not None)
     topology = underlay_of(scenario, specs)
@@ -189,16 +201,20 @@ def _build(
         control_nbytes=round(scenario.network.transport.control_size),
         rogues={site.name: site.rogue for site in scenario.sites if site.rogue and site.name in data},
         privacy=scenario.privacy,
+        detect_after_s=scenario.server.detect_after if scenario.server is not None else 0.0,
     )
     for name, spec in sorted(specs.items()):
-        is_server = name == SERVER and algorithm.server is not None
-        world.nodes[name] = NodeRuntime(
-            world,
-            name,
-            role=algorithm.server if is_server else algorithm.site,  # type: ignore[arg-type]
-            processor=Processor.from_spec(spec, networks.sizes.get(networks.own.get(name, ""), model)),
-            data=union(data) if is_server else data[name],
-        )
-        if is_server:
-            world.server = name
+        processor = Processor.from_spec(spec, networks.sizes.get(networks.own.get(name, ""), model))
+        if name in data:
+            world.nodes[name] = NodeRuntime(
+                world, name, role=algorithm.site, processor=processor, data=data[name]
+            )
+        if name in servers:
+            assert algorithm.server is not None
+            role = role_at(name)
+            world.nodes[role] = NodeRuntime(
+                world, role, role=algorithm.server, processor=processor, data=union(data)
+            )
+    if servers:
+        world.succession.install(servers)
     return world, ledger

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from simulator.scenario.schema import AccessLink
-from simulator.scenario.topologies import SERVER, RouteSpec
+from simulator.scenario.topologies import MACHINES, RouteSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ def passage_of(
     """
     return Passage(
         routes=routes,
-        sites=frozenset(machines) - {SERVER},
+        sites=frozenset(machines) - set(MACHINES),
         machines=frozenset(machines),
         closed=frozenset(name for name, line in lines.items() if not line.inbound),
     )

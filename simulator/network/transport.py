@@ -192,10 +192,14 @@ class Network:
         """Bytes on the wire per byte of payload."""
         return 1 / self._efficiency
 
-    def set_node(self, name: str, connected: bool) -> None:
-        """Disconnect a node from its lines, or connect it again."""
+    def set_node(self, name: str, connected: bool, cause: str = "") -> None:
+        """Disconnect a node from its lines, or connect it again, for one of its causes."""
         states = [self._links[id] for id in self._topology.access_links(name)]
-        self._set_down(states, name, not connected)
+        self._set_down(states, f"{name} {cause}", not connected)
+
+    def is_connected(self, name: str) -> bool:
+        """Whether none of a node's lines is down."""
+        return not any(self._links[id].down for id in self._topology.access_links(name))
 
     def drop_node(self, name: str) -> None:
         """A crash: whatever the node sends, is sent or passes on fails at once, and so does all that

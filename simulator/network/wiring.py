@@ -7,7 +7,7 @@ from simulator.network.core import Spots, core_of
 from simulator.network.overlay import Neighbors, overlay
 from simulator.network.routes import passage_of
 from simulator.scenario.schema import AccessLink, ScenarioBase
-from simulator.scenario.topologies import SERVER, Pairs
+from simulator.scenario.topologies import MACHINES, SERVER, Pairs
 
 
 def overlay_of(scenario: ScenarioBase, sites: Sequence[str]) -> Neighbors:
@@ -44,11 +44,12 @@ def check_wiring(
         ScenarioError: naming the key of the core's settings, or the first such pair and where one of
             the two says so.
     """
-    machines = [*sites, SERVER] if has_server else sites
+    machines = [*sites, *(name for name in MACHINES if name in scenario.machines)] if has_server else sites
     lines = lines_of(scenario, machines)
     relays = {relay.name for relay in scenario.network.relays}
     core_of(scenario.network, spots_of(scenario), machines=lines, relays=relays, seed=scenario.seed.network)
-    pairs: Iterable[tuple[str, str]] = ((site, SERVER) for site in sites)
+    servers = (SERVER, *scenario.server.successors) if scenario.server is not None else ()
+    pairs: Iterable[tuple[str, str]] = ((one, server) for server in servers for one in sites if one != server)
     if not has_server:
         pairs = ((site, peer) for site in sites for peer in neighbors[site])
     blocked = passage_of(scenario.network.routes, lines, machines).blocked(pairs)

@@ -16,7 +16,7 @@ from simulator.scenario.faults import check_faults
 from simulator.scenario.locate import Finding, KeyPath
 from simulator.scenario.schema import NodeSpec, ScenarioBase, TransportSpec
 from simulator.scenario.targets import tags_of
-from simulator.scenario.topologies import SERVER
+from simulator.scenario.topologies import MACHINES, SERVER, STANDBY
 
 MIN_WINDOW_NBYTES = 1448
 """One full segment of TCP; with less in flight nothing would ever be sent."""
@@ -30,6 +30,7 @@ def check(scenario: ScenarioBase) -> list[Finding]:
     return [
         *_names(scenario),
         *_server(scenario),
+        *_standby(scenario),
         *_machines(scenario),
         *_task(scenario),
         *check_network(scenario),
@@ -72,8 +73,8 @@ def _names(scenario: ScenarioBase) -> Iterator[Finding]:
     seen: dict[str, int] = {}
     for number, site in enumerate(scenario.sites):
         path: KeyPath = ("sites", number, "name")
-        if site.name == SERVER:
-            yield Finding(path=path, message='"server" means the server; choose another name')
+        if site.name in MACHINES:
+            yield Finding(path=path, message=f'"{site.name}" means the {site.name}; choose another name')
         if site.name in seen:
             message = f'"{site.name}" is the name of sites.{seen[site.name]} too; choose another'
             yield Finding(path=path, message=message)
@@ -85,6 +86,26 @@ def _server(scenario: ScenarioBase) -> Iterator[Finding]:
     if registry.registry("algorithms")[name].server is not None and scenario.server is None:
         remedy = '"server: {device: …, link: {up: …, down: …, latency: …}}"'
         yield Finding(path=("algorithm", "name"), message=f"{name} has a server; add {remedy}")
+
+
+def _standby(scenario: ScenarioBase) -> Iterator[Finding]:
+    """Who takes over exists, once; a machine for nothing else is used."""
+    heirs = scenario.server.successors if scenario.server is not None else ()
+    known = [name for name in scenario.machines if name != SERVER]
+    for number, name in enumerate(heirs):
+        path: KeyPath = (SERVER, STANDBY)
+        if scenario.server is not None and not isinstance(scenario.server.standby, str):
+            path = (*path, number)
+        if name not in known:
+            hint = (
+                suggest(name, known) if name != STANDBY else '; add a machine "standby: {device: …, link: …}"'
+            )
+            yield Finding(path=path, message=f'no site "{name}"{hint}')
+        elif name in heirs[:number]:
+            yield Finding(path=path, message=f"{name} for the second time; name it once")
+    if scenario.standby is not None and STANDBY not in heirs:
+        message = "takes over from nobody; write server: {standby: standby}"
+        yield Finding(path=(STANDBY,), message=message, of_key=True)
 
 
 def _transport(spec: TransportSpec) -> Iterator[Finding]:
@@ -123,6 +144,8 @@ def _machines(scenario: ScenarioBase) -> Iterator[Finding]:
         yield from _machine(site, ("sites", number))
     if scenario.server is not None:
         yield from _machine(scenario.server, (SERVER,))
+    if scenario.standby is not None:
+        yield from _machine(scenario.standby, (STANDBY,))
 
 
 def _machine(spec: NodeSpec, path: KeyPath) -> Iterator[Finding]:

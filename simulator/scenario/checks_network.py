@@ -8,9 +8,11 @@ from simulator.registry import suggest
 from simulator.scenario.locate import Finding, KeyPath
 from simulator.scenario.schema import AccessLink, NetworkSpec, ScenarioBase
 from simulator.scenario.topologies import (
+    MACHINES,
     MAX_LINKS,
     ROOT,
     SERVER,
+    STANDBY,
     Coordinates,
     Graph,
     Hierarchical,
@@ -125,15 +127,16 @@ def _positions(scenario: ScenarioBase) -> Iterator[Finding]:
         for number, site in enumerate(scenario.sites):
             if site.position is None:
                 yield Finding(path=("sites", number, "position"), message=_NO_POSITION)
-        if scenario.server is not None and scenario.server.position is None:
-            yield Finding(path=(SERVER, "position"), message=_NO_POSITION)
+        for name, spec in ((SERVER, scenario.server), (STANDBY, scenario.standby)):
+            if spec is not None and spec.position is None:
+                yield Finding(path=(name, "position"), message=_NO_POSITION)
 
 
 _NO_POSITION = "missing; coordinates need it, add {lat: 48.1, lon: 11.6}"
 
 
 def _relays(scenario: ScenarioBase) -> Iterator[Finding]:
-    taken = dict.fromkeys(scenario.machines, "a site") | {SERVER: "the server"}
+    taken = dict.fromkeys(scenario.machines, "a site") | {name: f"the {name}" for name in MACHINES}
     for number, relay in enumerate(scenario.network.relays):
         path: KeyPath = ("network", "relays", number)
         if relay.name in taken:
@@ -150,8 +153,11 @@ def _ends(scenario: ScenarioBase) -> Iterator[Finding]:
     paths: list[tuple[KeyPath, AccessLink]] = [
         (("sites", number, "link", "to"), site.link) for number, site in enumerate(scenario.sites)
     ]
-    if scenario.server is not None:
-        paths.append(((SERVER, "link", "to"), scenario.server.link))
+    paths += [
+        ((name, "link", "to"), spec.link)
+        for name, spec in ((SERVER, scenario.server), (STANDBY, scenario.standby))
+        if spec is not None
+    ]
     relays = [
         (("network", "relays", number, "link", "to"), relay.link)
         for number, relay in enumerate(network.relays)

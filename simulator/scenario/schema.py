@@ -18,6 +18,7 @@ from simulator.scenario.kinds import Moment, Target
 from simulator.scenario.outgoing import Privacy, Rogue
 from simulator.scenario.topologies import (
     SERVER,
+    STANDBY,
     Complete,
     Core,
     OverlayField,
@@ -131,6 +132,23 @@ class Site(NodeSpec):
     network: Any = None
     tags: tuple[Name, ...] = ()
     rogue: Rogue | None = None
+
+
+class ServerSpec(NodeSpec):
+    """The server of methods that have one, and who takes over from it.
+
+    ``standby`` are sites in their order of succession, or :data:`~simulator.scenario.topologies.STANDBY`,
+    the machine of that section. Every one of them is sent what the server has made durable. When the
+    server has been out of reach for ``detect_after``, the first that is there is the server from then on.
+    """
+
+    standby: Name | tuple[Name, ...] = ()
+    detect_after: Seconds = 30.0
+
+    @property
+    def successors(self) -> tuple[str, ...]:
+        """Who takes over, in this order."""
+        return (self.standby,) if isinstance(self.standby, str) else self.standby
 
 
 class TransportSpec(Settings):
@@ -289,7 +307,8 @@ class ScenarioBase(Settings):
     seed: Seed = Seed()
     task: Task
     sites: Annotated[tuple[Site, ...], Field(min_length=1)]
-    server: NodeSpec | None = None
+    server: ServerSpec | None = None
+    standby: NodeSpec | None = None
     network: NetworkSpec = NetworkSpec()
     algorithm: Any
     faults: tuple[Fault, ...] = ()
@@ -299,9 +318,10 @@ class ScenarioBase(Settings):
 
     @property
     def machines(self) -> dict[str, NodeSpec]:
-        """The sites in the order listed, then the server if there is one, by name."""
-        specs: dict[str, NodeSpec] = {site.name: site for site in self.sites}
-        return specs if self.server is None else {**specs, SERVER: self.server}
+        """The sites in the order listed, then the server and its standby if there are any, by name."""
+        specs: dict[str, NodeSpec | None] = {site.name: site for site in self.sites}
+        specs |= {SERVER: self.server, STANDBY: self.standby}
+        return {name: spec for name, spec in specs.items() if spec is not None}
 
 
 def _union(group: Group) -> Any:

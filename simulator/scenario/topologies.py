@@ -14,6 +14,10 @@ from simulator.scenario.fields import Count, Name, Positive, Share
 from simulator.units import Bytes, BytesPerSecond, Seconds
 
 SERVER = "server"
+STANDBY = "standby"
+"""A machine of its own that waits to be the server."""
+MACHINES = (SERVER, STANDBY)
+"""Names of machines that are no sites."""
 """The server's name among the machines."""
 ROOT = "core"
 """The router on top of a hierarchy, and the only one of a star."""
@@ -226,6 +230,6 @@ def leaves(kind: Hierarchical, spots: Sequence[str]) -> dict[str, str]:
     """Return the router of each site's line: the leaves in turn, and the root for the server."""
     last = len(kind.levels) - 1
     found = [name for name, _, number in branches(kind) if number == last]
-    sites = [name for name in spots if name != SERVER]
+    sites = [name for name in spots if name not in MACHINES]
     ends = {name: found[number % len(found)] for number, name in enumerate(sites)}
-    return ends | {name: ROOT for name in spots if name == SERVER}
+    return ends | {name: ROOT for name in spots if name in MACHINES}

@@ -201,7 +201,7 @@ class Injector:
         """Let a fault begin; return a remark."""
         self._causes[node, verb].add(index)
         if verb == "disconnect":
-            self._world.network.set_node(node, False)
+            self._world.set_line(node, False)
             return ""
         if verb == "partition":
             self._world.network.part(index, self._groups(index))
@@ -228,7 +228,7 @@ class Injector:
         if lasting:
             return f"a {' and a '.join(lasting)} goes on"
         if verb == "reconnect":
-            self._world.network.set_node(node, True)
+            self._world.set_line(node, True)
             return ""
         return self._world.bring_up(node)
 

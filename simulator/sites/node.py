@@ -20,8 +20,8 @@ from simulator.sites.workbench import Workbench
 if TYPE_CHECKING:
     from simulator.sites.world import World
 
-STATES = ("absent", "up", "down", "done")
-"""Not joined yet (or left), running, crashed, protocol ended."""
+STATES = ("absent", "up", "down", "done", "waiting")
+"""Not joined yet (or left), running, crashed, protocol ended, a standby whose turn has not come."""
 
 
 class NodeRuntime:
@@ -45,6 +45,7 @@ class NodeRuntime:
         self.durable: dict[str, Any] = {}
         self.state = "absent"
         self.waits_forever = False
+        self.watchers: list[Callable[[NodeRuntime], None]] = []  # called whenever the protocol waits again
         self._protocol: Role | None = None
         self._generation = 0  # callbacks of an earlier life, or of an earlier yield, are stale
         self._mailbox: dict[str, list[tuple[float, Message]]] = {}  # with the time of arrival
@@ -71,7 +72,7 @@ class NodeRuntime:
 
     @property
     def server(self) -> str:
-        """The server's name; empty for methods without one."""
+        """The node that is the server now; empty for methods without one."""
         return self._world.server
 
     @property
@@ -259,4 +260,6 @@ class NodeRuntime:
             raise RuntimeError(
                 f"{self.name}: the protocol let TransferFailed({failure.reason}) escape"
             ) from failure
+        for watch in self.watchers:
+            watch(self)
         event.callbacks.append(lambda happened: self._resume(generation, happened))

@@ -115,7 +115,8 @@ class Payloads:
         """Values of each float array, and integers, of an outcome."""
         return self._declared.get(ref.key.removesuffix(MODEL), self._one_model)
 
-    def _raw_nbytes(self, ref: Ref) -> int:
+    def raw_nbytes(self, ref: Ref) -> int:
+        """Bytes of an outcome as it is, before any codec."""
         counts, num_counters = self._counts(ref)
         return _FLOAT_NBYTES * sum(counts) + _COUNTER_NBYTES * num_counters
 
@@ -136,7 +137,7 @@ class Payloads:
             else:  # the receiver has lost what this is a difference to
                 self.encode(way, ref, ready, dropped)
 
-        self._work(way[0], "encode", self._raw_nbytes(sent), done, dropped, inputs)
+        self._work(way[0], "encode", self.raw_nbytes(sent), done, dropped, inputs)
 
     def _bases(self, base: Payload) -> tuple[Ref, ...]:
         """What a difference is to: the receiver's model, and what it forgets of the sender's."""
@@ -191,7 +192,7 @@ class Payloads:
 
     def decode(self, payload: Payload, ready: Callable[[], None], dropped: Callable[[], None]) -> None:
         """Decode what has arrived, then call ``ready``, or ``dropped`` if the receiver crashes first."""
-        self._work(payload.way[1], "decode", self._raw_nbytes(payload.sent), ready, dropped, ())
+        self._work(payload.way[1], "decode", self.raw_nbytes(payload.sent), ready, dropped, ())
 
     def forget(self, node: str) -> None:
         """A node lost its memory: what it has of others, they of it, and what its codec was doing."""

@@ -11,9 +11,11 @@ from simulator.network.transport import Network
 from simulator.record.trace import Observation, Trace
 from simulator.scenario.outgoing import Privacy, Rogue
 from simulator.scenario.schema import Codec
+from simulator.scenario.topologies import SERVER
 from simulator.sites.node import NodeRuntime
 from simulator.sites.outgoing import Outgoing
 from simulator.sites.payloads import Payload, Payloads
+from simulator.sites.succession import WAITING, Succession
 from simulator.work.executors import Executor
 from simulator.work.jobs import MODEL, Namer
 
@@ -28,6 +30,7 @@ class World:
         relays: who passes on what others send, without a role of their own.
         control_nbytes: size of a message without a model.
         rogues, privacy: see :class:`simulator.sites.outgoing.Outgoing`.
+        detect_after_s: how long the server is out of reach before a standby takes over.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class World:
         control_nbytes: int,
         rogues: Mapping[str, Rogue],
         privacy: Privacy | None,
+        detect_after_s: float,
     ) -> None:
         self.env = env
         self.network = network
@@ -61,7 +65,6 @@ class World:
         self.network_seed = network_seed
         self.sites = tuple(sorted(data))
         self.cases_of = {name: data[name].num_train for name in self.sites}
-        self.server = ""
         self.nodes: dict[str, NodeRuntime] = {}
         self.trace = Trace()
         self.work: list[list[Any]] = []
@@ -87,18 +90,25 @@ class World:
             model_only=namer.model_only,
         )
         self._changes: set[str] = set()  # keys of outcomes that are changes of models
-        self._control_nbytes = control_nbytes
+        self.control_nbytes = control_nbytes
+        self.succession = Succession(self, detect_after_s)
         self._in_flight = 0
         self._relays_down: set[str] = set()
         self._live: dict[int, tuple[str, ...]] = {}
 
     # -- what nodes ask for -----------------------------------------------------------------------
 
+    @property
+    def server(self) -> str:
+        """The node that is the server now; empty for methods without one."""
+        return self.succession.acting
+
     def submit(
         self, task: Task, node: str, refs: tuple[Ref, ...], params: Mapping[str, Any], work_flop: float
     ) -> Ref:
         """Name a piece of work and make it known to the executor."""
-        job = self._namer.job(task, node, refs, params, work_flop)
+        owner = SERVER if self.succession.is_server(node) else node
+        job = self._namer.job(task, owner, refs, params, work_flop)
         self._executor.submit(job)
         self.keys.add(job.key)
         self.reported |= {job.key} if task.reported else set()
@@ -147,7 +157,7 @@ class World:
         now = float(self.env.now)
         self.trace.event(now, node, event, round_, peer, detail)
         if model is not None and round_ is not None:
-            site = None if node == self.server else node
+            site = None if self.succession.is_server(node) else node
             how = predictor_params or {}
             self.trace.observations.append(Observation(site, round_, now, model, predictor, how))
 
@@ -195,16 +205,12 @@ class World:
     ) -> None:
         """Hand a message, with its model encoded, to the network; deliver it when it has arrived."""
         message = Message(src, kind, payload.received if payload else None, header)
-        nbytes = payload.nbytes if payload else self._control_nbytes
-        transfer = self.network.transfer(
-            src, dst, nbytes, kind=kind, round=header.get("round"), control=payload is None
-        )
 
         def deliver() -> None:
             self._over()
             if message.ref is not None:
                 self.outgoing.heard(dst, message.ref)
-            self.nodes[dst].deliver(message)
+            self.succession.deliver(message, dst)
 
         def ended(outcome: simpy.Event) -> None:
             outcome.defused = True
@@ -222,6 +228,14 @@ class World:
             elif event is not None:
                 event.fail(failure)
 
+        ends = [self.succession.machine_of(name) for name in (src, dst)]
+        if ends[0] == ends[1]:  # a site and the server on one machine
+            self.env.timeout(0.0).callbacks.append(ended)
+            return
+        nbytes = payload.nbytes if payload else self.control_nbytes
+        transfer = self.network.transfer(
+            ends[0], ends[1], nbytes, kind=kind, round=header.get("round"), control=payload is None
+        )
         transfer.event.callbacks.append(ended)
         if transfer.again is not None:
             self._in_flight += 1
@@ -232,7 +246,7 @@ class World:
         self._in_flight -= 1
         self.changed = True
         if copy.ok:
-            self.nodes[dst].deliver(message)
+            self.succession.deliver(message, dst)
 
     def _lost(self, src: str, dst: str, kind: str, header: Mapping[str, Any], reason: str) -> None:
         self._over()
@@ -251,7 +265,7 @@ class World:
             if name in absent:
                 self.network.drop_node(name)
             else:
-                self.nodes[name].start()
+                self.succession.begin(self.nodes[name])
 
     def run(self, until_s: float, progress: Callable[[float], None]) -> str:
         """Run to the end and say why it is one.
@@ -284,6 +298,8 @@ class World:
 
     def _end_reason(self) -> str:
         starting = self.pending_starts.keys() - self.relays
+        if self.succession.is_detecting:
+            return ""
         if any(self.nodes[name].state in {"down", "absent"} for name in starting):
             return ""
         up = [node for node in self.nodes.values() if node.state == "up"]
@@ -309,13 +325,19 @@ class World:
             self.network.revive_node(name)
             return ""
         node = self.nodes[name]
-        if node.state == "up":
+        if node.state in {"up", WAITING}:
             return "was already up"
         self.network.revive_node(name)
-        if node.state == "done":
-            return "its protocol had ended"
-        node.start()
-        return ""
+        for one in self.succession.on(name):
+            if one.state in {"down", "absent"}:
+                self.succession.begin(one)
+        self.succession.look()
+        return "its protocol had ended" if node.state == "done" else ""
+
+    def set_line(self, name: str, connected: bool, cause: str = "fault") -> None:
+        """Disconnect a node from its lines, or connect it again as far as this cause goes."""
+        self.network.set_node(name, connected, cause)
+        self.succession.look()
 
     def take_down(self, name: str, state: str) -> str:
         """Crash (``down``) or leave (``absent``); return why nothing happened, or an empty text."""
@@ -328,9 +350,10 @@ class World:
         node = self.nodes[name]
         if node.state in {"down", "absent"}:
             return "was already down"
-        self.payloads.forget(name)
-        finished = node.state == "done"
-        if not finished:
-            node.stop(state)
+        for one in self.succession.on(name):
+            self.payloads.forget(one.name)
+            if one.state != "done":
+                one.stop(state)
         self.network.drop_node(name)
-        return "its protocol had ended" if finished else ""
+        self.succession.look()
+        return "its protocol had ended" if node.state == "done" else ""

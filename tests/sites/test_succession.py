@@ -1,0 +1,101 @@
+"""Who is the server: replicas, detection, and the standby that takes over."""
+
+import pytest
+
+from simulator.errors import ScenarioError
+from tests.support import run
+
+FEDAVG = "algorithm: {name: fedavg, rounds: 4, round_deadline: 200 s, server_patience: 5 min}\n"
+
+
+def story(result, *events):
+    return [(row[2], row[3], row[4]) for row in result.world.trace.events if row[3] in events]
+
+
+def rounds(result):
+    return [(row[2], row[4]) for row in result.world.trace.events if row[3] == "aggregated"]
+
+
+def test_a_site_takes_over_from_its_last_replica_when_the_server_has_been_silent_long_enough(tmp_path):
+    text = FEDAVG + "faults: [{at: 60 s, crash: server}]\n"
+    result = run(tmp_path, text, "server.standby=a", "server.detect_after=20 s")
+    takeover = next(row for row in result.world.trace.events if row[3] == "fail_over")
+    assert (takeover[1], takeover[2], takeover[5]) == (80.0, "server@a", "server")
+    assert rounds(result) == [("server", 0), *[("server@a", round_) for round_ in (1, 2, 3)]]
+    assert result.end_reason == "all protocols ended"
+    replicas = [row for row in result.ledger.rows("transfers") if row[4] == "replica"]
+    assert [(row[2], row[3], row[8], row[6]) for row in replicas] == [
+        ("server", "a", 256, True),
+        ("server", "a", 4 * 249_992, False),
+    ]
+    assert all({row[2], row[3]} != {"a"} for row in result.ledger.rows("transfers")), "nothing to itself"
+    alone = run(tmp_path, text)
+    assert rounds(alone) == [("server", 0)]
+
+
+@pytest.mark.parametrize(
+    ("faults", "servers"),
+    [
+        ("{at: 60 s, crash: server, for: 25 s}", ["server"] * 4),  # back in time
+        ("{at: 60 s, crash: server, for: 60 s}", ["server", *["server@a"] * 3]),
+        ("{at: 60 s, disconnect: server, for: 100 s}", ["server", *["server@a"] * 3]),
+        ("{at: 60 s, crash: [server, a]}", ["server", *["server@b"] * 3]),
+        # the former server is a standby when it is back, with what it was sent meanwhile
+        (
+            "{at: 60 s, for: 60 s, crash: server}, {at: 145 s, crash: [a, b]}",
+            ["server"] + ["server@a"] * 2 + ["server"],
+        ),
+        # nobody is there for a while: the first that comes back goes on
+        ("{at: 60 s, crash: [server, a, b]}, {at: 150 s, recover: b}", ["server", *["server@b"] * 3]),
+    ],
+)
+def test_the_line_of_succession(tmp_path, faults, servers):
+    result = run(tmp_path, FEDAVG + f"faults: [{faults}]\n", "server.standby=[a, b]")
+    assert [name for name, _ in rounds(result)] == servers
+    assert [round_ for _, round_ in rounds(result)] == [0, 1, 2, 3]
+
+
+def test_what_a_replaced_server_still_sends_reaches_nobody(tmp_path):
+    text = FEDAVG + "faults: [{at: 45 s, disconnect: server, for: 35 s}]\n"
+    result = run(
+        tmp_path,
+        text,
+        "server.standby=standby",
+        "standby={speed: 1 TFLOP/s, link: {up: 8 Mbit/s, down: 8 Mbit/s, latency: 0 ms}}",
+    )
+    assert story(result, "refused") == [(name, "refused", 1) for name in "abc"]
+    # the replica of round 0 was cut off too, so that its work is done again
+    assert rounds(result) == [("server", 0), *[("standby", round_) for round_ in range(4)]]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("server.standby=d", 'server.standby: no site "d"'),
+        ("server.standby=standby", "add a machine"),
+        ("server.standby=[a, b, a]", r"server.standby.2: a for the second time"),
+        (
+            "standby={speed: 1 TFLOP/s, link: {up: 8 Mbit/s, down: 8 Mbit/s, latency: 0 ms}}",
+            "takes over from nobody",
+        ),
+    ],
+)
+def test_a_standby_that_cannot_be_is_refused(tmp_path, override, message):
+    with pytest.raises(ScenarioError, match=message):
+        run(tmp_path, FEDAVG, override)
+
+
+def test_every_durable_state_of_a_server_is_replicated(tmp_path):
+    """The state of methods with more than one model beside each other reaches the standby whole."""
+    for name in (
+        "fedsm, selector: linear",
+        "fedbuff",
+        "fedgs, local_epochs: 1",
+        "hierarchical-fedavg",
+        "scaffold",
+    ):
+        more = ["task.optimizer={name: sgd, lr: 0.1}"] if name == "scaffold" else []
+        text = f"algorithm: {{name: {name}, rounds: 4}}\nfaults: [{{at: 150 s, crash: server}}]\n"
+        result = run(tmp_path, text, "server.standby=a", *more)
+        assert result.end_reason == "all protocols ended", name
+        assert "server_lost" not in {row[3] for row in result.world.trace.events}, name
