@@ -19,6 +19,11 @@ def relay_crashed(name: str) -> str:
     return f"relay {name} crashed"
 
 
+def why_refused(crashed: str, transfer: Transfer) -> str:
+    """Why a transfer fails when one of its nodes has crashed."""
+    return CRASHED if crashed in (transfer.src, transfer.dst) else relay_crashed(crashed)
+
+
 def forward(
     first: Transfer,
     onward: Callable[[], Transfer],

@@ -17,8 +17,8 @@ from simulator.network.agenda import Agenda, Timer
 from simulator.network.bulk import Bulk
 from simulator.network.carrier import Carrier
 from simulator.network.flow import LinkState, Path, Transfer, measure
-from simulator.network.forwarding import forward, relay_crashed
-from simulator.network.messages import CRASHED, DUPLICATE, Messenger
+from simulator.network.forwarding import forward, why_refused
+from simulator.network.messages import DUPLICATE, Messenger
 from simulator.network.partitions import Partitions
 from simulator.network.shares import Shares
 from simulator.network.simgrid import MODELS
@@ -77,7 +77,7 @@ class Network:
             spec=spec,
             draw=self._draw,
             enter=self._open,
-            path_of=self._path_now,
+            path_of=lambda transfer: self.path(transfer.src, transfer.dst),
             over=self._finish,
         )
         self._carrier = Carrier(
@@ -138,7 +138,7 @@ class Network:
         self._path(src, dst)  # what cannot be routed shows here, before anything is booked
         nodes = (src, dst, via) if via else (src, dst)
         transfer = self._new(nodes, nbytes, kind, round, control)
-        refused = next((_why(name, transfer) for name in nodes if name in self._crashed), "")
+        refused = next((why_refused(name, transfer) for name in nodes if name in self._crashed), "")
         if control or refused:
             transfer.message = self._open(transfer, nbytes)
         if control:
@@ -207,7 +207,7 @@ class Network:
         """
         self._crashed.add(name)
         for _, transfer in sorted(self._at[name].items()):
-            self._give_up(transfer, _why(name, transfer))
+            self._give_up(transfer, why_refused(name, transfer))
 
     def part(self, cause: object, groups: Mapping[str, int]) -> None:
         """Part the network: between nodes of different groups nothing passes until :meth:`heal`."""
@@ -347,10 +347,6 @@ class Network:
         )
         return self._ledger.open(entry)
 
-    def _path_now(self, transfer: Transfer) -> Path:
-        self._wake(transfer.src, transfer.dst)
-        return self._path(transfer.src, transfer.dst)
-
     def _finish(self, transfer: Transfer, reason: str) -> None:
         self._bulk.book_kept(transfer, "failed" if reason else "delivered")
         for index in (self._transfers, *(self._at[name] for name in transfer.nodes)):
@@ -394,8 +390,3 @@ class Network:
             self._carrier.cut(changed)
         else:
             self._carrier.reopen(changed)
-
-
-def _why(crashed: str, transfer: Transfer) -> str:
-    """Why a transfer fails when one of its nodes has crashed."""
-    return CRASHED if crashed in (transfer.src, transfer.dst) else relay_crashed(crashed)
