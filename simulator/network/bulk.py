@@ -9,8 +9,8 @@ from math import inf
 from typing import Protocol
 
 from simulator.network.agenda import Agenda
+from simulator.network.damage import Damage
 from simulator.network.flow import Flow, Path, Transfer
-from simulator.network.window import Draw
 from simulator.record.ledger import Attempt, Ledger
 from simulator.scenario.schema import TransportSpec
 
@@ -43,13 +43,13 @@ class Bulk:
         agenda: Agenda,
         ledger: Ledger,
         spec: TransportSpec,
-        draw: Draw,
+        damage: Damage,
         enter: Callable[[Transfer, int], Attempt],
         path_of: Callable[[Transfer], Path],
         over: Callable[[Transfer, str], None],
     ) -> None:
         self._agenda, self._ledger, self._spec = agenda, ledger, spec
-        self._draw, self._enter, self._path_of, self._over = draw, enter, path_of, over
+        self._damage, self._enter, self._path_of, self._over = damage, enter, path_of, over
         self.carrier: Connections
 
     def attempt(self, transfer: Transfer) -> None:
@@ -62,10 +62,7 @@ class Bulk:
             entry = self._enter(transfer, left * (number + 1) // num - left * number // num)
             flow = self.carrier.start(transfer, entry, path)
             transfer.flows[flow.id] = flow
-            if self._spec.damage > 0:  # drawn whatever comes of the attempt, so that faults move no draw
-                chance = self._draw("damage", transfer.src, transfer.dst).random()
-                if chance < self._spec.damage:  # anywhere in the payload, and the same draw says where
-                    flow.damaged_at = chance / self._spec.damage * entry.nbytes
+            self._damage.meet(flow)
 
     def ended(self, flow: Flow, reason: str) -> None:
         """A connection is through, or has failed."""

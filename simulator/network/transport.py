@@ -16,6 +16,7 @@ from simulator.errors import TransferFailed
 from simulator.network.agenda import Agenda, Timer
 from simulator.network.bulk import Bulk
 from simulator.network.carrier import Carrier
+from simulator.network.damage import Damage
 from simulator.network.flow import LinkState, Path, Transfer, measure
 from simulator.network.forwarding import forward, why_refused
 from simulator.network.messages import DUPLICATE, Messenger
@@ -71,11 +72,12 @@ class Network:
         }
         self._shares = Shares(self._links.values())
         self._agenda = Agenda(env, self._settle)
+        self.damage = Damage(spec.damage, self._draw, self._links)
         self._bulk = Bulk(
             agenda=self._agenda,
             ledger=ledger,
             spec=spec,
-            draw=self._draw,
+            damage=self.damage,
             enter=self._open,
             path_of=lambda transfer: self.path(transfer.src, transfer.dst),
             over=self._finish,

@@ -55,8 +55,10 @@ def fault_costs(run: Run) -> list[FaultCost]:
 
 
 def unfired_faults(run: Run) -> list[UnfiredFault]:
-    """Return the declared faults that never fired or do not apply to this algorithm."""
-    rows = run.tables["faults"].filter(pl.col("status") != "fired")
+    """Return the declared faults that never fired, had no effect, or do not apply to this algorithm."""
+    faults, place = run.tables["faults"], ["fault", "text", "node"]
+    fired = faults.filter(pl.col("status") == "fired")
+    rows = faults.join(fired, on=place, how="anti").unique(place, keep="first", maintain_order=True)
     return [
         UnfiredFault(text=r["text"], node=r["node"], status=r["status"], reason=r["reason"] or "")
         for r in rows.iter_rows(named=True)

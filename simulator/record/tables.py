@@ -86,7 +86,8 @@ TABLES: dict[str, dict[str, Type]] = {
         "num_val": "int",
         "num_test": "int",
     },
-    # each declared fault, with each time it fired; status: fired | never fired | not applicable
+    # each declared fault, with each time it fired; status: fired | no effect (its target was gone, or
+    # nothing met it) | never fired | not applicable
     "faults": {
         "fault": "int",
         "text": "str",

@@ -103,6 +103,10 @@ def _standby(scenario: ScenarioBase) -> Iterator[Finding]:
             yield Finding(path=path, message=f'no site "{name}"{hint}')
         elif name in heirs[:number]:
             yield Finding(path=path, message=f"{name} for the second time; name it once")
+    for number, fault in enumerate(scenario.faults):
+        if fault.fail_over is not None and fault.fail_over not in (SERVER, *heirs):
+            message = f'"{fault.fail_over}" is no standby; write server: {{standby: {fault.fail_over}}}'
+            yield Finding(path=("faults", number, "fail_over"), message=message)
     if scenario.standby is not None and STANDBY not in heirs:
         message = "takes over from nobody; write server: {standby: standby}"
         yield Finding(path=(STANDBY,), message=message, of_key=True)

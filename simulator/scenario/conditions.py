@@ -100,6 +100,12 @@ class Condition(Where):
         return next(kind for kind in KINDS if getattr(self, kind) is not None)
 
 
+class Corruption(Where):
+    """What the fault ``corrupt`` damages: payloads that cross the links, each attempt with a probability."""
+
+    probability: Annotated[float, Field(gt=0, le=1)]
+
+
 class Setting(Where):
     """What the fault ``set`` changes: of links ``bandwidth``, ``latency`` and ``loss``, of sites the
     ``speed`` of computing, as a share or absolute.

@@ -54,7 +54,7 @@ def check_targets(
         where = path if isinstance(named, str) else (*path, number)
         tag = name.removeprefix(TAG)
         if tag != name and tag not in tags:
-            hint = suggest(tag, list(tags)) if tags else "; add it to the tags of sites"
+            hint = suggest(tag, list(tags)) if len(tags) > 1 else "; add it to the tags of sites"
             yield Finding(path=where, message=f'no site has the tag "{tag}"{hint}')
         elif tag == name and name not in nodes:
             yield Finding(path=where, message=f'no node "{name}"{suggest(name, list(nodes))}')

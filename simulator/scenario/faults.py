@@ -4,13 +4,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from simulator.scenario.conditions_checks import check_targets, check_where
+from simulator.scenario.fault_windows import check_windows
 from simulator.scenario.locate import Finding, KeyPath
 from simulator.scenario.schema import FAULT_VERBS, NODE_VERBS, Fault
 from simulator.scenario.targets import Tags, as_list, members
 from simulator.scenario.times import constant, longest
 
-_MEMBERSHIP = ("join", "leave")
-_LASTING = ("leave", "crash", "disconnect", "flap", "partition", "set")
+_MEMBERSHIP = ("join", "leave", "churn")
+_COMPUTING = (*_MEMBERSHIP, "straggle", "fail_over")
+_LASTING = ("leave", "crash", "disconnect", "flap", "churn", "straggle", "partition", "set", "corrupt")
+_OF = {"down": "flap", "up": "flap", "rate": "churn", "replacement": "churn", "factor": "straggle"}
+"""The verb that a key belongs to."""
+_NEEDS = {
+    "flap": ("goes down and up by turns", "down and up, durations or distributions"),
+    "churn": ("takes a share of the sites over time", 'rate: "5 %/h"'),
+    "straggle": ("slows a site down", "factor: 4"),
+}
+_OPTIONAL = ("replacement",)
 _TIMES = ("at", "from", "to", "every", "for")
 _VALID = ({"at"}, {"at", "for"}, {"from", "to"}, {"every", "for"})
 _REMEDY = "write at, at with for, from with to, or every with for"
@@ -34,11 +44,13 @@ def check_faults(
         yield from _times(fault, verbs, path)
         for verb in verbs:
             if verb in NODE_VERBS:
-                known = nodes if verb in _MEMBERSHIP else [*nodes, *relays]
+                known = nodes if verb in _COMPUTING else [*nodes, *relays]
                 yield from check_targets(getattr(fault, verb), known, tags, (*path, verb))
-        yield from _flap(fault, verbs, path)
+        yield from _companions(fault, verbs, path)
         yield from _partition(fault, [*nodes, *relays], tags, path)
         yield from _set(fault, nodes, relays, tags, path)
+        yield from _corrupt(fault, [*nodes, *relays], tags, path)
+    yield from check_windows(faults, tags)
 
 
 def groups_of(fault: Fault, tags: Tags) -> tuple[tuple[str, ...], ...]:
@@ -101,17 +113,41 @@ def _times(fault: Fault, verbs: Sequence[str], path: KeyPath) -> Iterator[Findin
             yield Finding(path=(*path, "to"), message=message)
 
 
-def _flap(fault: Fault, verbs: Sequence[str], path: KeyPath) -> Iterator[Finding]:
-    for name in ("down", "up"):
-        text = getattr(fault, name)
-        if "flap" not in verbs and text is not None:
-            message = "belongs to flap; remove it"
-            yield Finding(path=(*path, name), message=message, of_key=True)
-        elif "flap" in verbs and text is None:
-            message = "a flap goes down and up by turns; add down and up, durations or distributions"
-            yield Finding(path=(*path, name), message=message)
-        elif text is not None and longest(text, "duration") == 0:
-            yield Finding(path=(*path, name), message=f'"{text}" must be above zero; write how long')
+def _companions(fault: Fault, verbs: Sequence[str], path: KeyPath) -> Iterator[Finding]:
+    """Keys that belong to one verb are there with it, and only with it."""
+    for name, verb in _OF.items():
+        value = getattr(fault, name)
+        if verb not in verbs and value is not None:
+            yield Finding(path=(*path, name), message=f"belongs to {verb}; remove it", of_key=True)
+        elif verb in verbs and value is None and name not in _OPTIONAL:
+            does, remedy = _NEEDS[verb]
+            yield Finding(path=(*path, name), message=f"a {verb} {does}; add {remedy}")
+        elif name in {"down", "up", "replacement"} and value is not None and longest(value, "duration") == 0:
+            yield Finding(path=(*path, name), message=f'"{value}" must be above zero; write how long')
+    if "churn" in verbs and fault.every is not None:
+        message = "a churn is drawn by its rate; write from with to, or at with for"
+        yield Finding(path=(*path, "every"), message=message, of_key=True)
+    yield from _jitter(fault, path)
+
+
+def _jitter(fault: Fault, path: KeyPath) -> Iterator[Finding]:
+    here = (*path, "jitter")
+    if fault.jitter is None:
+        return
+    if fault.every is None:
+        yield Finding(path=here, message="belongs to every; remove it", of_key=True)
+    else:
+        most, pause = longest(fault.jitter, "duration"), constant(fault.every, "duration")
+        if most == 0:
+            yield Finding(path=here, message=f'"{fault.jitter}" must be above zero; write how long')
+        elif pause is not None and most > pause:
+            message = f'"{fault.jitter}" may exceed every, "{fault.every}"; write at most that'
+            yield Finding(path=here, message=message)
+
+
+def _corrupt(fault: Fault, nodes: Sequence[str], tags: Tags, path: KeyPath) -> Iterator[Finding]:
+    if fault.corrupt is not None:
+        yield from check_where(fault.corrupt, nodes, tags, (*path, "corrupt"))
 
 
 def _partition(fault: Fault, nodes: Sequence[str], tags: Tags, path: KeyPath) -> Iterator[Finding]:

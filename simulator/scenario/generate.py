@@ -36,6 +36,7 @@ _FORMS = (
     "exp(mean)",
     "uniform(low, high)",
     "lognormal(median, sigma)",
+    "weibull(scale, shape)",
 )
 
 
@@ -132,7 +133,7 @@ def draw(text: str, rng: np.random.Generator) -> Any:
     if kind == "integers":
         low, high = _whole(arguments)
         return int(rng.integers(low, high, endpoint=True))
-    if kind not in {"exp", "uniform", "lognormal"}:
+    if kind not in {"exp", "uniform", "lognormal", "weibull"}:
         raise ValueError(f'"{text}" is no distribution; known are {", ".join(_FORMS)}')
     unit = _NUMBER.sub("", arguments[0], count=1).strip() if arguments else ""
     dimension = next((name for name, units in UNITS.items() if unit and unit in units), None)

@@ -1,11 +1,12 @@
 """Values that conditions and faults are made of: targets, drawn quantities, shares or absolute values."""
 
+import re
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from simulator.scenario.times import parse_distribution
-from simulator.units import parse
+from simulator.units import UNITS, parse
 
 Target = Annotated[str, Field(pattern=r"^(tag:)?[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=68)]
 """A node's name, or ``tag:icu`` for all sites with a tag."""
@@ -39,6 +40,37 @@ DrawnRate = Annotated[
     WithJsonSchema({"type": "string", "description": 'a rate "2 Mbit/s" or a distribution "exp(2 Mbit/s)"'}),
 ]
 """A data rate, constant or drawn, as written."""
+
+
+_RATE = re.compile(r"(\d+\.?\d*|\.\d+)\s*%\s*/\s*(\S+)")
+
+
+def per_second(text: str) -> float:
+    """Return ``"5 %/h"`` as a share per second.
+
+    Raises:
+        ValueError: no such rate, with what to write.
+    """
+    match = _RATE.fullmatch(text.strip())
+    if match is None or match[2] not in UNITS["duration"]:
+        raise ValueError(f'"{text}" is not a share over time; write for example "5 %/h"')
+    value = float(match[1]) / 100 / UNITS["duration"][match[2]]
+    if not value > 0:
+        raise ValueError(f'"{text}" is nothing; write more than zero')
+    return value
+
+
+def _read_churn_rate(value: object) -> str:
+    per_second(str(value))
+    return str(value)
+
+
+ChurnRate = Annotated[
+    str,
+    BeforeValidator(_read_churn_rate),
+    WithJsonSchema({"type": "string", "description": 'a share over time "5 %/h"'}),
+]
+"""How many leave over time, as written."""
 
 
 def _level(dimension: str, example: str) -> Any:

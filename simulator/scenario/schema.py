@@ -12,9 +12,9 @@ from pydantic import Field, create_model
 
 from simulator.errors import SetupError
 from simulator.registry import Group, Settings, registry
-from simulator.scenario.conditions import Condition, Setting
+from simulator.scenario.conditions import Condition, Corruption, Setting
 from simulator.scenario.fields import Count, Name, Positive, Share
-from simulator.scenario.kinds import Moment, Target
+from simulator.scenario.kinds import ChurnRate, Moment, Target
 from simulator.scenario.outgoing import Privacy, Rogue
 from simulator.scenario.topologies import (
     SERVER,
@@ -259,18 +259,25 @@ class NetworkSpec(Settings):
     conditions: tuple[Condition, ...] = ()
 
 
-NODE_VERBS = ("join", "leave", "crash", "recover", "disconnect", "reconnect", "flap")
+NODE_VERBS = (
+    *("join", "leave", "crash", "recover", "disconnect", "reconnect"),
+    *("flap", "churn", "straggle", "fail_over"),
+)
 """Verbs that name nodes."""
-FAULT_VERBS = (*NODE_VERBS, "partition", "set")
+FAULT_VERBS = (*NODE_VERBS, "partition", "set", "corrupt")
 
 
 class Fault(Settings):
     """One line of ``faults``: a verb with its node(s), at an instant, from–to, or drawn.
 
     ``at`` (with ``for`` to undo it), ``from`` and ``to``, or ``every`` with ``for``; durations or
-    distributions (``exp(6 h)``, ``uniform(1 h, 2 h)``). Nodes are names, or ``tag:…`` for all sites
-    with a tag. A ``flap`` goes ``down`` and ``up`` again and again while it lasts. A ``partition`` is
-    a list of groups, ``"a b; c d"``; who is in none of them is in one more.
+    distributions (``exp(6 h)``, ``uniform(1 h, 2 h)``). With ``jitter`` each time of ``every`` comes that
+    much earlier or later at most, and the next one is counted from where it should have been. Nodes are
+    names, ``tag:…`` for all sites with a tag, or ``tag:all``. A ``flap`` goes ``down`` and ``up`` again and
+    again while it lasts. In a ``churn`` sites leave at a ``rate``, and for each a newcomer comes after
+    ``replacement``, if that is given. Who straggles computes at 1/``factor`` of its speed. ``fail_over``
+    names the standby that is the server from then on. A ``partition`` is a list of groups, ``"a b; c d"``;
+    who is in none of them is in one more.
     """
 
     at: Moment | None = None
@@ -278,6 +285,7 @@ class Fault(Settings):
     to: Moment | None = None
     every: Moment | None = None
     for_: Moment | None = Field(default=None, alias="for")
+    jitter: Moment | None = None
     join: Target | tuple[Target, ...] | None = None
     leave: Target | tuple[Target, ...] | None = None
     crash: Target | tuple[Target, ...] | None = None
@@ -287,6 +295,13 @@ class Fault(Settings):
     flap: Target | tuple[Target, ...] | None = None
     down: Moment | None = None
     up: Moment | None = None
+    churn: Target | tuple[Target, ...] | None = None
+    rate: ChurnRate | None = None
+    replacement: Moment | None = None
+    straggle: Target | tuple[Target, ...] | None = None
+    factor: Annotated[float, Field(gt=1)] | None = None
+    fail_over: Target | None = None
+    corrupt: Corruption | None = None
     partition: str | tuple[tuple[Target, ...], ...] | None = None
     set: Setting | None = None
 

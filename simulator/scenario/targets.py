@@ -5,16 +5,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from simulator.scenario.schema import Site
 
 TAG = "tag:"
+EVERY = "all"
 
 Tags = Mapping[str, tuple[str, ...]]
 """Sites by tag, in the order of the scenario."""
 
 
 def tags_of(sites: Iterable[Site]) -> Tags:
-    """Return the sites of every tag."""
-    found: dict[str, list[str]] = {}
+    """Return the sites of every tag; ``all`` is one that every site has."""
+    sites = tuple(sites)
+    found: dict[str, list[str]] = {EVERY: [site.name for site in sites]}
     for site in sites:
-        for tag in dict.fromkeys(site.tags):
+        for tag in dict.fromkeys(tag for tag in site.tags if tag != EVERY):
             found.setdefault(tag, []).append(site.name)
     return {tag: tuple(names) for tag, names in found.items()}
 

@@ -1,4 +1,6 @@
-"""Drawn quantities: ``exp(6 h)``, ``uniform(1 h, 2 h)``, ``lognormal(15 ms, 0.4)``, or a constant."""
+"""Drawn quantities: ``exp(6 h)``, ``uniform(1 h, 2 h)``, ``lognormal(15 ms, 0.4)``, ``weibull(6 h, 0.7)``, or
+a constant.
+"""
 
 import math
 import re
@@ -15,6 +17,7 @@ _FORMS = {
     "exp": ("exp(mean)", 1),
     "uniform": ("uniform(low, high)", 2),
     "lognormal": ("lognormal(median, sigma)", 2),
+    "weibull": ("weibull(scale, shape)", 2),
 }
 """How each distribution is written, and how many arguments it has."""
 
@@ -32,7 +35,8 @@ def sampler(kind: str, arguments: Sequence[str], read: Callable[[str], float]) -
     """Return what draws from a distribution whose arguments ``read`` turns into numbers.
 
     ``lognormal(median, sigma)``: sigma is the standard deviation of the natural logarithm, a bare
-    number.
+    number; ``weibull(scale, shape)``: the shape is a bare number, below 1 for what fails early, above
+    1 for what wears out.
 
     Raises:
         ValueError: an unknown distribution, a wrong number of arguments, or arguments out of range.
@@ -49,22 +53,25 @@ def sampler(kind: str, arguments: Sequence[str], read: Callable[[str], float]) -
     if kind == "exp":
         return lambda rng: float(rng.exponential(first))
     if kind == "lognormal":
-        sigma = _spread(arguments[1])
+        sigma = _bare(arguments[1], "sigma", "lognormal", 0, 10)
         return lambda rng: first * math.exp(sigma * float(rng.standard_normal()))
+    if kind == "weibull":
+        shape = _bare(arguments[1], "shape", "weibull", 0.1, 20)
+        return lambda rng: first * float(rng.weibull(shape))
     last = read(arguments[1])
     if not first <= last < math.inf:
         raise ValueError(f"uniform({arguments[0]}, {arguments[1]}) has its low end above its high end")
     return lambda rng: float(rng.uniform(first, last))
 
 
-def _spread(text: str) -> float:
+def _bare(text: str, name: str, kind: str, low: float, high: float) -> float:
     try:
-        sigma = float(text)
+        value = float(text)
     except ValueError:
-        sigma = math.nan
-    if not 0 <= sigma <= 10:
-        raise ValueError(f'sigma "{text}" of a lognormal must be a bare number from 0 to 10')
-    return sigma
+        value = math.nan
+    if not low <= value <= high:
+        raise ValueError(f'{name} "{text}" of a {kind} must be a bare number from {low:g} to {high:g}')
+    return value
 
 
 def parse_distribution(text: str, dimension: str) -> Sampler:

@@ -4,8 +4,8 @@ Every node of every fault draws from a stream of its own, named by the fault's p
 the node, so another fault or site changes nobody's draws.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from math import inf
 
@@ -13,28 +13,19 @@ import numpy as np
 
 from simulator.network.conditions import Conditions
 from simulator.network.influences import links_of
-from simulator.network.timelines import Effect
 from simulator.rng import stream
 from simulator.scenario.dump import show
 from simulator.scenario.faults import groups_of, joins_and_leaves
+from simulator.scenario.kinds import per_second
 from simulator.scenario.schema import FAULT_VERBS, Fault
 from simulator.scenario.targets import Tags, as_list, members
 from simulator.scenario.times import parse_distribution
+from simulator.sites.fault_acts import BEGUN, UNDO, Acts
 from simulator.sites.world import World
 
-UNDO = {
-    "crash": "recover",
-    "leave": "join",
-    "disconnect": "reconnect",
-    "partition": "heal",
-    "set": "restore",
-}
-"""What ends a fault that lasts ``for`` a while or ``from``–``to``. A flap is many disconnections."""
-
-_BEGUN = {undo: verb for verb, undo in UNDO.items()}
 _STARTS = {"join", "recover"}
-_NOT_YET_JOINED = -1
-"""Stands among the numbers of the faults that keep a node away, until it joins."""
+_NO_OUTAGE = {"set", "straggle", "corrupt", "fail_over"}
+_STATUS = {True: "fired", False: "no effect"}
 
 
 def verb_of(fault: Fault) -> str:
@@ -44,12 +35,12 @@ def verb_of(fault: Fault) -> str:
 
 def subjects_of(fault: Fault, tags: Tags) -> tuple[str, ...]:
     """What a fault happens to: nodes, links, or the groups of a partition in one text."""
-    verb = verb_of(fault)
-    if fault.set is not None:
-        return (*members(fault.set.site, tags), *as_list(fault.set.link))
+    where = fault.set or fault.corrupt
+    if where is not None:
+        return (*members(where.site, tags), *as_list(where.link))
     if fault.partition is not None:
         return ("; ".join(" ".join(group) for group in groups_of(fault, tags)),)
-    return members(getattr(fault, verb), tags)
+    return members(getattr(fault, verb_of(fault)), tags)
 
 
 def describe(fault: Fault) -> str:
@@ -75,43 +66,43 @@ def absent_at_start(faults: Sequence[Fault], tags: Tags) -> frozenset[str]:
 
 
 class Injector:
-    """Fires the declared faults; :meth:`finish` adds those that never did.
-
-    Faults of one node may overlap: it stays down while any crash or leave lasts, and disconnected
-    while any disconnect does. The end of a fault ends that fault alone; a line ``recover``, ``join``
-    or ``reconnect`` of its own ends every crash, leave or disconnect of its node so far.
-    """
+    """Fires the declared faults; :meth:`finish` adds those that never did, or did nothing."""
 
     def __init__(self, world: World, faults: Sequence[Fault], tags: Tags, links: Conditions) -> None:
         self._world = world
         self._faults = faults
         self._tags = tags
-        self._links = links
-        self._fired: set[tuple[int, str]] = set()
+        self._acts = Acts(world, faults, tags, links, absent_at_start(faults, tags))
+        self._happens: dict[tuple[int, str], bool] = {}  # whether the last firing had an effect
+        self._had_effect: dict[tuple[int, str], bool] = {}  # whether any had
+        self._remarks: dict[tuple[int, str], str] = {}  # why it had none
         self._open: dict[tuple[str, str], float] = {}  # (subject, verb) -> since when
-        self._causes: dict[tuple[str, str], set[int]] = defaultdict(set)  # the faults that last
-        for node in absent_at_start(faults, tags):
-            self._causes[node, "leave"].add(_NOT_YET_JOINED)
         for index, fault in enumerate(faults):
             for subject in subjects_of(fault, tags):
-                if self._applies(index, subject):
+                if not self._why_not(index, subject):
                     self._schedule(index, fault, subject)
 
-    def _applies(self, index: int, subject: str) -> bool:
-        """Whether what a fault names takes part in this run."""
-        fault = self._faults[index]
+    def _why_not(self, index: int, subject: str) -> str:
+        """Why a fault cannot happen in this run; an empty text if it can."""
+        fault, world = self._faults[index], self._world
         if fault.partition is not None:
-            return len(set(self._groups(index).values())) > 1
-        if fault.set is not None and subject in as_list(fault.set.link):
-            links_of(fault.set, self._tags, self._world.network.links, f"faults.{index}.set")
-            return True
-        return self._world.knows(subject)
+            is_whole = len(set(self._acts.groups(index).values())) < 2
+            return "all that take part are in one group" if is_whole else ""
+        where = fault.set or fault.corrupt
+        if where is not None and subject in as_list(where.link):
+            links_of(where, self._tags, world.network.links, f"faults.{index}.{verb_of(fault)}")
+            return ""
+        if fault.fail_over is not None and not world.succession.is_machine(subject):
+            return "this algorithm has no server"
+        return "" if world.knows(subject) else f"this algorithm has no {subject}"
+
+    # -- when -----------------------------------------------------------------------------------------
 
     def _schedule(self, index: int, fault: Fault, node: str) -> None:
         rng = stream(self._world.network_seed, "fault", index, node)
         verb = verb_of(fault)
         if fault.every is not None:
-            self._repeat(index, verb, node, fault, rng)
+            self._repeat(index, verb, node, rng, 0.0)
             return
         begin_s, end_s = _draw(fault.at if fault.from_ is None else fault.from_, rng), inf
         if fault.to is not None:
@@ -121,25 +112,33 @@ class Injector:
         if verb == "flap":
             self._call(begin_s, partial(self._flap, index, node, end_s, rng))
             return
+        if verb == "churn":
+            self._churn(index, node, begin_s, end_s, rng)
+            return
         self._at(begin_s, index, verb, node)
         if end_s < inf:
             self._at(end_s, index, UNDO[verb], node)
 
-    def _repeat(self, index: int, verb: str, node: str, fault: Fault, rng: np.random.Generator) -> None:
-        """Draw the pause, fire, draw the length, undo, and so on for ever."""
+    def _repeat(self, index: int, verb: str, node: str, rng: np.random.Generator, base_s: float) -> None:
+        """Draw the pause, fire, draw the length, undo, and so on for ever. ``base_s`` is when the last one
+        ended, or would have ended without jitter.
+        """
+        fault = self._faults[index]
+        due_s = base_s + _draw(fault.every, rng)
+        begin_s = due_s
+        if fault.jitter is not None:
+            begin_s = max(self._world.now, due_s + _draw(fault.jitter, rng) * float(rng.uniform(-1, 1)))
 
         def begin() -> None:
-            end_s = self._world.env.now + _draw(fault.for_, rng)
+            lasts_s = _draw(fault.for_, rng)
+            again = partial(self._repeat, index, verb, node, rng, due_s + lasts_s)
+            end_s = begin_s + lasts_s
             if verb == "flap":
                 self._flap(index, node, end_s, rng)
                 self._call(end_s, again)
             else:
                 self._at(end_s, index, UNDO[verb], node, then=again)
 
-        def again() -> None:
-            self._repeat(index, verb, node, fault, rng)
-
-        begin_s = self._world.env.now + _draw(fault.every, rng)
         if verb == "flap":
             self._call(begin_s, begin)
         else:
@@ -147,15 +146,30 @@ class Injector:
 
     def _flap(self, index: int, node: str, end_s: float, rng: np.random.Generator) -> None:
         """Disconnect now, reconnect after a while, and so on until the end."""
-        fault, now = self._faults[index], float(self._world.env.now)
+        fault, now = self._faults[index], self._world.now
 
         def pause() -> None:
-            next_s = float(self._world.env.now) + _draw(fault.up, rng)
+            next_s = self._world.now + _draw(fault.up, rng)
             if next_s < end_s:
                 self._call(next_s, partial(self._flap, index, node, end_s, rng))
 
         self._fire(index, "disconnect", node)
         self._at(min(now + _draw(fault.down, rng), end_s), index, "reconnect", node, then=pause)
+
+    def _churn(self, index: int, node: str, since_s: float, end_s: float, rng: np.random.Generator) -> None:
+        """Let a site leave at random until the end; a newcomer in its place may leave as well."""
+        fault = self._faults[index]
+        assert fault.rate is not None  # the scenario was checked
+        leave_s = since_s + float(rng.exponential(1 / per_second(fault.rate)))
+        if leave_s >= end_s:
+            return
+        if fault.replacement is None:
+            self._at(leave_s, index, "leave", node)
+            return
+        join_s = leave_s + _draw(fault.replacement, rng)
+        again = partial(self._churn, index, node, join_s, end_s, rng)
+        self._at(leave_s, index, "leave", node)
+        self._at(join_s, index, "join", node, then=again)
 
     def _call(self, time_s: float, action: Callable[[], None]) -> None:
         event = self._world.env.timeout(max(0.0, time_s - self._world.env.now))
@@ -169,7 +183,7 @@ class Injector:
         if verb in _STARTS:
             world.pending_starts[node] += 1
 
-        def happen(_: object) -> None:
+        def happen() -> None:
             if verb in _STARTS:
                 world.pending_starts -= Counter([node])
             world.changed = True
@@ -177,114 +191,81 @@ class Injector:
             if then is not None:
                 then()
 
-        event = world.env.timeout(max(0.0, time_s - world.env.now))
-        event.callbacks.append(happen)
+        self._call(time_s, happen)
+
+    # -- what -----------------------------------------------------------------------------------------
 
     def _fire(self, index: int, verb: str, node: str) -> None:
-        world = self._world
-        remark = self._begin(index, verb, node) if verb in UNDO else self._end(index, verb, node)
-        now = float(world.env.now)
-        self._fired.add((index, node))
+        world, place, begins = self._world, (index, node), verb not in BEGUN
+        own_line = verb == verb_of(self._faults[index])
+        if begins:
+            remark = self._acts.begin(index, verb, node)
+        else:
+            remark = self._acts.end(index, verb, node, all_of_them=own_line)
+        if begins or own_line:
+            self._happens[place] = not remark or remark.endswith("goes on")
+            self._had_effect[place] = self._had_effect.get(place, False) or self._happens[place]
+            self._remarks[place] = remark
+        status = _STATUS[self._happens[place]]
         world.observe(node, verb, None, None, None, {"fault": index})
         text = describe(self._faults[index])
-        world.trace.faults.append((index, text, verb, node, now, "fired", remark or None))
-        if verb in {"set", "restore"}:
-            return  # nothing is out
-        if verb in UNDO:
-            self._open.setdefault((node, verb), now)
-        elif not self._causes[node, _BEGUN[verb]]:
-            since = self._open.pop((node, _BEGUN[verb]), None)
+        world.trace.faults.append((index, text, verb, node, world.now, status, remark or None))
+        self._note_outage(verb, node)
+
+    def _note_outage(self, verb: str, node: str) -> None:
+        kind, now = BEGUN.get(verb, verb), self._world.now
+        if kind in _NO_OUTAGE:
+            return
+        if verb == kind:
+            self._open.setdefault((node, kind), now)
+        elif not self._acts.lasts(node, kind):
+            since = self._open.pop((node, kind), None)
             if since is not None:
-                world.trace.outages.append((node, _BEGUN[verb], since, now))
+                self._world.trace.outages.append((node, kind, since, now))
 
-    def _begin(self, index: int, verb: str, node: str) -> str:
-        """Let a fault begin; return a remark."""
-        self._causes[node, verb].add(index)
-        if verb == "disconnect":
-            self._world.set_line(node, False)
-            return ""
-        if verb == "partition":
-            self._world.network.part(index, self._groups(index))
-            return ""
-        if verb == "set":
-            return self._set(index, node)
-        return self._world.take_down(node, "down" if verb == "crash" else "absent")
-
-    def _end(self, index: int, verb: str, node: str) -> str:
-        """Let a fault end, or all of a kind; return a remark."""
-        if verb == "heal":
-            self._causes[node, "partition"].discard(index)
-            self._world.network.heal(index)
-            return ""
-        if verb == "restore":
-            return self._restore(index, node)
-        causes = self._causes[node, _BEGUN[verb]]
-        if verb_of(self._faults[index]) == verb:
-            causes.clear()
-        else:
-            causes.discard(index)
-        others = ("disconnect",) if verb == "reconnect" else ("crash", "leave")
-        lasting = [kind for kind in others if self._causes[node, kind]]
-        if lasting:
-            return f"a {' and a '.join(lasting)} goes on"
-        if verb == "reconnect":
-            self._world.set_line(node, True)
-            return ""
-        return self._world.bring_up(node)
-
-    def _groups(self, index: int) -> dict[str, int]:
-        """The group of every node under a partition; those that are in none are in one more."""
-        groups = groups_of(self._faults[index], self._tags)
-        of = {node: number for number, group in enumerate(groups) for node in group}
-        return {node: of.get(node, len(groups)) for node in sorted({*self._world.nodes, *self._world.relays})}
-
-    def _set(self, index: int, subject: str) -> str:
-        setting = self._faults[index].set
-        assert setting is not None
-        effect = Effect(bytes_per_s=setting.bandwidth, latency_s=setting.latency, loss=setting.loss)
-        for link in self._links_of(index, subject):
-            self._links.hold(link, index, effect)
-        if setting.speed is not None:
-            self._world.nodes[subject].set_speed(index, setting.speed)
-        return ""
-
-    def _restore(self, index: int, subject: str) -> str:
-        setting = self._faults[index].set
-        assert setting is not None
-        for link in self._links_of(index, subject):
-            self._links.release(link, index)
-        if setting.speed is not None:
-            self._world.nodes[subject].set_speed(index, None)
-        return ""
-
-    def _links_of(self, index: int, subject: str) -> list[str]:
-        setting = self._faults[index].set
-        if setting is None or (setting.bandwidth, setting.latency, setting.loss) == (None, None, None):
-            return []
-        links = self._world.network.links
-        return links_of(setting, self._tags, links, f"faults.{index}.set")[subject]
+    # -- what did not happen ----------------------------------------------------------------------------
 
     def finish(self) -> list[str]:
-        """Close what is still open, list what never fired; return a warning for each of those."""
-        world = self._world
-        now = float(world.env.now)
-        world.trace.outages += [
-            (node, verb, since, now) for (node, verb), since in sorted(self._open.items())
-        ]
-        warnings = []
+        """Close what is still open, list what never fired; return a warning for each fault and node that
+        it had no effect on.
+        """
+        trace, now = self._world.trace, self._world.now
+        trace.outages += [(node, verb, since, now) for (node, verb), since in sorted(self._open.items())]
+        self._undamaged()
+        warnings: list[str] = []
         for index, fault in enumerate(self._faults):
-            for node in subjects_of(fault, self._tags):
-                row = (index, describe(fault), verb_of(fault), node, None)
-                if not self._applies(index, node):
-                    reason = f"this algorithm has no {node}"
-                    if fault.partition is not None:
-                        reason = "all that take part are in one group"
-                    world.trace.faults.append((*row, "not applicable", reason))
-                elif (index, node) not in self._fired:
-                    reason = f"the run ended at {now:.6g} s"
-                    world.trace.faults.append((*row, "never fired", reason))
-                    warnings.append(f"fault {describe(fault)} never fired for {node}: {reason}")
+            found = list(self._unfired(index, fault))
+            # of a churn nobody knows whom it takes: one that takes somebody has happened
+            if fault.churn is None or len(found) == len(subjects_of(fault, self._tags)):
+                warnings += [text for text in found if text]
         return warnings
+
+    def _unfired(self, index: int, fault: Fault) -> Iterator[str]:
+        """Write what did not happen into the table; yield a warning for each."""
+        for node in subjects_of(fault, self._tags):
+            place, row = (index, node), (index, describe(fault), verb_of(fault), node, None)
+            reason = self._why_not(index, node)
+            if reason:
+                self._world.trace.faults.append((*row, "not applicable", reason))
+                yield ""
+            elif place not in self._had_effect:
+                reason = f"the run ended at {self._world.now:.6g} s"
+                self._world.trace.faults.append((*row, "never fired", reason))
+                yield f"fault {describe(fault)} never fired for {node}: {reason}"
+            elif not self._had_effect[place]:
+                yield f"fault {describe(fault)} had no effect on {node}: {self._remarks[place]}"
+
+    def _undamaged(self) -> None:
+        """A corruption that nothing met, or that chance spared all of, had no effect."""
+        for place, had_effect in self._had_effect.items():
+            is_corrupt = self._faults[place[0]].corrupt is not None
+            if is_corrupt and had_effect and not self._world.network.damage.count[place]:
+                self._had_effect[place] = False
+                self._remarks[place] = "nothing was damaged"
+                rows = self._world.trace.faults
+                for number, row in enumerate(rows):
+                    if (row[0], row[3]) == place:
+                        rows[number] = (*row[:5], _STATUS[False], "nothing was damaged")
 
 
 def _draw(text: str | None, rng: np.random.Generator) -> float:

@@ -71,6 +71,10 @@ class Succession:
         """The machine that a node runs on, by which the network knows it."""
         return self._machine.get(node, node)
 
+    def is_machine(self, machine: str) -> bool:
+        """Whether the server may run there."""
+        return role_at(machine) in self._machine
+
     def is_server(self, node: str) -> bool:
         """Whether a node is the server, was it or may become it."""
         return node in self._machine

@@ -96,6 +96,11 @@ class World:
         self._relays_down: set[str] = set()
         self._live: dict[int, tuple[str, ...]] = {}
 
+    @property
+    def now(self) -> float:
+        """Virtual time in seconds."""
+        return float(self.env.now)
+
     # -- what nodes ask for -----------------------------------------------------------------------
 
     @property
@@ -312,9 +317,28 @@ class World:
 
     # -- what faults do -------------------------------------------------------------------------------
 
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """Machines with a role, sorted; a second role at a site is none of its own."""
+        return tuple(sorted({self.succession.machine_of(name) for name in self.nodes}))
+
     def knows(self, name: str) -> bool:
-        """Whether there is such a node or relay in this run."""
+        """Whether there is such a machine or relay in this run."""
         return name in self.nodes or name in self.relays
+
+    def why_gone(self, name: str) -> str:
+        """Why nothing more can happen to a machine or relay for now, or an empty text."""
+        if name in self.relays:
+            return "was already down" if name in self._relays_down else ""
+        states = {node.state for node in self.succession.on(name)}
+        if states & {"down", "absent"}:
+            return "was already down"
+        return "its protocol had ended" if states == {"done"} else ""
+
+    def set_speed(self, name: str, cause: object, level: float | str | None) -> None:
+        """Let a machine compute at another speed, until the same cause says None."""
+        for node in self.succession.on(name):
+            node.set_speed(cause, level)
 
     def bring_up(self, name: str) -> str:
         """Join or recover; return why nothing happened, or an empty text."""
