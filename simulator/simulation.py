@@ -32,6 +32,7 @@ from simulator.scenario.schema import NodeSpec, ScenarioBase
 from simulator.scenario.targets import tags_of
 from simulator.scenario.topologies import SERVER, STANDBY
 from simulator.sites.accounting import need_accountant
+from simulator.sites.availability import Presences
 from simulator.sites.compute import Processor
 from simulator.sites.conditions import ConditionLog
 from simulator.sites.faults import Injector, absent_at_start
@@ -84,10 +85,11 @@ def simulate(
         raise ScenarioError(reason)
     if scenario.privacy is not None:
         _check_privacy(scenario)
-    world, ledger, injector, conditions = start(scenario, algorithm, data, namer, executor)
+    world, ledger, injector, conditions, presences = start(scenario, algorithm, data, namer, executor)
     end_reason = world.run(scenario.stop.virtual_time, progress)
     world.network.close()
     warnings = [*injector.finish(), *conditions.finish()]
+    presences.finish()
     ledger.check()
     warnings += _waits(world) + world.payloads.remarks() + world.outgoing.remarks()
     if end_reason.startswith("deadlock"):
@@ -111,14 +113,15 @@ def start(
     data: Mapping[str, SiteData],
     namer: Namer,
     executor: Executor,
-) -> tuple[World, Ledger, Injector, ConditionLog]:
+) -> tuple[World, Ledger, Injector, ConditionLog, Presences]:
     """Return a scenario's world at its first instant: faults set, protocols started."""
     world, ledger = _build(scenario, algorithm, data, namer, executor)
     conditions = ConditionLog(world, scenario)
     tags = tags_of(scenario.sites)
     injector = Injector(world, scenario.faults, tags, conditions.links)
+    presences = Presences(world, {name: scenario.machines[name] for name in world.machines})
     world.start(absent_at_start(scenario.faults, tags))
-    return world, ledger, injector, conditions
+    return world, ledger, injector, conditions, presences
 
 
 def _check_privacy(scenario: ScenarioBase) -> None:

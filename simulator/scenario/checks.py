@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from simulator import registry
 from simulator.registry import DataMeta, Dataset, Settings, suggest
 from simulator.scenario import messages
+from simulator.scenario.availability import check_availability
 from simulator.scenario.checks_network import check_network, dead_lines
 from simulator.scenario.codecs import check_codec
 from simulator.scenario.conditions_checks import check_conditions
@@ -166,22 +167,8 @@ def _machine(spec: NodeSpec, path: KeyPath) -> Iterator[Finding]:
             remedy = "for computing that takes no time write speed: unlimited"
             yield Finding(path=(*path, name), message=f"must be above zero; {remedy}")
     yield from dead_lines(spec.link, (*path, "link"))
-    yield from _availability(spec, path)
-
-
-def _availability(spec: NodeSpec, path: KeyPath) -> Iterator[Finding]:
-    if spec.availability is None:
-        return
-    here = (*path, "availability")
-    if not spec.availability.daily:
-        yield Finding(path=(*here, "daily"), message="no window, so it never computes; write one")
-    windows = [(("daily", number), text) for number, text in enumerate(spec.availability.daily)]
-    for end, text in [*windows, (("starts_at",), spec.availability.starts_at)]:
-        for time in text.split("-"):
-            hours, minutes = (int(part) for part in time.split(":"))
-            if minutes > 59 or hours * 60 + minutes > 24 * 60:
-                message = f'"{time}" is not a time of day; write 00:00 to 24:00'
-                yield Finding(path=(*here, *end), message=message)
+    if spec.availability is not None:
+        yield from check_availability(spec.availability, (*path, "availability"))
 
 
 def _task(scenario: ScenarioBase) -> Iterator[Finding]:

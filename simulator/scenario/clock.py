@@ -50,7 +50,7 @@ def window(text: str, *, weekly: bool) -> tuple[Span, ...]:
     (begin, has_day), (end, _) = instant(match[1]), instant(match[2])
     if has_day != weekly:
         raise ValueError(f'"{text}" {"has no" if weekly else "names a"} day; write for example "{example}"')
-    if begin % DAY_S == end % DAY_S and (weekly or begin == end):
+    if end in (begin, begin % DAY_S):
         raise ValueError(f'"{text}" has no length; write for example "{example}"')
     period = WEEK_S if weekly else DAY_S
     end += begin // DAY_S * DAY_S if weekly else 0.0

@@ -16,6 +16,7 @@ from simulator import registry
 from simulator.errors import ScenarioError
 from simulator.registry import Dataset, suggest
 from simulator.scenario import checks, messages
+from simulator.scenario.availability import embed_presences
 from simulator.scenario.expand_graphs import expand_graphs
 from simulator.scenario.files import find_file, read_scenario
 from simulator.scenario.generate import expand_sites
@@ -216,7 +217,7 @@ def _resolved(base: Located, changes: Sequence[Change]) -> tuple[Located, list[L
         for change in changes:
             if change not in early:
                 tree = apply(tree, change)
-        tree = embed(tree)
+        tree = embed_presences(embed(tree))
     except ScenarioError as error:
         return base, [(base.place.order, str(error))]
     return _absolute_paths(tree), []

@@ -12,6 +12,7 @@ from pydantic import Field, create_model
 
 from simulator.errors import SetupError
 from simulator.registry import Group, Settings, registry
+from simulator.scenario.availability import Availability
 from simulator.scenario.conditions import Condition, Corruption, Setting
 from simulator.scenario.fields import Count, Name, Positive, Share
 from simulator.scenario.kinds import ChurnRate, Moment, Target
@@ -97,15 +98,6 @@ class AccessLink(Settings):
     buffer: Bytes | None = None
     to: Name | None = None
     inbound: bool = True
-
-
-class Availability(Settings):
-    """When a site computes: daily windows of virtual time, ``"18:00-06:00"``; virtual time starts
-    at ``starts_at`` of day 0.
-    """
-
-    daily: tuple[Annotated[str, Field(pattern=r"^\d\d:\d\d-\d\d:\d\d$")], ...]
-    starts_at: Annotated[str, Field(pattern=r"^\d\d:\d\d$")] = "00:00"
 
 
 class NodeSpec(Settings):

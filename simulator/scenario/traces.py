@@ -198,7 +198,7 @@ def _embed_line(line: Located, path: KeyPath) -> Located:
         if step_s is None or (kind == "mahimahi" and "trace" in line.keys):
             continue  # the typed check tells
         where = f"{named.place}: {dotted((*path, kind, 'file'))}: "
-        raw = _read(named, where)
+        raw = read_near(named, where)
         try:
             if kind == "trace":
                 table, more = raw, {}
@@ -225,7 +225,12 @@ def _step_of(settings: Located) -> float | None:
     return step_s if step_s else None
 
 
-def _read(named: Located, where: str) -> str:
+def read_near(named: Located, where: str) -> str:
+    """Return the text of a file in the scenario's folder.
+
+    Raises:
+        ScenarioError: it is elsewhere, does not exist, is too large or no text.
+    """
     folder, name = named.place.folder.resolve(), PurePosixPath(named.value)
     path: Path = (folder / name).resolve()
     if name.is_absolute() or ".." in name.parts or not path.is_relative_to(folder):

@@ -4,10 +4,11 @@ import math
 from dataclasses import dataclass
 
 from simulator.api import Cost, ModelSize
-from simulator.scenario.schema import Availability, NodeSpec
+from simulator.scenario.availability import Availability, AvailabilityTrace, presence_of
+from simulator.scenario.clock import DAY_S, window
+from simulator.scenario.schema import NodeSpec
 from simulator.sites.devices import sustained_flop_per_s
 
-_DAY_S = 86400.0
 BACKWARD = 2.0
 """A backward pass costs about two forward passes (it multiplies for weights and for inputs)."""
 
@@ -27,61 +28,96 @@ def extra_flop(cost: Cost, model: ModelSize, incoming: ModelSize | None = None) 
     return (1 + BACKWARD) * (extra + (incoming or model).forward_flop * cost.incoming_train_items)
 
 
-def _seconds_of_day(text: str) -> float:
-    hours, minutes = text.split(":")
-    return int(hours) * 3600.0 + int(minutes) * 60.0
-
-
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Daily windows of availability, as disjoint, sorted (open, close) seconds of a day."""
+    """When a machine is available, as disjoint, sorted (open, close) seconds of a ``period_s``."""
 
     windows: tuple[tuple[float, float], ...]
-    offset_s: float  # second of the day at virtual time 0
+    offset_s: float  # second of the period at virtual time 0
+    period_s: float = DAY_S
 
     @classmethod
     def from_spec(cls, spec: Availability) -> "Calendar":
-        """Read ``daily`` windows; one that ends before it begins runs over midnight."""
-        pieces: list[tuple[float, float]] = []
-        for text in spec.daily:
-            begin, end = (_seconds_of_day(part) for part in text.split("-"))
-            pieces += [(begin, end)] if begin < end else [(begin, _DAY_S), (0.0, end)]
+        """Windows of the day or week, one that ends before it begins runs over midnight; or a trace."""
+        if spec.trace is not None:
+            return _of_trace(spec.trace)
+        days = range(7 if spec.weekly else 1)
+        spans = [span for text in spec.daily for span in window(text, weekly=False)]
+        pieces = [(begin + day * DAY_S, end + day * DAY_S) for day in days for begin, end in spans]
+        pieces += [span for text in spec.weekly for span in window(text, weekly=True)]
         merged: list[tuple[float, float]] = []
         for begin, end in sorted(pieces):
             if merged and begin <= merged[-1][1]:
                 merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
             elif begin < end:
                 merged.append((begin, end))
-        return cls(tuple(merged), _seconds_of_day(spec.starts_at))
+        period_s = len(days) * DAY_S
+        return cls(tuple(merged), spec.offset_s % period_s, period_s)
 
     def finish(self, start_s: float, busy_s: float) -> float:
-        """When work of ``busy_s`` that may begin at ``start_s`` is done, pausing outside windows."""
-        per_day = sum(end - begin for begin, end in self.windows)
-        clock = start_s + self.offset_s
-        day = math.floor(clock / _DAY_S)
-        left = busy_s
+        """When work of ``busy_s`` that may begin at ``start_s`` is done, pausing outside windows; infinity
+        if they end before.
+        """
+        clock, left = start_s + self.offset_s, busy_s
+        turn = 0 if self.period_s == math.inf else math.floor(clock / self.period_s)
         while True:
+            begun = turn * self.period_s if turn else 0.0
             for begin, end in self.windows:
-                opening = max(day * _DAY_S + begin, clock)
-                room = day * _DAY_S + end - opening
+                opening = max(begun + begin, clock)
+                room = begun + end - opening
                 if room > 0:
                     if left <= room:
                         return opening + left - self.offset_s
                     left -= room
-            whole_days = max(0, math.ceil(left / per_day) - 1)  # passed at once, so that years cost nothing
-            left -= whole_days * per_day
-            day += 1 + whole_days
-            clock = day * _DAY_S
+            if self.period_s == math.inf:
+                return math.inf
+            per_turn = sum(end - begin for begin, end in self.windows)
+            whole = max(0, math.ceil(left / per_turn) - 1)  # passed at once, so that years cost nothing
+            left -= whole * per_turn
+            turn += 1 + whole
+            clock = turn * self.period_s
 
     def open_s(self, start_s: float, end_s: float) -> float:
         """Seconds between two instants that lie inside windows."""
         return self._open_until(end_s + self.offset_s) - self._open_until(start_s + self.offset_s)
 
     def _open_until(self, clock: float) -> float:
-        """Seconds inside windows from the midnight before virtual time 0 to ``clock``."""
-        day, of_day = divmod(clock, _DAY_S)
-        per_day = sum(end - begin for begin, end in self.windows)
-        return day * per_day + sum(min(end, max(begin, of_day)) - begin for begin, end in self.windows)
+        """Seconds inside windows from the beginning of the period of virtual time 0 to ``clock``."""
+        turn, inside = (0.0, clock) if self.period_s == math.inf else divmod(clock, self.period_s)
+        before = turn * sum(end - begin for begin, end in self.windows) if turn else 0.0
+        return before + sum(min(end, max(begin, inside)) - begin for begin, end in self.windows)
+
+    def next_change(self, now_s: float) -> tuple[float, bool]:
+        """When it opens or closes next after ``now_s``, infinity for never, and whether it is open then."""
+        edges = [(begin, True) for begin, _ in self.windows] + [(end, False) for _, end in self.windows]
+        first, last = self.windows[0][0], self.windows[-1][1]
+        if first == 0 and last == self.period_s:  # open over the end of the period
+            edges = [edge for edge in edges if edge not in {(first, True), (last, False)}]
+        edges = sorted(edge for edge in edges if edge[0] < math.inf)
+        turn = 0 if self.period_s == math.inf else math.floor((now_s + self.offset_s) / self.period_s)
+        for begun in (turn * self.period_s if turn else 0.0, (turn + 1) * self.period_s):
+            for edge, opens in edges:
+                at_s = begun + edge - self.offset_s
+                if now_s < at_s < math.inf:
+                    return at_s, opens
+        return math.inf, True
+
+    def is_open(self, now_s: float) -> bool:
+        """Whether an instant lies inside a window."""
+        clock = now_s + self.offset_s
+        inside = clock if self.period_s == math.inf else clock % self.period_s
+        return any(begin <= inside < end for begin, end in self.windows)
+
+
+def _of_trace(trace: AvailabilityTrace) -> Calendar:
+    presence = presence_of(trace)
+    end_s = math.inf if trace.at_end == "hold" else trace.period
+    assert end_s is not None  # the scenario was checked
+    edges = [*([0.0] if presence.is_on else []), *(time for time in presence.transitions if time < end_s)]
+    if len(edges) % 2:
+        edges.append(end_s)
+    windows = tuple(zip(edges[::2], edges[1::2], strict=True))
+    return Calendar(windows, trace.start if end_s == math.inf else trace.start % end_s, end_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +137,27 @@ class Processor:
         else:
             assert spec.seconds_per_item is not None  # the scenario was checked
             speed = flop(Cost(train_items=1), model) / spec.seconds_per_item
-        return cls(speed, Calendar.from_spec(spec.availability) if spec.availability else None)
+        pauses = spec.availability is not None and spec.availability.means != "line-only"
+        return cls(speed, Calendar.from_spec(spec.availability) if spec.availability and pauses else None)
 
     def finish(self, start_s: float, work_flop: float) -> float:
         """When work that begins at ``start_s`` is done."""
         busy_s = work_flop / self.flop_per_s
         return start_s + busy_s if self.calendar is None else self.calendar.finish(start_s, busy_s)
 
-    def part_done(self, start_s: float, end_s: float, until_s: float) -> float:
+    def flop_done(self, start_s: float, until_s: float) -> float:
+        """Operations that work which began at ``start_s`` has seen at ``until_s``."""
+        open_s = until_s - start_s if self.calendar is None else self.calendar.open_s(start_s, until_s)
+        return open_s * self.flop_per_s
+
+    def part_done(self, start_s: float, end_s: float, until_s: float, work_flop: float) -> float:
         """Part, 0 to 1, that is done at ``until_s`` of work that runs from ``start_s`` to ``end_s``."""
         if until_s >= end_s:
             return 1.0
-        if until_s <= start_s:
+        if until_s <= start_s or not work_flop:  # work without operations waits for a window too
             return 0.0
+        if end_s == math.inf:
+            return self.flop_done(start_s, until_s) / work_flop
         if self.calendar is None:
             return (until_s - start_s) / (end_s - start_s)
-        busy_s = self.calendar.open_s(start_s, end_s)
-        # work without operations waits for a window too
-        return self.calendar.open_s(start_s, until_s) / busy_s if busy_s else 0.0
+        return self.calendar.open_s(start_s, until_s) / self.calendar.open_s(start_s, end_s)

@@ -95,7 +95,9 @@ class Workbench:
             self._wait(piece)
 
     def _left(self, piece: _Piece, now: float) -> float:
-        return piece.left_flop * (1 - self._processor.part_done(piece.since_s, piece.row[END], now))
+        return piece.left_flop * (
+            1 - self._processor.part_done(piece.since_s, piece.row[END], now, piece.left_flop)
+        )
 
     def _wait(self, piece: _Piece) -> None:
         version = self._version

@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.api import Cost, ModelSize
-from simulator.scenario.schema import AccessLink, Availability, NodeSpec
+from simulator.scenario.availability import Availability
+from simulator.scenario.schema import AccessLink, NodeSpec
 from simulator.sites.compute import Calendar, Processor, extra_flop, flop
 
 H = 3600.0
@@ -33,10 +34,10 @@ def test_the_part_done_counts_only_open_hours():
     # open 18:00 to 06:00 from noon: 13 h of work from 0 to 31 h; 3 h are done at 21:00, 12 h at 10:00
     calendar = Calendar.from_spec(Availability(daily=("18:00-06:00",), starts_at="12:00"))
     processor = Processor(1.0, calendar)
-    parts = [processor.part_done(0.0, 31 * H, hour * H) for hour in (0, 6, 9, 22, 31, 40)]
+    parts = [processor.part_done(0.0, 31 * H, hour * H, 1.0) for hour in (0, 6, 9, 22, 31, 40)]
     assert parts == pytest.approx([0, 0, 3 / 13, 12 / 13, 1, 1])
-    assert processor.part_done(0.0, 6 * H, 3 * H) == 0.0, "no operations, waiting for the window"
-    assert Processor(1.0, None).part_done(10.0, 30.0, 15.0) == 0.25
+    assert processor.part_done(0.0, 6 * H, 3 * H, 0.0) == 0.0, "no operations, waiting for the window"
+    assert Processor(1.0, None).part_done(10.0, 30.0, 15.0, 20.0) == 0.25
 
 
 @given(
