@@ -35,6 +35,7 @@ from simulator.sites.accounting import need_accountant
 from simulator.sites.availability import Presences
 from simulator.sites.compute import Processor
 from simulator.sites.conditions import ConditionLog
+from simulator.sites.durability import Disk
 from simulator.sites.faults import Injector, absent_at_start
 from simulator.sites.node import NodeRuntime
 from simulator.sites.succession import role_at
@@ -210,13 +211,23 @@ def _build(
         processor = Processor.from_spec(spec, networks.sizes.get(networks.own.get(name, ""), model))
         if name in data:
             world.nodes[name] = NodeRuntime(
-                world, name, role=algorithm.site, processor=processor, data=data[name]
+                world,
+                name,
+                role=algorithm.site,
+                processor=processor,
+                data=data[name],
+                disk=Disk(spec.checkpoint),
             )
         if name in servers:
             assert algorithm.server is not None
             role = role_at(name)
             world.nodes[role] = NodeRuntime(
-                world, role, role=algorithm.server, processor=processor, data=union(data)
+                world,
+                role,
+                role=algorithm.server,
+                processor=processor,
+                data=union(data),
+                disk=Disk(spec.checkpoint),
             )
     if servers:
         world.succession.install(servers)

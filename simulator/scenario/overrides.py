@@ -17,6 +17,7 @@ _GENERATED = (
     "seconds_per_item",
     "link",
     "availability",
+    "checkpoint",
     "position",
     "data",
     "*",

@@ -15,6 +15,7 @@ import simpy
 from simulator.api import Bundle, Learner, Message, ReceiveTimeout, Ref, Role, SiteData, Task, TransferFailed
 from simulator.rng import stream
 from simulator.sites.compute import Processor, extra_flop, flop
+from simulator.sites.durability import Disk
 from simulator.sites.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -35,10 +36,11 @@ class NodeRuntime:
         role: Callable[..., Role],
         processor: Processor,
         data: SiteData,
+        disk: Disk,
     ) -> None:
         self._world = world
         self._role = role
-        self._bench = Workbench(world.env, processor)
+        self._bench, self._disk = Workbench(world.env, processor), disk
         self.name = name
         self.data = data
         self.num_cases = data.num_train
@@ -106,7 +108,11 @@ class NodeRuntime:
         ref = self._world.submit(task, self.name, refs, params, work_flop)
         row = [self.name, task.name, ref.key, round_]
         self._world.work.append(row)
-        return self._bench.add(row, work_flop, extra, ref)
+        if self._disk.has(ref.key):
+            work_flop = extra = 0.0
+        event = self._bench.add(row, work_flop, extra, ref)
+        event.callbacks.append(lambda _: self._disk.finished(ref.key))
+        return event
 
     def send(self, dst: str, kind: str, ref: Ref | None = None, **header: Any) -> simpy.Event:
         """See :meth:`simulator.api.Node.send`."""
@@ -179,6 +185,8 @@ class NodeRuntime:
         **detail: Any,
     ) -> None:
         """See :meth:`simulator.api.Node.record`."""
+        if round is not None:
+            self._disk.reached(round)
         self._world.observe(self.name, event, round, model, peer, detail, predictor, predictor_params)
 
     # -- life cycle, driven by the world and its faults ------------------------------------------
@@ -194,6 +202,8 @@ class NodeRuntime:
     def stop(self, state: str) -> None:
         """Crash or leave: close the protocol where it stands; work in progress and mail are lost."""
         self._generation += 1
+        if self.state == "up":  # what a standby holds are files
+            self.durable = self._disk.after_crash(self.durable)
         if self._protocol is not None:
             self._protocol.close()
             self._protocol = None
@@ -260,6 +270,7 @@ class NodeRuntime:
             raise RuntimeError(
                 f"{self.name}: the protocol let TransferFailed({failure.reason}) escape"
             ) from failure
+        self._disk.save(self.durable)
         for watch in self.watchers:
             watch(self)
         event.callbacks.append(lambda happened: self._resume(generation, happened))
