@@ -24,7 +24,7 @@ from simulator.work.jobs import Namer
 
 Pair = tuple[str, str]
 _AWAY = {"down": "has crashed", "absent": "is not there"}
-_NOT_OF_THE_NETWORK = {"data", "device", "speed", "seconds_per_item", "availability"}
+_NOT_OF_THE_NETWORK = {"data", "device", "speed", "seconds_per_item", "availability", "checkpoint"}
 _NO_DATA = SiteData(num_train=1, num_val=0, num_test=0, train_items=1, val_items=0, test_items=0)
 
 

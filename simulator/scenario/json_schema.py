@@ -82,6 +82,7 @@ def _generator(site: dict[str, Any]) -> dict[str, Any]:
             "position": anything,
             "network": site["properties"]["network"],
             "availability": site["properties"]["availability"],
+            "checkpoint": site["properties"]["checkpoint"],
         },
         "required": ["generate", "link"],
         "additionalProperties": False,

@@ -207,6 +207,8 @@ class Injector:
             self._had_effect[place] = self._had_effect.get(place, False) or self._happens[place]
             self._remarks[place] = remark
         status = _STATUS[self._happens[place]]
+        if not self._happens[place]:
+            remark = remark or self._remarks[place]  # the end of what did nothing does nothing either
         world.observe(node, verb, None, None, None, {"fault": index})
         text = describe(self._faults[index])
         world.trace.faults.append((index, text, verb, node, world.now, status, remark or None))

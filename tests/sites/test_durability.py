@@ -61,7 +61,8 @@ def test_a_crash_in_every_phase_ends_in_the_full_budget(tmp_path, phase, policy)
     the phase of training, site c trains then.
     """
     name = "c" if phase == "training" else "a"
-    text = f"algorithm: {{name: fedavg, rounds: 3}}\nfaults: [{{at: {PHASES[phase]}, for: 4 s, crash: {name}}}]\n"
+    text = "algorithm: {name: fedavg, rounds: 3}\n"
+    text += f"faults: [{{at: {PHASES[phase]}, for: 4 s, crash: {name}}}]\n"
     result = run(tmp_path, text, f"sites.{name}.checkpoint={policy}")
     assert result.end_reason == "all protocols ended"
     rounds = Counter(row[2] for row in result.world.trace.events if row[3] == "round")
