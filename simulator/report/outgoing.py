@@ -41,7 +41,8 @@ def privacy_words(groups: Mapping[str, Sequence[Run]]) -> list[str]:
         most = max(one["num_releases"] for one in sites.values())
         span = f"{epsilons[0]:.3g}" + (f" to {epsilons[-1]:.3g}" if epsilons[-1] != epsilons[0] else "")
         said.append(
-            f"With {label}, what leaves a site (at most {plural(most, 'model')}) is ε = {span}, δ = {delta:g} "
-            "differentially private about all of its cases together, against whoever sees every one of them."
+            f"With {label}, what leaves a site (at most {plural(most, 'model')}) is ε = {span}, "
+            f"δ = {delta:g} differentially private about all of its cases together, against whoever sees "
+            "every one of them."
         )
     return said
