@@ -13,10 +13,10 @@ from typing import Any
 import simpy
 from simpy.events import EventPriority
 
+from simulator.network.due import SAME_INSTANT
+
 LATE = EventPriority(2)
 """After SimPy's URGENT (0) and NORMAL (1)."""
-SAME_INSTANT = 1 + 1e-12
-"""Times are the same instant within this factor, so that rounding cannot stop a run."""
 
 
 class Timer:

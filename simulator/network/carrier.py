@@ -13,7 +13,7 @@ from simulator.network.flow import Flow, LinkState, Path, Transfer
 from simulator.network.messages import DOWN, PARTED
 from simulator.network.shares import Shares
 from simulator.network.simgrid import MODELS, hold
-from simulator.network.window import CONNECT_RTO_S, Control, Draw, Window, probe_s, wake_s
+from simulator.network.window import CONNECT_RTO_S, Control, Draw, probe_s, wake_s
 from simulator.network.windows.tier import Windows
 from simulator.record.ledger import Attempt
 from simulator.scenario.schema import TransportSpec
@@ -44,22 +44,14 @@ class Carrier:
         self._sends_twice = control is not None and control.tunnel_share < 1
         self._congestion: Congestion | Windows | None = None
         if control is not None:
-            kind = Windows if spec.tier == "window" else partial(Congestion, look=shares.look_at_queues)
-            self._congestion = kind(
-                agenda=agenda,
-                control=control,
-                max_window=spec.window,
-                touch=shares.touch,
-                pause=self._pause,
-                draw=draw,
-            )
+            kind: Callable[..., Congestion | Windows] = partial(Congestion, shares=shares)
+            if spec.tier == "window":
+                kind = partial(Windows, agenda=agenda, touch=shares.touch)
+            self._congestion = kind(control=control, max_window=spec.window, pause=self._pause, draw=draw)
         # what Shares asks for, without a call in between
         self.before: Look = hold if spec.tier in MODELS else _nothing
         self.after: Look = _nothing
-        self.turned: Callable[[float], None] = _ignore
-        if isinstance(self._congestion, Congestion):
-            self.turned = self._congestion.turned
-        if self._congestion is not None:
+        if isinstance(self._congestion, Windows):
             self.before, self.after = self._congestion.before, self._congestion.after
 
     # -- attempts -------------------------------------------------------------------------------------
@@ -110,7 +102,7 @@ class Carrier:
         flow.synced_s = now
         self._shares.join(flow)
         if self._congestion is not None:
-            self._congestion.start(flow, now, Window())
+            self._congestion.start(flow, now)
         self._agenda.touch()
 
     def progressed(self, flow: Flow, now: float) -> None:
@@ -210,7 +202,7 @@ class Carrier:
         if flow.state == "sending":
             flow.sync(now)
             if self._congestion is not None:
-                flow.window.peak = self._congestion.current(flow, now)
+                flow.peak = self._congestion.current(flow, now)
             self._leave(flow)
         if flow.timer is not None:
             flow.timer.cancel()
@@ -243,18 +235,14 @@ class Carrier:
             flow.synced_s = self._agenda.now
             if self._sends_twice:  # the time-outs of the connection inside the tunnel ran off as well
                 sent = flow.entry.nbytes + flow.header_nbytes - flow.remaining
-                flow.remaining += min(flow.window.peak, sent)
+                flow.remaining += min(flow.peak, sent)
             self._shares.join(flow)
             self._congestion.restart(flow, self._agenda.now)
             self._agenda.touch()
 
 
 def _nothing(flow: Flow, now: float) -> None:
-    """The ideal transport has no window to look at."""
-
-
-def _ignore(now: float) -> None:
-    """Queues on the way of acknowledgements do not matter here."""
+    """Nothing to look at here."""
 
 
 def _users(links: Iterable[LinkState]) -> list[Flow]:

@@ -1,4 +1,4 @@
-"""The loops of :mod:`simulator.network.kernel`, ``filling`` and ``due``, compiled by Numba."""
+"""The loops of :mod:`simulator.network.kernel` and of what it needs, compiled by Numba."""
 
 import hashlib
 import inspect
@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
-from simulator.network import due, filling, kernel
+from simulator.network import changes, due, filling, kernel, looks, membership, pacing, window
 
-ENTRIES = ("join", "leave", "ripe", "solve")
+ENTRIES = ("join", "begin", "leave", "advance", "solve")
 """What is called from Python; the rest is part of their machine code."""
 
 
@@ -29,7 +29,7 @@ def functions() -> Any:
     """
     import numba
 
-    modules = (due, filling, kernel)
+    modules = (window, changes, due, pacing, looks, membership, filling, kernel)
     scope: dict[str, Any] = {}
     for module in modules:
         scope.update(vars(module))

@@ -5,11 +5,14 @@
 from collections.abc import MutableSequence
 from math import inf
 
-from simulator.network.rows import DUE, FLIPPED, RATE, REMAINING, STOP, SYNCED, Floats, Ints
+from simulator.network.rows import BY_DUE, DUE, FLIPPED, RATE, REMAINING, STOP, SYNCED, Floats, Ints
+
+SAME_INSTANT = 1 + 1e-12
+"""Times are the same instant within this factor, so that rounding cannot stop a run."""
 
 
 def promote(due: MutableSequence[float], tree: MutableSequence[int], i: int) -> None:
-    """Tell the tree of earliest flows (node 1 holds the first to be due) that one's time has moved."""
+    """Tell the tree of earliest flows (node 1 holds the first) that one's time has moved."""
     size = len(due)
     node = (size + i) // 2
     while node >= 1:
@@ -32,19 +35,17 @@ def sync(ff: Floats, i: int, now: float) -> None:
     ff[SYNCED][i] = now
 
 
-def expect(ff: Floats, tree: MutableSequence[int], i: int, now: float) -> None:
+def expect(ff: Floats, trees: Ints, i: int, now: float) -> None:
     """Work out when a flow has nothing left before its stop."""
     rate = ff[RATE][i]
     ff[DUE][i] = now + (ff[REMAINING][i] - ff[STOP][i]) / rate if rate > 0.0 else inf
-    promote(ff[DUE], tree, i)
+    promote(ff[DUE], trees[BY_DUE], i)
 
 
-def ripe(
-    ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, ef: Floats, tree: MutableSequence[int], limit: float
-) -> int:
-    """List in ``FLIPPED`` the flows that are due up to a time, and forget when; return how many."""
-    num = 0
-    while ff[DUE][tree[1]] <= limit:
+def ripe(ff: Floats, fi: Ints, trees: Ints, now: float) -> int:
+    """List in ``FLIPPED`` the flows that are due, and forget when; return how many."""
+    num, tree = 0, trees[BY_DUE]
+    while ff[DUE][tree[1]] <= now * SAME_INSTANT:
         i = tree[1]
         fi[FLIPPED][num] = i
         num += 1

@@ -13,10 +13,13 @@ One source runs compiled and interpreted and gives the same bits either way: no 
 fused operations.
 """
 
+from collections.abc import MutableSequence
 from math import inf
 
+from simulator.network.changes import touch_acked, turn
+from simulator.network.pacing import Counts, Rules, lower, renew
 from simulator.network.rows import (
-    ACKED,
+    ASKED,
     CAP,
     CEILING,
     FREE,
@@ -32,15 +35,10 @@ from simulator.network.rows import (
     NUM_LINKS,
     OWNER,
     QUEUE,
-    QUEUED,
     RATE,
     REACH,
-    SEEN,
     SHARE,
-    SINCE,
     SLACK,
-    STANDING,
-    TOUCHED,
     WAITING,
     WATER,
     WEIGHT,
@@ -49,6 +47,7 @@ from simulator.network.rows import (
 )
 
 AT_REST = 1e-14  # relative; a level that moves by less has not moved
+RISE = 1.25  # times a link's level; caps above that are looked at closer only if the new one is higher
 UNCHANGED = 1e-12  # relative; a rate that moves by less is the same
 
 
@@ -59,10 +58,7 @@ def enter(ff: Floats, fi: Ints, i: int, now: float, count: int) -> int:
     fi[MEMBERS][count] = i
     fi[INSIDE][i] = 1
     if ff[SLACK][i] > 0.0:
-        ff[QUEUED][i] = ff[RATE][i] * ff[SLACK][i]
-        if ff[QUEUED][i] < ff[CEILING][i]:
-            ff[CEILING][i], ff[SINCE][i] = ff[QUEUED][i], now
-        ff[CAP][i] = ff[CEILING][i]
+        lower(ff, fi, i, now)
     return count + 1
 
 
@@ -76,7 +72,17 @@ def ask(lf: Floats, li: Ints, link: int, waiting: int) -> int:
 
 
 def settle(
-    ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, ef: Floats, now: float, count: int, waiting: int
+    ff: Floats,
+    fi: Ints,
+    lf: Floats,
+    li: Ints,
+    ei: Ints,
+    ef: Floats,
+    rules: Rules,
+    counts: Counts,
+    now: float,
+    count: int,
+    waiting: int,
 ) -> tuple[int, int]:
     """Work out levels, the lowest first, until all are at rest. Return how many members there are, and
     how many looks at flows that took.
@@ -84,21 +90,18 @@ def settle(
     queue, after, owner, water, inside = li[QUEUE], ei[NEXT], ei[OWNER], lf[WATER], fi[INSIDE]
     looks = 0
     while waiting > 0:
-        first = 0
-        for k in range(1, waiting):
-            if water[queue[k]] < water[queue[first]]:
-                first = k
-        link = queue[first]
+        link = lowest(queue, water, waiting)
         waiting -= 1
-        queue[first] = queue[waiting]
         li[WAITING][link] = 0
         old = water[link]
-        new, num = level(ff, fi, lf, li, ei, ef, link)
+        new, num = level(ff, fi, lf, li, ei, ef, rules, link, now)
         looks += num
         if new == old or abs(new - old) <= AT_REST * min(new, old):
             continue
         water[link] = new
-        li[FULL][link] = 1 if new < inf else 0
+        if (new < inf) != (old < inf):
+            li[FULL][link] = 1 if new < inf else 0
+            turn(li, counts, link)
         waiting = tell(ff, fi, lf, li, ei, link, old, new, waiting)
         entry = li[HEAD][link]
         while entry != NONE:
@@ -108,54 +111,94 @@ def settle(
     return count, looks
 
 
-def level(ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, ef: Floats, link: int) -> tuple[float, int]:
+def lowest(queue: MutableSequence[int], water: MutableSequence[float], waiting: int) -> int:
+    """Take the link with the lowest level off the first places of the queue."""
+    first = 0
+    for k in range(1, waiting):
+        if water[queue[k]] < water[queue[first]]:
+            first = k
+    link = queue[first]
+    queue[first] = queue[waiting - 1]
+    return link
+
+
+def level(
+    ff: Floats,
+    fi: Ints,
+    lf: Floats,
+    li: Ints,
+    ei: Ints,
+    ef: Floats,
+    rules: Rules,
+    link: int,
+    now: float,
+) -> tuple[float, int]:
     """Return the level at which a link is full, given those that its flows meet elsewhere, and how
     many looks at flows that took.
     """
     # Newton's method on a concave sum: whatever it starts from, it then comes from below
-    start, anew, from_below, looks = lf[WATER][link], True, False, 0
+    start, from_below, looks = lf[WATER][link], False, 0
+    bound = RISE * start
+    num = find_reaches(ff, fi, lf, li, ei, rules, link, bound, now)
     while True:
-        left, pull, lower, upper, num = weigh(ff, fi, lf, li, ei, ef, link, start, anew)
-        looks, anew = looks + num, False
-        if pull == 0.0:
-            if left >= 0.0 or from_below:
-                return inf, looks
+        left, pull, lower, upper = weigh(ff, lf, li, ei, ef, link, start)
+        looks += num
+        new = left / pull if pull > 0.0 else inf
+        if pull == 0.0 and left < 0.0 and not from_below:
             start = -1.0
-            continue
-        new = left / pull
-        if lower <= new < upper or (from_below and new <= start):
+        elif pull > 0.0 and not (lower <= new < upper or (from_below and new <= start)):
+            start, from_below = new, True
+        elif new > bound:
+            bound, from_below = inf, False
+            find_reaches(ff, fi, lf, li, ei, rules, link, bound, now)
+        else:
             return new, looks
-        start, from_below = new, True
 
 
-def weigh(
-    ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, ef: Floats, link: int, start: float, anew: bool
-) -> tuple[float, float, float, float, int]:
-    """Part a link's flows into those that could go up to the level ``start`` elsewhere, and the others.
-
-    Return what the first leave of the link, the load of the others per level, how far the furthest of
-    the first and the nearest of the others could go, and how many flows there are. ``anew``: find out
-    how far they could, and leave it in ``REACH``.
+def find_reaches(
+    ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, rules: Rules, link: int, bound: float, now: float
+) -> int:
+    """Leave in ``REACH`` how far a link's flows could go elsewhere, exact up to a level ``bound``; return
+    how many flows there are.
     """
     hops = len(ei[LINK]) // len(fi[INSIDE])
-    cap, ceiling, slack, rate = ff[CAP], ff[CEILING], ff[SLACK], ff[RATE]
-    reach, weight, load, owner, after = ff[REACH], ff[WEIGHT], ef[LOAD], ei[OWNER], ei[NEXT]
-    route, links, water = ei[LINK], fi[NUM_LINKS], lf[WATER]
-    left, pull, lower, upper, num = max(lf[FREE][link], 0.0), 0.0, 0.0, inf, 0
+    cap, ceiling, slack, rate, asked = ff[CAP], ff[CEILING], ff[SLACK], ff[RATE], ff[ASKED]
+    reach, weight, owner, after = ff[REACH], ff[WEIGHT], ei[OWNER], ei[NEXT]
+    route, links, water, num = ei[LINK], fi[NUM_LINKS], lf[WATER], 0
     entry = li[HEAD][link]
     while entry != NONE:
         i = owner[entry]
-        if anew:
-            # a cap that follows the rate is what it will be when the flow enters
-            most = cap[i] if slack[i] == 0.0 else min(ceiling[i], rate[i] * slack[i])
-            most /= weight[i]
-            first = i * hops
-            for other in range(first, first + links[i]):
-                if other != entry and water[route[other]] < most:
-                    most = water[route[other]]
-            reach[i] = most
-        else:
-            most = reach[i]
+        first, most = i * hops, inf
+        for other in range(first, first + links[i]):
+            if other != entry and water[route[other]] < most:
+                most = water[route[other]]
+        own = cap[i]
+        if slack[i] > 0.0 and asked[i] != now:
+            # its cap is what it will be when it enters, or what the window has grown to since
+            own = min(ceiling[i], rate[i] * slack[i])
+            if own < weight[i] * min(most, bound):
+                renew(ff, fi, rules, i, now)
+                own = cap[i]
+        reach[i] = min(own / weight[i], most)
+        num += 1
+        entry = after[entry]
+    return num
+
+
+def weigh(
+    ff: Floats, lf: Floats, li: Ints, ei: Ints, ef: Floats, link: int, start: float
+) -> tuple[float, float, float, float]:
+    """Part a link's flows into those that could go up to the level ``start`` elsewhere, and the others.
+
+    Return what the first leave of the link, the load of the others per level, how far the furthest of
+    the first and the nearest of the others could go.
+    """
+    reach, weight, load, owner, after = ff[REACH], ff[WEIGHT], ef[LOAD], ei[OWNER], ei[NEXT]
+    left, pull, lower, upper = max(lf[FREE][link], 0.0), 0.0, 0.0, inf
+    entry = li[HEAD][link]
+    while entry != NONE:
+        i = owner[entry]
+        most = reach[i]
         if most <= start:
             left -= load[entry] * weight[i] * most
             if most > lower:
@@ -164,9 +207,8 @@ def weigh(
             pull += load[entry] * weight[i]
             if most < upper:
                 upper = most
-        num += 1
         entry = after[entry]
-    return left, pull, lower, upper, num
+    return left, pull, lower, upper
 
 
 def tell(
@@ -182,56 +224,34 @@ def tell(
         if reach[i] > lower:
             first = i * hops
             for other in range(first, first + links[i]):
-                # a link that is not full stays so if its flows get less
+                # none of a link's flows that go higher elsewhere, before and after, matters to it, and
+                # one that is not full stays so if its flows get less
                 beyond = route[other]
-                if waits[beyond] == 0 and other != entry and (new > old or water[beyond] < inf):
+                matters = lower < water[beyond] and (new > old or water[beyond] < inf)
+                if matters and other != entry and waits[beyond] == 0:
                     waiting = ask(lf, li, beyond, waiting)
         entry = after[entry]
     return waiting
 
 
-def share(ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, count: int) -> int:
+def share(ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, counts: Counts, count: int) -> None:
     """Give the members what the levels that they meet leave them. List in ``ACKED`` the links that
-    the acknowledgements cross of those for whom this is not the same; return how many.
+    the acknowledgements cross of those for whom this is not the same.
     """
     hops = len(ei[LINK]) // len(fi[INSIDE])
-    route, water, seen, acked, share = ei[LINK], lf[WATER], li[SEEN], li[ACKED], ff[SHARE]
-    num = 0
+    route, water, share = ei[LINK], lf[WATER], ff[SHARE]
     for k in range(count):
         i = fi[MEMBERS][k]
         first, last = i * hops, i * hops + fi[NUM_LINKS][i]
-        lowest = inf
+        most = inf
         for entry in range(first, last):
-            lowest = min(lowest, water[route[entry]])
+            if water[route[entry]] < most:
+                most = water[route[entry]]
         cap, weight, old = ff[CAP][i], ff[WEIGHT][i], share[i]
-        new = cap if cap / weight <= lowest else lowest * weight
+        new = cap if cap / weight <= most else most * weight
         share[i] = new
         if new == old or abs(new - old) <= UNCHANGED * min(new, old):
             continue
         for entry in range(last, first + fi[NUM_HOPS][i]):
-            link = route[entry]
-            if seen[link] == 0 and li[HEAD][link] != NONE:
-                seen[link] = 1
-                acked[num] = link
-                num += 1
-    for k in range(num):
-        seen[acked[k]] = 0
-    return num
-
-
-def has_turned(fi: Ints, li: Ints, ei: Ints, count: int, num_links: int) -> bool:
-    """Whether a link that was touched, or that a member crosses, holds flows back, unlike when queues
-    were last looked at.
-    """
-    hops = len(ei[LINK]) // len(fi[INSIDE])
-    full, standing, route = li[FULL], li[STANDING], ei[LINK]
-    for k in range(num_links):
-        link = li[TOUCHED][k]
-        if full[link] != standing[link]:
-            return True
-    for k in range(count):
-        i = fi[MEMBERS][k]
-        for entry in range(i * hops, i * hops + fi[NUM_LINKS][i]):
-            if full[route[entry]] != standing[route[entry]]:
-                return True
-    return False
+            if li[HEAD][route[entry]] != NONE:
+                touch_acked(li, counts, route[entry])

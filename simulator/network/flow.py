@@ -10,10 +10,21 @@ import simpy
 
 from simulator.network.agenda import Timer
 from simulator.network.due import sync
-from simulator.network.rows import CAP, CAPPED, CEILING, QUEUED, RATE, REMAINING, SINCE, SLACK, STOP, SYNCED
+from simulator.network.rows import (
+    CAP,
+    CAPPED,
+    CEILING,
+    PEAK,
+    RATE,
+    REMAINING,
+    RTT,
+    STOP,
+    SYNCED,
+    WINDOW,
+)
 from simulator.network.table import Table
 from simulator.network.topology import FRAME_NBYTES, Link
-from simulator.network.window import QUEUE_FILL, Window
+from simulator.network.window import QUEUE_FILL
 from simulator.record.ledger import Attempt
 
 MIN_RTT_S = 1e-6  # a TCP round trip takes time even where the scenario says none
@@ -66,8 +77,7 @@ class Path:
     ``capacity`` is that of its slowest link, payload bytes per second, and ``queue_s`` the delay of a
     full buffer there. A flow sends its first byte after ``connect_s``, and never faster than ``limit``.
     ``hops`` are the indices of ``links``, then of ``back``: a byte loads the first ``num_loaded`` of
-    these with ``loads`` bytes each, the others carry its acknowledgement. ``acked`` are the indices of
-    these others, each with the delay of the queue that stands there when the link is full.
+    these with ``loads`` bytes each, the others carry its acknowledgement.
     """
 
     links: tuple[LinkState, ...]
@@ -84,7 +94,6 @@ class Path:
     hops: npt.NDArray[np.int64]
     loads: npt.NDArray[np.float64]
     num_loaded: int
-    acked: tuple[tuple[int, float], ...] = ()
     limit: float = inf
 
     @property
@@ -135,7 +144,6 @@ def measure(
         hops=np.array([state.index for state in (*there, *back)][:num_hops], np.int64),
         loads=np.ones(num_hops),
         num_loaded=len(there),
-        acked=() if ideal else tuple((state.index, QUEUE_FILL * state.queue_s) for state in back),
     )
 
 
@@ -190,9 +198,9 @@ class Flow:
 
     What sharing needs is in its tables. ``rate``: payload bytes per second. ``remaining``: bytes that
     have not left, as of ``synced_s``. ``loss_at``: a packet is lost when this much remains; 0 is none
-    before the end. ``cap``: the window's limit on the rate. Where ``slack`` is positive, the cap is
-    ``ceiling``, as of ``since_s``, and each solution first lowers that to ``queued``, ``slack`` times
-    the rate before.
+    before the end. ``cap``: the window's limit on the rate. ``rtt_s``: the round trip of its path, with
+    the queues that its acknowledgements stand in. ``window``: bytes, as of when it began to grow, and
+    ``peak`` what it was before its last loss.
     """
 
     id: int
@@ -203,13 +211,10 @@ class Flow:
     state: str = "connecting"
     stalled_s: float | None = None
     rto_s: float = 0.0
-    rtt_s: float = 0.0  # of its path, with the queues that its acknowledgements stand in
-    window: Window = field(default_factory=Window)
     is_last_burst: bool = False
     damaged_at: float = inf  # byte of its payload that arrives wrong; inf: none
     left_s: float = -inf  # when it last stopped sending,
     left_rate: float = 0.0  # and how fast it was
-    asked_s: float = -inf  # when its cap was last worked out
     timer: Timer | None = None
     deadline: Timer | None = None
     table: Table = field(init=False)
@@ -220,10 +225,10 @@ class Flow:
     synced_s = _Number(SYNCED)
     loss_at = _Number(STOP)
     cap = _Number(CAP)
-    slack = _Number(SLACK)
     ceiling = _Number(CEILING)
-    since_s = _Number(SINCE)
-    queued = _Number(QUEUED)
+    rtt_s = _Number(RTT)
+    window = _Number(WINDOW)
+    peak = _Number(PEAK)
 
     @property
     def is_capped(self) -> bool:

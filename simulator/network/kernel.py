@@ -4,44 +4,61 @@ A change is handed to the links that it touches; those that have to find their l
 (see :mod:`simulator.network.filling`). Acknowledgements take a share of the links that they cross, so
 what they need is looked at once rates are found, and the rates again, until that has settled.
 
+Between solutions, :func:`advance` moves windows (see :mod:`simulator.network.pacing`).
+
 Plain loops as in :mod:`simulator.network.filling`.
 """
 
-from collections.abc import MutableSequence
 from math import inf
 
-from simulator.network.due import expect, promote, ripe, sync
-from simulator.network.filling import UNCHANGED, ask, enter, has_turned, settle, share
+from simulator.network.changes import LISTED, forget_acked
+from simulator.network.due import SAME_INSTANT, expect, ripe, sync
+from simulator.network.filling import UNCHANGED, ask, enter, settle, share
+from simulator.network.looks import expect_look, look
+from simulator.network.membership import begin, join, leave
+from simulator.network.pacing import (
+    Counts,
+    Rules,
+    conclude,
+    prepare,
+    ring,
+)
 from simulator.network.rows import (
     ACK_HEAD,
-    ACK_TAIL,
     ACKED,
-    BEFORE,
+    ACKS,
+    ALARM,
+    BY_ALARM,
+    BY_DUE,
     CAP,
     CAPACITY,
     CAPPED,
+    CHANGE,
+    CHANGED,
     DUE,
     FLIPPED,
+    FLOWS,
     FREE,
-    HEAD,
+    IN_ACKED,
+    IN_TOUCHED,
     INSIDE,
     LINK,
+    LINKS,
+    LOOK,
     MEMBERS,
     NEXT,
     NONE,
-    NUM_HOPS,
     NUM_LINKS,
     OWNER,
     RATE,
     SHARE,
-    TAIL,
     TOUCHED,
     Floats,
     Ints,
 )
 from simulator.network.window import ACK_SHARE
 
-__all__ = ["join", "leave", "ripe", "solve"]
+__all__ = ["advance", "begin", "join", "leave", "solve"]
 
 AT_CAP = 1 - 1e-9
 ACK_PASSES = 8
@@ -49,44 +66,45 @@ ACK_SETTLED = 1e-3  # of a link's capacity; finer than the model itself
 DATA_FLOOR = 0.5  # acknowledgements leave at least this share of a link to data
 
 
-def join(
-    ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, ef: Floats, tree: MutableSequence[int], i: int
-) -> None:
-    """Append a flow to the lists of its links."""
-    hops = len(ei[LINK]) // len(fi[INSIDE])
-    for hop in range(fi[NUM_HOPS][i]):
-        head, tail = (HEAD, TAIL) if hop < fi[NUM_LINKS][i] else (ACK_HEAD, ACK_TAIL)
-        entry = i * hops + hop
-        link = ei[LINK][entry]
-        last = li[tail][link]
-        ei[NEXT][entry], ei[BEFORE][entry] = NONE, last
-        if last == NONE:
-            li[head][link] = entry
-        else:
-            ei[NEXT][last] = entry
-        li[tail][link] = entry
+def advance(
+    ff: Floats,
+    fi: Ints,
+    lf: Floats,
+    li: Ints,
+    ei: Ints,
+    ef: Floats,
+    trees: Ints,
+    rules: Rules,
+    counts: Counts,
+    now: float,
+) -> tuple[int, float, int]:
+    """Move windows and find rates until nothing is left to do at this instant, or until flows have
+    nothing left before their stop.
 
-
-def leave(
-    ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, ef: Floats, tree: MutableSequence[int], i: int
-) -> None:
-    """Take a flow off the lists of its links."""
-    hops = len(ei[LINK]) // len(fi[INSIDE])
-    for hop in range(fi[NUM_HOPS][i]):
-        head, tail = (HEAD, TAIL) if hop < fi[NUM_LINKS][i] else (ACK_HEAD, ACK_TAIL)
-        entry = i * hops + hop
-        link, before, after = ei[LINK][entry], ei[BEFORE][entry], ei[NEXT][entry]
-        if before == NONE:
-            li[head][link] = after
-        else:
-            ei[NEXT][before] = after
-        if after == NONE:
-            li[tail][link] = before
-        else:
-            ei[BEFORE][after] = before
-    ff[RATE][i] = ff[SHARE][i] = 0.0
-    ff[DUE][i] = inf
-    promote(ff[DUE], tree, i)
+    Returns how many of these ``FLIPPED`` lists, when there is more to do, and how many looks at flows
+    that took.
+    """
+    work = 0
+    while True:
+        ring(ff, fi, trees, rules, counts, now)
+        if rules[LOOK] <= now * SAME_INSTANT:
+            look(ff, fi, lf, li, ei, ef, rules, counts, now)
+        num = ripe(ff, fi, trees, now)
+        if num > 0:
+            return num, now, work
+        if counts[FLOWS] + counts[LINKS] + counts[ACKS] == 0:
+            break
+        num = counts[FLOWS]
+        for k in range(num):
+            if fi[CHANGE][fi[CHANGED][k]] == LISTED:
+                prepare(ff, fi, lf, li, ei, rules, fi[CHANGED][k], now)
+        flipped, looks = solve(ff, fi, lf, li, ei, ef, trees, rules, counts, now)
+        work += looks
+        for k in range(flipped):
+            conclude(ff, fi, trees, rules, counts, fi[FLIPPED][k], now)
+        expect_look(rules, counts, now)
+    alarm, due = ff[ALARM][trees[BY_ALARM][1]], ff[DUE][trees[BY_DUE][1]]
+    return 0, min(alarm, due, rules[LOOK]), work
 
 
 def solve(
@@ -96,51 +114,63 @@ def solve(
     li: Ints,
     ei: Ints,
     ef: Floats,
-    tree: MutableSequence[int],
+    trees: Ints,
+    rules: Rules,
+    counts: Counts,
     now: float,
-    num_flows: int,
-    num_links: int,
-    num_acked: int,
-) -> tuple[int, int, bool]:
-    """Find the rates after a change of the first ``MEMBERS``, of links ``TOUCHED``, and of what
-    acknowledgements take of links ``ACKED``; integrate bytes.
+) -> tuple[int, int]:
+    """Find the rates after all changes that are listed, and integrate bytes.
 
-    Returns how many slots ``FLIPPED`` lists, flows that came to be held back by their own cap, or by
-    a link after that; how many looks at flows that took; and whether a link has come to hold flows back,
-    or to hold none, since queues were last looked at.
+    Returns how many slots ``FLIPPED`` lists, first the flows that were touched, then those that came to
+    be held back by their own cap, or by a link after that; and how many looks at flows that took.
     """
-    hops = len(ei[LINK]) // len(fi[INSIDE])
-    count = waiting = work = 0
-    for k in range(num_flows):
-        i = fi[MEMBERS][k]
-        count = enter(ff, fi, i, now, count)
-        for entry in range(i * hops, i * hops + fi[NUM_LINKS][i]):
-            waiting = ask(lf, li, ei[LINK][entry], waiting)
-    for k in range(num_links):
-        link = li[TOUCHED][k]
-        reserve(ff, lf, li, ei, link)
-        waiting = ask(lf, li, link, waiting)
-    waiting = reserve_all(ff, lf, li, ei, num_acked, waiting)
-    passes = 0
+    count, waiting = gather(ff, fi, lf, li, ei, counts, now)
+    num_changed, work, passes = count, 0, 0
     while True:
-        count, looks = settle(ff, fi, lf, li, ei, ef, now, count, waiting)
-        num = share(ff, fi, lf, li, ei, count)
-        work += looks
-        if passes == ACK_PASSES:
+        count, looks = settle(ff, fi, lf, li, ei, ef, rules, counts, now, count, waiting)
+        share(ff, fi, lf, li, ei, counts, count)
+        work, passes = work + looks, passes + 1
+        if passes > ACK_PASSES:
+            forget_acked(li, counts)
             break
-        waiting, passes = reserve_all(ff, lf, li, ei, num, 0), passes + 1
+        waiting = reserve_all(ff, lf, li, ei, counts, 0)
         if waiting == 0:
             break
-    turned = has_turned(fi, li, ei, count, num_links)
-    return apply(ff, fi, tree, now, count), work, turned
+    return apply(ff, fi, trees, now, num_changed, count), work
 
 
-def reserve_all(ff: Floats, lf: Floats, li: Ints, ei: Ints, num: int, waiting: int) -> int:
+def gather(
+    ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, counts: Counts, now: float
+) -> tuple[int, int]:
+    """Empty the lists of changes. Return how many flows take part, and how many links have to work out
+    their level anew.
+    """
+    hops = len(ei[LINK]) // len(fi[INSIDE])
+    count = waiting = 0
+    for k in range(counts[FLOWS]):
+        i = fi[CHANGED][k]
+        if fi[CHANGE][i] == LISTED:
+            count = enter(ff, fi, i, now, count)
+            for entry in range(i * hops, i * hops + fi[NUM_LINKS][i]):
+                waiting = ask(lf, li, ei[LINK][entry], waiting)
+        fi[CHANGE][i] = 0
+    for k in range(counts[LINKS]):
+        link = li[TOUCHED][k]
+        li[IN_TOUCHED][link] = 0
+        reserve(ff, lf, li, ei, link)
+        waiting = ask(lf, li, link, waiting)
+    counts[FLOWS] = counts[LINKS] = 0
+    return count, reserve_all(ff, lf, li, ei, counts, waiting)
+
+
+def reserve_all(ff: Floats, lf: Floats, li: Ints, ei: Ints, counts: Counts, waiting: int) -> int:
     """Take what acknowledgements need now off the links ``ACKED``; return how many links have to work
     out their level anew.
     """
+    num, counts[ACKS] = counts[ACKS], 0
     for k in range(num):
         link = li[ACKED][k]
+        li[IN_ACKED][link] = 0
         if reserve(ff, lf, li, ei, link):
             waiting = ask(lf, li, link, waiting)
     return waiting
@@ -163,8 +193,10 @@ def reserve(ff: Floats, lf: Floats, li: Ints, ei: Ints, link: int) -> bool:
     return True
 
 
-def apply(ff: Floats, fi: Ints, tree: MutableSequence[int], now: float, count: int) -> int:
-    """Let the members go on at their new rates; list those that came to, or from, their own cap."""
+def apply(ff: Floats, fi: Ints, trees: Ints, now: float, num_changed: int, count: int) -> int:
+    """Let the members go on at their new rates; list the first, which were touched, and those that came
+    to, or from, their own cap.
+    """
     flipped = 0
     for k in range(count):
         i = fi[MEMBERS][k]
@@ -173,9 +205,9 @@ def apply(ff: Floats, fi: Ints, tree: MutableSequence[int], now: float, count: i
         if abs(share - rate) > UNCHANGED * rate or share == inf or rate == inf:
             sync(ff, i, now)
             ff[RATE][i] = share
-            expect(ff, tree, i, now)
+            expect(ff, trees, i, now)
         capped = 1 if share >= ff[CAP][i] * AT_CAP else 0
-        if capped != fi[CAPPED][i]:
+        if capped != fi[CAPPED][i] or k < num_changed:
             fi[CAPPED][i] = capped
             fi[FLIPPED][flipped] = i
             flipped += 1

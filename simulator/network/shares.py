@@ -1,45 +1,58 @@
 """Who gets how much now: collects the changes of an instant and solves the part they touch."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import Any, Protocol
 
 import numpy as np
 
-from simulator.network import compiled, due, kernel
-from simulator.network.agenda import SAME_INSTANT
+from simulator.network import changes, compiled, due, kernel
 from simulator.network.flow import Flow, LinkState, Path
+from simulator.network.pacing import GROWTH_STEP_S, LOSSY_GROWTH_STEP_S
 from simulator.network.rows import (
-    ACKED,
+    BACKOFF,
+    BUFFER,
+    BY_DUE,
     CAPACITY,
+    CAPPED,
+    CHANGE,
+    CHANGED,
     DUE,
     FLIPPED,
+    FLOWS,
     FREE,
-    FULL,
-    MEMBERS,
+    FULL_QUEUE,
+    HAS_HYSTART,
+    IS_CUBIC,
+    IS_LOSS_BASED,
+    LIMIT,
+    MAX_WINDOW,
     NUM_HOPS,
     NUM_LINKS,
-    STANDING,
-    TOUCHED,
+    PATH_RTT,
+    SLACK,
+    STANDS,
+    STEP,
+    TURNS,
     WEIGHT,
 )
 from simulator.network.table import Table
+from simulator.network.window import QUEUE_FILL, Control
 
 COMPILED_FROM = 100_000
 """Looks at flows, from which loading the compiled kernel (half a second) pays for itself."""
 
 
 class Settler(Protocol):
-    """Whoever looks after flows while their shares are found: ``before`` sets the cap of a flow that
-    was touched; ``after`` sees what a solution means for it, and for any other that came to be held
-    back by its cap or by a link after that, and may touch flows again; ``progressed`` is told that
-    a flow has nothing left before its stop; ``turned`` that links have come to hold flows back, or
-    none, since :meth:`Shares.look_at_queues`. All are told the time.
+    """Whoever looks after flows while their shares are found. ``progressed`` is told that a flow has
+    nothing left before its stop. Where no rules of a congestion control are given to :class:`Shares`,
+    ``before`` sets the cap of a flow that was touched, and ``after`` sees what a solution means for it,
+    and for any other that came to be held back by its cap or by a link after that; it may touch flows
+    again. All are told the time.
     """
 
     before: Callable[[Flow, float], None]
     after: Callable[[Flow, float], None]
-    turned: Callable[[float], None]
 
     def progressed(self, flow: Flow, now: float) -> None:
         """Nothing is left before the stop."""
@@ -49,45 +62,48 @@ class Shares:
     """Rates of all flows that send."""
 
     def __init__(self, links: Iterable[LinkState]) -> None:
-        states = self._states = list(links)
-        self._table = Table(len(states))
+        states = list(links)
+        self.table = Table(len(states))
         self._kernel: Any = kernel
         self._work = 0
         self._owner: dict[int, Flow] = {}
-        self._flows: dict[int, Flow] = {}
-        self._links: dict[int, None] = {}
-        self._acked: dict[int, None] = {}
+        self._is_ruled = False
         for index, state in enumerate(states):
             state.index = index
         self.touch_links(states)
 
+    def rule(self, control: Control, max_window: float) -> None:
+        """From now on windows move by themselves, by the rules of a congestion control."""
+        self._is_ruled, rules = True, self.table.rules
+        rules[BACKOFF], rules[MAX_WINDOW] = control.backoff, max_window
+        rules[IS_CUBIC], rules[IS_LOSS_BASED] = float(control.cubic), float(control.loss_based)
+        rules[HAS_HYSTART] = float(control.hystart)
+
     def admit(self, flow: Flow, nbytes: float, now: float) -> None:
         """Give a flow its place in the tables, with so many bytes to send."""
-        flow.table, flow.slot = self._table, self._table.take()
-        self._owner[flow.slot] = flow
+        table = flow.table = self.table
+        slot = flow.slot = table.take()
+        self._owner[slot] = flow
         flow.remaining, flow.synced_s, flow.loss_at = nbytes, now, 0.0
-        flow.cap, flow.slack, flow.ceiling = inf, 0.0, inf
+        flow.cap, flow.ceiling, table.ff[SLACK][slot], table.fi[CAPPED][slot] = inf, inf, 0.0, 0
         self._put(flow, flow.path)
 
     def dismiss(self, flow: Flow) -> None:
         """Take its place back."""
         del self._owner[flow.slot]
-        self._table.give(flow.slot)
+        self.table.give(flow.slot)
 
     def join(self, flow: Flow) -> None:
         """Let a flow take part."""
-        table = self._table
-        self._kernel.join(*table.all, flow.slot)
-        self._flows[flow.id] = flow
+        self._kernel.join(*self.table.all, flow.slot)
+
+    def begin(self, flow: Flow, now: float, window: float, threshold: float, peak: float) -> None:
+        """Have a flow that takes part begin slow start with a window of so many bytes, up to a threshold."""
+        self._kernel.begin(*self.table.all, flow.slot, now, window, threshold, peak)
 
     def leave(self, flow: Flow) -> None:
         """Take a flow out; its rate becomes zero."""
-        table = self._table
-        self._flows.pop(flow.id, None)
-        self._kernel.leave(*table.all, flow.slot)
-        indices, num_loaded = flow.path.hops.tolist(), flow.path.num_loaded
-        self._links.update(dict.fromkeys(indices[:num_loaded]))
-        self._acked.update(dict.fromkeys(indices[num_loaded:]))
+        self._kernel.leave(*self.table.all, flow.slot)
 
     def repath(self, flow: Flow, path: Path, now: float, *, joined: bool) -> None:
         """Give a flow new facts of its path; ``joined`` if it takes part in the sharing."""
@@ -103,69 +119,62 @@ class Shares:
             self.touch(flow)
 
     def _put(self, flow: Flow, path: Path) -> None:
-        table = self._table
-        table.set_route(flow.slot, path.hops, path.loads)
-        table.ff[WEIGHT][flow.slot] = path.weight
-        table.fi[NUM_LINKS][flow.slot] = path.num_loaded
-        table.fi[NUM_HOPS][flow.slot] = len(path.hops)
+        table, slot = self.table, flow.slot
+        table.set_route(slot, path.hops, path.loads)
+        ff, table.fi[NUM_LINKS][slot], table.fi[NUM_HOPS][slot] = table.ff, path.num_loaded, len(path.hops)
+        ff[WEIGHT][slot], ff[LIMIT][slot], ff[PATH_RTT][slot] = path.weight, path.limit, path.rtt_s
+        ff[FULL_QUEUE][slot], ff[BUFFER][slot] = path.queue_s, path.buffer_nbytes
+        ff[STEP][slot] = LOSSY_GROWTH_STEP_S if path.loss > 0 else GROWTH_STEP_S
 
     def touch(self, flow: Flow) -> None:
         """Say that something about a flow has changed."""
-        self._flows[flow.id] = flow
+        changes.touch(self.table.fi, self.table.counts, flow.slot)
 
     def touch_links(self, links: Iterable[LinkState]) -> None:
         """Say that the capacity of links has changed."""
+        lf = self.table.lf
         for state in links:
-            self._table.lf[CAPACITY][state.index] = state.capacity
+            index, lf[CAPACITY][state.index] = state.index, state.capacity
+            lf[STANDS][index] = QUEUE_FILL * state.queue_s
             # below what any load leaves free: all flows of the link take part in the next solution
-            self._table.lf[FREE][state.index] = -state.capacity if state.capacity < inf else inf
-            self._links[state.index] = None
-
-    def look_at_queues(self) -> Iterator[Flow]:
-        """A queue now stands where a link holds flows back, nowhere else: yield the flows whose
-        acknowledgements come to wait in one, or do not any more.
-        """
-        for index in self._table.copy_changes(FULL, STANDING):
-            state = self._states[index]
-            for flow in state.users.values():
-                if flow.rate > 0 and state in flow.path.back:
-                    yield flow
+            lf[FREE][index] = -state.capacity if state.capacity < inf else inf
+            changes.touch_link(self.table.li, self.table.counts, index)
 
     def expect(self, flow: Flow, now: float) -> None:
         """Work out anew when a flow has nothing left before its stop."""
-        due.expect(self._table.ff, self._table.tree, flow.slot, now)
+        due.expect(self.table.ff, self.table.trees, flow.slot, now)
 
     def settle(self, settler: Settler, now: float) -> float:
-        """Solve until nothing is touched or due any more; return when the next flow is due."""
-        table, limit = self._table, now * SAME_INSTANT
+        """Solve until nothing is touched or due any more; return when there is more to do."""
         while True:
-            due_s = table.ff[DUE][table.tree[1]]
-            if due_s <= limit:
-                for flow in self._listed(self._kernel.ripe(*table.all, limit)):
-                    settler.progressed(flow, now)
-            elif self._flows or self._links or self._acked:
-                self._solve(settler, now)
+            if self._is_ruled:
+                num, next_s, work = self._kernel.advance(*self.table.all, now)
+                self._count(work)
             else:
-                return due_s
+                num, next_s = self._solve(settler, now)
+            if num == 0:
+                return float(next_s)
+            for flow in self._listed(num):
+                settler.progressed(flow, now)
 
-    def _solve(self, settler: Settler, now: float) -> None:
-        table, flows, self._flows = self._table, self._flows, {}
-        for place, flow in enumerate(flows.values()):
-            settler.before(flow, now)
-            table.fi[MEMBERS][place] = flow.slot
-        for row, links in ((TOUCHED, self._links), (ACKED, self._acked)):
-            for place, link in enumerate(links):
-                table.li[row][place] = link
-        counts = len(flows), len(self._links), len(self._acked)
-        self._links.clear()
-        self._acked.clear()
-        num, work, turned = self._kernel.solve(*table.all, now, *counts)
-        for flow in self._listed(num):
-            flows[flow.id] = flow
-        for id in sorted(flows):
-            settler.after(flows[id], now)
-        if turned:
-            settler.turned(now)
+    def _solve(self, settler: Settler, now: float) -> tuple[int, float]:
+        """What the kernel's ``advance`` does, with the settler's rules."""
+        table = self.table
+        while True:
+            num = due.ripe(table.ff, table.fi, table.trees, now)
+            if num > 0:
+                return num, now
+            if not any(table.counts[:TURNS]):
+                return 0, table.ff[DUE][table.trees[BY_DUE][1]]
+            slots = table.fi[CHANGED][: table.counts[FLOWS]]
+            for slot in [slot for slot in slots if table.fi[CHANGE][slot] == changes.LISTED]:
+                settler.before(self._owner[slot], now)
+            num, work = self._kernel.solve(*table.all, now)
+            for flow in self._listed(num):
+                settler.after(flow, now)
+            self._count(work)
+
+    def _count(self, work: int) -> None:
         self._work += work
         if self._work > COMPILED_FROM and self._kernel is kernel and compiled.available():
             self.compile()
@@ -173,10 +182,10 @@ class Shares:
     def compile(self) -> None:
         """From now on use compiled loops."""
         self._kernel = compiled.functions()
-        self._table.compile()
+        self.table.compile()
 
     def _listed(self, num: int) -> list[Flow]:
-        row = self._table.fi[FLIPPED]
+        row = self.table.fi[FLIPPED]
         return sorted([self._owner[row[place]] for place in range(num)], key=_id)
 
 

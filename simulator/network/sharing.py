@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simulator.network import kernel
-from simulator.network.rows import CAP, FREE, MEMBERS, NUM_HOPS, NUM_LINKS, SHARE, WEIGHT
+from simulator.network.rows import CAP, FREE, NUM_HOPS, NUM_LINKS, SHARE, WEIGHT
 from simulator.network.table import Table
 
 
@@ -34,9 +34,6 @@ def max_min(
         table.set_route(slot, np.array(route, np.int64), np.array(loads[place] if loads else 1.0))
         table.fi[NUM_LINKS][slot] = table.fi[NUM_HOPS][slot] = len(route)
         table.ff[WEIGHT][slot], table.ff[CAP][slot] = weight[place], cap[place]
-        table.fi[MEMBERS][place] = slot
-    rows = table.ff, table.fi, table.lf, table.li, table.ei, table.ef
-    for slot in slots:
-        kernel.join(*rows, table.tree, slot)
-    kernel.solve(*rows, table.tree, 0.0, len(slots), 0, 0)
+        kernel.join(*table.all, slot)
+    kernel.solve(*table.all, 0.0)
     return [table.ff[SHARE][slot] for slot in slots]

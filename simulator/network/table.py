@@ -14,13 +14,25 @@ import numpy.typing as npt
 from simulator.network.rows import (
     ACK_HEAD,
     ACK_TAIL,
+    ALARM,
     BEFORE,
+    BY_ALARM,
+    BY_DUE,
     DUE,
+    ENTRY_FLOATS,
+    ENTRY_INTS,
+    FLOW_FLOATS,
+    FLOW_INTS,
     HEAD,
     LINK,
+    LINK_FLOATS,
+    LINK_INTS,
     LOAD,
+    LOOK,
     NEXT,
     NONE,
+    NUM_COUNTS,
+    NUM_RULES,
     OWNER,
     TAIL,
     WATER,
@@ -28,7 +40,6 @@ from simulator.network.rows import (
     Ints,
 )
 
-FLOW_FLOATS, FLOW_INTS, LINK_FLOATS, LINK_INTS, ENTRY_INTS = 13, 6, 3, 11, 4
 NUM_SLOTS, NUM_HOPS = 16, 4  # at first; both double as needed
 
 
@@ -41,8 +52,11 @@ class Table:
     li: Ints
     ei: Ints
     ef: Floats
-    tree: MutableSequence[int]
-    all: tuple[Any, ...]  # of these, in this order, as the functions of the kernel in use take them
+    trees: Ints
+    rules: MutableSequence[float]
+    counts: MutableSequence[int]
+    # these in this order, as the functions of the kernel in use take them
+    all: tuple[Any, Any, Any, Any, Any, Any, Any, Any, Any]
 
     def __init__(self, num_links: int) -> None:
         self.num_hops, self._num_slots, self._compiled = NUM_HOPS, 0, False
@@ -54,8 +68,10 @@ class Table:
         self._li = np.zeros((LINK_INTS, num_links), np.int64)
         self._li[[HEAD, TAIL, ACK_HEAD, ACK_TAIL]] = NONE
         self._ei = np.zeros((ENTRY_INTS, 0), np.int64)
-        self._ef = np.zeros((1, 0))
-        self._tree = np.zeros(0, np.int64)
+        self._ef = np.zeros((ENTRY_FLOATS, 0))
+        self._trees = np.zeros((2, 0), np.int64)
+        self._rules, self._counts = np.zeros(NUM_RULES), np.zeros(NUM_COUNTS, np.int64)
+        self._rules[LOOK] = inf
         self._add_slots(NUM_SLOTS)
 
     def take(self) -> int:
@@ -75,34 +91,30 @@ class Table:
         while len(links) > self.num_hops:
             self._widen()
         first = slot * self.num_hops
-        self._ei[LINK, first : first + len(links)] = links
-        self._ef[LOAD, first : first + len(links)] = loads
-
-    def copy_changes(self, source: int, target: int) -> list[int]:
-        """Copy one row of integers of links to another; return the indices where they differed."""
-        changed: list[int] = np.flatnonzero(self._li[source] != self._li[target]).tolist()
-        self._li[target] = self._li[source]
-        return changed
+        last = first + len(links)
+        self._ei[LINK, first:last] = links
+        self._ef[LOAD, first:last] = loads
 
     def _add_slots(self, more: int) -> None:
         old, self._num_slots = self._num_slots, self._num_slots + more
         self._ff = np.hstack([self._ff, np.zeros((FLOW_FLOATS, more))])
         self._fi = np.hstack([self._fi, np.zeros((FLOW_INTS, more), np.int64)])
         self._ei = np.hstack([self._ei, np.zeros((ENTRY_INTS, more * self.num_hops), np.int64)])
-        self._ef = np.hstack([self._ef, np.zeros((1, more * self.num_hops))])
-        self._ff[DUE, old:] = inf
+        self._ef = np.hstack([self._ef, np.zeros((ENTRY_FLOATS, more * self.num_hops))])
+        self._ff[[DUE, ALARM], old:] = inf
         self._free += range(self._num_slots - 1, old - 1, -1)
         self._plant()
         self._expose()
 
     def _plant(self) -> None:
-        """Build the tree of earliest flows over the slots, from its leaves to its root."""
-        due, first = self._ff[DUE], np.arange(self._num_slots)
-        self._tree = np.zeros(self._num_slots, np.int64)
-        while len(first) > 1:
-            left, right = first[0::2], first[1::2]
-            first = np.where(due[left] <= due[right], left, right)
-            self._tree[len(first) : 2 * len(first)] = first
+        """Build the trees of earliest flows over the slots, from their leaves to their roots."""
+        self._trees = np.zeros((2, self._num_slots), np.int64)
+        for tree, row in ((BY_DUE, DUE), (BY_ALARM, ALARM)):
+            at, first = self._ff[row], np.arange(self._num_slots)
+            while len(first) > 1:
+                left, right = first[0::2], first[1::2]
+                first = np.where(at[left] <= at[right], left, right)
+                self._trees[tree, len(first) : 2 * len(first)] = first
 
     def _widen(self) -> None:
         """Make room for twice the hops: entries move, and what points to them."""
@@ -113,10 +125,10 @@ class Table:
 
         entries = np.zeros((ENTRY_INTS, self._num_slots * self.num_hops), np.int64)
         self._ei[NEXT], self._ei[BEFORE] = moved(self._ei[NEXT]), moved(self._ei[BEFORE])
-        loads = np.zeros((1, entries.shape[1]))
+        floats = np.zeros((ENTRY_FLOATS, entries.shape[1]))
         places = moved(np.arange(self._ei.shape[1]))
-        entries[:, places], loads[:, places] = self._ei, self._ef
-        self._ei, self._ef = entries, loads
+        entries[:, places], floats[:, places] = self._ei, self._ef
+        self._ei, self._ef = entries, floats
         for row in (HEAD, TAIL, ACK_HEAD, ACK_TAIL):
             self._li[row] = moved(self._li[row])
         self._expose()
@@ -125,11 +137,17 @@ class Table:
         self._ei[OWNER] = np.arange(self._ei.shape[1]) // self.num_hops
         self.ff, self.fi, self.lf = _rows(self._ff), _rows(self._fi), _rows(self._lf)
         self.li, self.ei, self.ef = _rows(self._li), _rows(self._ei), _rows(self._ef)
-        self.tree = _numbers(self._tree)
+        self.trees, self.rules, self.counts = (
+            _rows(self._trees),
+            _numbers(self._rules),
+            _numbers(self._counts),
+        )
         if self._compiled:
-            self.all = self._ff, self._fi, self._lf, self._li, self._ei, self._ef, self._tree
+            blocks = self._ff, self._fi, self._lf, self._li, self._ei, self._ef
+            self.all = *blocks, self._trees, self._rules, self._counts
         else:
-            self.all = self.ff, self.fi, self.lf, self.li, self.ei, self.ef, self.tree
+            rows = self.ff, self.fi, self.lf, self.li, self.ei, self.ef
+            self.all = *rows, self.trees, self.rules, self.counts
 
     def compile(self) -> None:
         """From now on offer what compiled code takes."""

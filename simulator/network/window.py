@@ -11,7 +11,7 @@ loss", IEEE/ACM Transactions on Networking 5(3), 1997; CUBIC's growth in real ti
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
+from math import floor
 
 import numpy as np
 
@@ -26,6 +26,8 @@ JITTER_SEGMENTS = 16
 """Window at which HyStart leaves slow start where jitter looks like a queue."""
 FIRST_GROWTH = 1 / 20
 """Of the window per round trip, the least by which CUBIC grows until its first loss."""
+MOST_ROUNDS = 1000.0
+"""Of such growth; by then it is out of all bounds."""
 QUEUE_FILL = 0.7
 """Mean filling of the bottleneck's buffer by a loss-based sender."""
 MIN_RTO_S, MAX_RTO_S, CONNECT_RTO_S = 0.2, 120.0, 1.0
@@ -75,38 +77,26 @@ it is ``tcp-cubic`` over a link of less bandwidth.
 """
 
 
-@dataclass(slots=True, kw_only=True)
-class Window:
-    """A flow's congestion window in bytes; ``epoch_s`` is when growth from ``nbytes`` began."""
-
-    nbytes: float = INITIAL_SEGMENTS * SEGMENT_NBYTES
-    threshold: float = inf  # slow start ends here at the latest
-    slow: bool = True
-    peak: float = 0.0  # window before the last loss; 0: none that CUBIC remembers
-    epoch_s: float = 0.0
-
-    def hold(self, nbytes: float, now: float, *, peak: float) -> None:
-        """Leave slow start, or take a loss: grow from ``nbytes`` from now on."""
-        self.slow, self.nbytes, self.epoch_s, self.peak = False, nbytes, now, peak
-
-
-def grown(control: Control, window: Window, elapsed_s: float, rtt_s: float) -> float:
-    """Return the window in bytes, ``elapsed_s`` after its growth began.
+def grown(
+    is_cubic: float, backoff: float, nbytes: float, peak: float, elapsed_s: float, rtt_s: float
+) -> float:
+    """Return the window in bytes, ``elapsed_s`` after it began to grow from ``nbytes``; ``peak`` is what
+    it was before its last loss, 0 before the first.
 
     CUBIC: the larger of ``0.4·(t − K)³ + peak`` and its Reno-friendly line, in segments; before the
     first loss a twentieth each round trip at least (``tcp_cubic.c``). Reno: one segment each round trip.
     """
     elapsed_s = max(elapsed_s, 0.0)
     rounds = elapsed_s / rtt_s
-    if not control.cubic:
-        return window.nbytes + rounds * SEGMENT_NBYTES
-    start, peak = window.nbytes / SEGMENT_NBYTES, max(window.peak, window.nbytes) / SEGMENT_NBYTES
-    shift = float(((peak - start) / 0.4) ** (1 / 3))
-    curve = peak + 0.4 * (elapsed_s - shift) ** 3
-    if not window.peak > 0:
-        curve = max(curve, start * (1 + FIRST_GROWTH) ** rounds)
-    slope = 3 * (1 - control.backoff) / (1 + control.backoff)
-    return SEGMENT_NBYTES * max(curve, float(int(start + slope * rounds)))
+    if is_cubic == 0.0:
+        return nbytes + rounds * SEGMENT_NBYTES
+    start, top = nbytes / SEGMENT_NBYTES, max(peak, nbytes) / SEGMENT_NBYTES
+    away_s = elapsed_s - float(((top - start) / 0.4) ** (1 / 3))
+    curve = top + 0.4 * (away_s * away_s * away_s)
+    if not peak > 0.0:
+        curve = max(curve, start * (1 + FIRST_GROWTH) ** min(rounds, MOST_ROUNDS))
+    slope = 3 * (1 - backoff) / (1 + backoff)
+    return SEGMENT_NBYTES * max(curve, float(floor(start + slope * rounds)))
 
 
 def overflows(window_nbytes: float, pipe_nbytes: float, buffer_nbytes: float) -> bool:

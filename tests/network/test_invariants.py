@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.network import compiled, kernel, shares
-from simulator.network.rows import FREE
+from simulator.network.rows import FLOWS, FREE
 from simulator.network.sharing import max_min
 from simulator.network.window import ACK_SHARE
 from tests.network.test_transport import Bench
@@ -147,7 +147,7 @@ def test_changes_of_one_instant_are_solved_once(monkeypatch):
     counts, original = [], kernel.solve
 
     def solve(*args):
-        counts.append(args[-3])
+        counts.append(args[8][FLOWS])
         return original(*args)
 
     monkeypatch.setattr(kernel, "solve", solve)
@@ -172,7 +172,7 @@ def test_what_is_touched_alone_gives_what_all_would(preset, sends, changes):
         flows = {flow.id: flow for state in bench.network._links.values() for flow in state.users.values()}
         sending = [flow for _, flow in sorted(flows.items()) if flow.rate > 0]
         links = [state for state in bench.network._links.values() if state.capacity < inf]
-        free = {s.index: bench.network._shares._table.lf[FREE][s.index] for s in links}
+        free = {s.index: bench.network._shares.table.lf[FREE][s.index] for s in links}
         rates = max_min(
             [[links.index(state) for state in flow.path.links] for flow in sending],
             [free[state.index] for state in links],

@@ -165,9 +165,6 @@ class Sums:
 
     after = progressed = before
 
-    def turned(self, now):
-        """Nobody's round trip depends on queues."""
-
     def step(self, kind, number, hops, num_back, rate, weight):
         self.now += 0.1
         if kind == "join":
@@ -215,7 +212,7 @@ def test_step_by_step_is_what_all_at_once_gives(steps):
     sums = Sums(False)
     for step in steps:
         sums.step(*step)
-        free = [sums.shares._table.lf[FREE][state.index] for state in sums.states]
+        free = [sums.shares.table.lf[FREE][state.index] for state in sums.states]
         expected = brute_force(
             [[state.index for state in flow.path.links] for flow in sums.flows],
             free,

@@ -17,7 +17,6 @@ from simulator.network.window import (
     MIN_RTO_S,
     Control,
     Draw,
-    Window,
     hystart_limit_s,
 )
 from simulator.network.windows.bbr import CYCLE, Bbr
@@ -59,7 +58,7 @@ class Windows:
 
     # -- who sends ------------------------------------------------------------------------------------
 
-    def start(self, flow: Flow, now: float, window: Window) -> None:
+    def start(self, flow: Flow, now: float) -> None:
         """Begin to send, in slow start."""
         if self._control.loss_based:
             sender: Sender | Bbr = Sender(control=self._control)
