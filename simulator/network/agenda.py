@@ -58,6 +58,11 @@ class Agenda:
             self._arm(at_s)
         return timer
 
+    def others(self) -> float:
+        """When a timer is due, or SimPy holds an event, next; inf for never."""
+        event_s = float(self._env.peek())
+        return min(event_s, self._heap[0][0]) if self._heap else event_s
+
     def touch(self) -> None:
         """Have ``settle`` called at the end of this instant."""
         if self._armed_s > self._env.now:

@@ -77,34 +77,52 @@ def advance(
     rules: Rules,
     counts: Counts,
     now: float,
+    until: float,
 ) -> tuple[int, float, int]:
-    """Move windows and find rates until nothing is left to do at this instant, or until flows have
-    nothing left before their stop.
+    """Move windows and find rates until flows have nothing left before their stop, or nothing is left
+    to do before ``until``, when others act.
 
-    Returns how many of these ``FLIPPED`` lists, when there is more to do, and how many looks at flows
-    that took.
+    Returns how many of these flows ``FLIPPED`` lists, as of ``now``, when there is more to do, and how
+    many looks at flows that took.
     """
-    work = 0
+    start, work = now, 0
     while True:
         ring(ff, fi, trees, rules, counts, now)
         if rules[LOOK] <= now * SAME_INSTANT:
             look(ff, fi, lf, li, ei, ef, rules, counts, now)
-        num = ripe(ff, fi, trees, now)
-        if num > 0:
-            return num, now, work
-        if counts[FLOWS] + counts[LINKS] + counts[ACKS] == 0:
-            break
-        num = counts[FLOWS]
-        for k in range(num):
-            if fi[CHANGE][fi[CHANGED][k]] == LISTED:
-                prepare(ff, fi, lf, li, ei, rules, fi[CHANGED][k], now)
-        flipped, looks = solve(ff, fi, lf, li, ei, ef, trees, rules, counts, now)
-        work += looks
-        for k in range(flipped):
-            conclude(ff, fi, trees, rules, counts, fi[FLIPPED][k], now)
-        expect_look(rules, counts, now)
-    alarm, due = ff[ALARM][trees[BY_ALARM][1]], ff[DUE][trees[BY_DUE][1]]
-    return 0, min(alarm, due, rules[LOOK]), work
+        due = ff[DUE][trees[BY_DUE][1]]
+        if due <= now * SAME_INSTANT:
+            return (ripe(ff, fi, trees, now) if now == start else 0), due, work
+        if counts[FLOWS] + counts[LINKS] + counts[ACKS] > 0:
+            work += work_out(ff, fi, lf, li, ei, ef, trees, rules, counts, now)
+            continue
+        alarm = min(ff[ALARM][trees[BY_ALARM][1]], rules[LOOK])
+        if min(due, until) <= alarm * SAME_INSTANT:
+            return 0, min(due, alarm), work
+        now = alarm
+
+
+def work_out(
+    ff: Floats,
+    fi: Ints,
+    lf: Floats,
+    li: Ints,
+    ei: Ints,
+    ef: Floats,
+    trees: Ints,
+    rules: Rules,
+    counts: Counts,
+    now: float,
+) -> int:
+    """Find the rates with the windows as they are, and see what that means for these."""
+    for k in range(counts[FLOWS]):
+        if fi[CHANGE][fi[CHANGED][k]] == LISTED:
+            prepare(ff, fi, lf, li, ei, rules, fi[CHANGED][k], now)
+    flipped, work = solve(ff, fi, lf, li, ei, ef, trees, rules, counts, now)
+    for k in range(flipped):
+        conclude(ff, fi, trees, rules, counts, fi[FLIPPED][k], now)
+    expect_look(rules, counts, now)
+    return work
 
 
 def solve(

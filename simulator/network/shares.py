@@ -144,11 +144,13 @@ class Shares:
         """Work out anew when a flow has nothing left before its stop."""
         due.expect(self.table.ff, self.table.trees, flow.slot, now)
 
-    def settle(self, settler: Settler, now: float) -> float:
-        """Solve until nothing is touched or due any more; return when there is more to do."""
+    def settle(self, settler: Settler, now: float, others: Callable[[], float]) -> float:
+        """Solve until nothing is touched or due any more; return when there is more to do. What windows
+        do by themselves before ``others`` tells that anybody else acts is done at once.
+        """
         while True:
             if self._is_ruled:
-                num, next_s, work = self._kernel.advance(*self.table.all, now)
+                num, next_s, work = self._kernel.advance(*self.table.all, now, others())
                 self._count(work)
             else:
                 num, next_s = self._solve(settler, now)

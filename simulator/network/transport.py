@@ -105,7 +105,7 @@ class Network:
             ledger.add_link(link.id, link.src, link.dst, link.bytes_per_s, link.latency_s)
 
     def _settle(self) -> float:
-        return self._shares.settle(self._carrier, self._env.now)
+        return self._shares.settle(self._carrier, self._env.now, self._agenda.others)
 
     # -- what callers use -------------------------------------------------------------------------------
 

@@ -190,7 +190,7 @@ class Sums:
             else:
                 flow.cap = rate
                 self.shares.touch(flow)
-        self.shares.settle(self, self.now)
+        self.shares.settle(self, self.now, lambda: inf)
 
     def bits(self):
         return [(flow.id, flow.rate, flow.remaining, flow.is_capped) for flow in self.flows]
@@ -239,5 +239,5 @@ def test_a_link_that_loses_its_limit_holds_nobody_back():
     assert sums.flows[0].rate == pytest.approx(3e6, rel=1e-3)
     sums.states[0].capacity = inf
     sums.shares.touch_links([sums.states[0]])
-    sums.shares.settle(sums, 1.0)
+    sums.shares.settle(sums, 1.0, lambda: inf)
     assert sums.flows[0].rate == 8e6
