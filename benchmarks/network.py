@@ -44,12 +44,14 @@ class Load:
 
 LOADS = (
     Load(name="pairs, 20/100 Mbit/s", num_sites=100, in_flight=100),
+    Load(name="pairs, 100/100 Mbit/s", num_sites=100, in_flight=100, up=12.5e6),
     Load(name="one server, 1 Gbit/s", num_sites=100, in_flight=100, server=125e6),
     Load(name="pairs, 20/100 Mbit/s", num_sites=100, in_flight=1000),
     Load(name="pairs, 100/100 Mbit/s", num_sites=100, in_flight=1000, up=12.5e6),
     Load(name="pairs, 20/100 Mbit/s", num_sites=1000, in_flight=1000),
     Load(name="pairs, 100/100 Mbit/s", num_sites=1000, in_flight=1000, up=12.5e6),
     Load(name="pairs, 20/100 Mbit/s", num_sites=1000, in_flight=10_000),
+    Load(name="pairs, 100/100 Mbit/s", num_sites=1000, in_flight=10_000, up=12.5e6),
 )
 
 
@@ -93,28 +95,28 @@ class Traffic:
         self._start(event)
 
 
-def events_per_s(load: Load, places: Topology, seconds: float, solve: Callable[..., None]) -> float:
-    """Flow events per second of processor time, over so many seconds of it, with this solver."""
-    original, traffic = Shares._solve, Traffic(load, places)
+def events_per_s(load: Load, places: Topology, seconds: float, settle: Callable[..., float]) -> float:
+    """Flow events per second of processor time, over so many seconds of it, if shares settle like this."""
+    original, traffic = Shares.settle, Traffic(load, places)
     traffic.env.run(RAMP_S + 0.001)
-    Shares._solve = solve
+    Shares.settle = settle
     before, start, spent = traffic.events, process_time(), 0.0
     while spent < seconds or (traffic.events - before < FEW and spent < PATIENCE * seconds):
         for _ in range(50):
             traffic.env.step()
         spent = process_time() - start
-    Shares._solve = original
+    Shares.settle = original
     return (traffic.events - before) / spent
 
 
-def solving_everything(solve: Callable[..., None]) -> Callable[..., None]:
+def solving_everything(settle: Callable[..., float]) -> Callable[..., float]:
     """Have all flows that send take part in every solution."""
 
-    def everything(self: Shares, settler, now):
+    def everything(self: Shares, settler, now, others):
         for flow in self._owner.values():
             if flow.rate > 0:
                 self.touch(flow)
-        solve(self, settler, now)
+        return settle(self, settler, now, lambda: now)
 
     return everything
 
@@ -146,16 +148,16 @@ def main() -> None:
     print(f"{date.today()}  {about['processor']}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(f"SimPy alone: {timeouts_per_s():,.0f} timeouts/s\n")
     print(f"{'':22} {'sites':>6} {'flows':>7} {'compiled':>9} {'interpreted':>12} {'naive, compiled':>16}")
-    original = Shares._solve
+    original = Shares.settle
     for load in LOADS:
         places, rates = topology(load), []
-        for from_work, solve in (
+        for from_work, settle in (
             (0, original),
             (10**18, original),
             (0, solving_everything(original)),
         ):
             shares.COMPILED_FROM = from_work
-            rates.append(events_per_s(load, places, seconds, solve))
+            rates.append(events_per_s(load, places, seconds, settle))
         fast, plain, naive = rates
         print(
             f"{load.name:22} {load.num_sites:6} {load.in_flight:7} {fast:9,.0f} {plain:12,.0f} {naive:16,.0f}"

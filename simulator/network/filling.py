@@ -25,6 +25,7 @@ from simulator.network.rows import (
     FREE,
     FULL,
     HEAD,
+    IN_ACKED,
     INSIDE,
     LINK,
     LOAD,
@@ -39,6 +40,7 @@ from simulator.network.rows import (
     REACH,
     SHARE,
     SLACK,
+    SPARE,
     WAITING,
     WATER,
     WEIGHT,
@@ -102,7 +104,7 @@ def settle(
         if (new < inf) != (old < inf):
             li[FULL][link] = 1 if new < inf else 0
             turn(li, counts, link)
-        waiting = tell(ff, fi, lf, li, ei, link, old, new, waiting)
+        waiting = tell(ff, fi, lf, li, ei, ef, link, old, new, waiting)
         entry = li[HEAD][link]
         while entry != NONE:
             if inside[owner[entry]] == 0:
@@ -152,6 +154,7 @@ def level(
             bound, from_below = inf, False
             find_reaches(ff, fi, lf, li, ei, rules, link, bound, now)
         else:
+            lf[SPARE][link] = left
             return new, looks
 
 
@@ -212,24 +215,38 @@ def weigh(
 
 
 def tell(
-    ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, link: int, old: float, new: float, waiting: int
+    ff: Floats,
+    fi: Ints,
+    lf: Floats,
+    li: Ints,
+    ei: Ints,
+    ef: Floats,
+    link: int,
+    old: float,
+    new: float,
+    waiting: int,
 ) -> int:
-    """Have those links work out their level anew to which it matters that this one's has moved."""
+    """Have those links work out their level anew to which it matters that this one's has moved: full
+    ones with flows that do not go higher elsewhere, and others once what they have to spare is used up.
+    """
     hops = len(ei[LINK]) // len(fi[INSIDE])
-    route, owner, after, links = ei[LINK], ei[OWNER], ei[NEXT], fi[NUM_LINKS]
-    reach, water, waits, lower = ff[REACH], lf[WATER], li[WAITING], min(old, new)
+    route, owner, after, links, load = ei[LINK], ei[OWNER], ei[NEXT], fi[NUM_LINKS], ef[LOAD]
+    reach, weight, water, spare, lower = ff[REACH], ff[WEIGHT], lf[WATER], lf[SPARE], min(old, new)
     entry = li[HEAD][link]
     while entry != NONE:
         i = owner[entry]
         if reach[i] > lower:
-            first = i * hops
+            first, rise = i * hops, min(new, reach[i]) - old
             for other in range(first, first + links[i]):
-                # none of a link's flows that go higher elsewhere, before and after, matters to it, and
-                # one that is not full stays so if its flows get less
                 beyond = route[other]
-                matters = lower < water[beyond] and (new > old or water[beyond] < inf)
-                if matters and other != entry and waits[beyond] == 0:
-                    waiting = ask(lf, li, beyond, waiting)
+                if other == entry or li[WAITING][beyond] == 1 or water[beyond] <= lower:
+                    continue
+                if water[beyond] == inf:
+                    if rise > 0.0:
+                        spare[beyond] -= load[other] * weight[i] * rise
+                    if rise <= 0.0 or spare[beyond] >= 0.0:
+                        continue
+                waiting = ask(lf, li, beyond, waiting)
         entry = after[entry]
     return waiting
 
@@ -239,7 +256,7 @@ def share(ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, counts: Counts, 
     the acknowledgements cross of those for whom this is not the same.
     """
     hops = len(ei[LINK]) // len(fi[INSIDE])
-    route, water, share = ei[LINK], lf[WATER], ff[SHARE]
+    route, water, share, listed, head = ei[LINK], lf[WATER], ff[SHARE], li[IN_ACKED], li[HEAD]
     for k in range(count):
         i = fi[MEMBERS][k]
         first, last = i * hops, i * hops + fi[NUM_LINKS][i]
@@ -253,5 +270,6 @@ def share(ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, counts: Counts, 
         if new == old or abs(new - old) <= UNCHANGED * min(new, old):
             continue
         for entry in range(last, first + fi[NUM_HOPS][i]):
-            if li[HEAD][route[entry]] != NONE:
-                touch_acked(li, counts, route[entry])
+            link = route[entry]
+            if listed[link] == 0 and head[link] != NONE:
+                touch_acked(li, counts, link)

@@ -21,10 +21,10 @@ FLOW_FLOATS = 23
 # lists of slots, whether the last of these names the flow, whether it is in slow start, and in its last burst
 CAPPED, INSIDE, NUM_LINKS, NUM_HOPS, MEMBERS, FLIPPED, CHANGED, CHANGE, SLOW, BURST = range(10)
 FLOW_INTS = 10
-# of links, floats: the third is the level at which a link is full, or inf; the last are seconds that the
-# queue in front of it takes, where it is full and now
-CAPACITY, FREE, WATER, STANDS, BACKLOG = range(5)
-LINK_FLOATS = 5
+# of links, floats: the level at which a link is full, or inf, and what it has at least to spare then;
+# seconds that the queue in front of it takes, where it is full and now
+CAPACITY, FREE, WATER, SPARE, STANDS, BACKLOG = range(6)
+LINK_FLOATS = 6
 # and integers: first and last entry of flows and of acknowledgements, whether a link waits to work out
 # its level, lists of links, whether these name it, whether it holds a flow back, and whether a queue
 # stood there when these were last looked at
