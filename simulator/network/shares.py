@@ -151,7 +151,8 @@ class Shares:
         while True:
             if self._is_ruled:
                 num, next_s, work = self._kernel.advance(*self.table.all, now, others())
-                self._count(work)
+                if work > 0:
+                    self._count(work)
             else:
                 num, next_s = self._solve(settler, now)
             if num == 0:

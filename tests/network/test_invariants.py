@@ -3,7 +3,7 @@
 from math import inf
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from simulator.network import compiled, kernel, shares
@@ -180,3 +180,23 @@ def test_what_is_touched_alone_gives_what_all_would(preset, sends, changes):
             [flow.cap for flow in sending],
         )
         assert [flow.rate for flow in sending] == pytest.approx(list(rates), rel=1e-8)
+
+
+@settings(max_examples=30, deadline=None)
+@example("tcp-cubic", [(1.0, ("a", "b"), 5_000_000, False), (1.2, ("a", "c"), 5_000_000, False)], [])
+@example("tcp-reno", [(1.0, ("a", "b"), 5_000_000, False)], [(1.3, "a>h", 3e5), (1.5, "a>h", 5e6)])
+@given(st.sampled_from(["tcp-cubic", "tcp-reno", "tcp-bbr"]), sends, changes)
+def test_what_windows_do_ahead_of_time_is_what_they_would_have_done(preset, sends, changes):
+    """Windows move ahead until somebody else acts; here they do, or they wait for SimPy each time."""
+    ends = []
+    for waits in (False, True):
+        bench = Bench(LINKS, preset=preset, jitter_s=0.002)
+        if waits:
+            bench.network._agenda.others = lambda env=bench.env: env.now
+        for at, link, rate in changes:
+            bench.at(at, lambda _, b=bench, link=link, rate=rate: b.network.set_link(link, bytes_per_s=rate))
+        for number, (at, (src, dst), nbytes, _) in enumerate(sends):
+            bench.send(str(number), src, dst, nbytes, at=at)
+        bench.run(80.0)
+        ends.append(bench.network._ledger.rows("transfers"))
+    assert ends[0] == ends[1]
