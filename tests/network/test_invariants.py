@@ -199,4 +199,7 @@ def test_what_windows_do_ahead_of_time_is_what_they_would_have_done(preset, send
             bench.send(str(number), src, dst, nbytes, at=at)
         bench.run(80.0)
         ends.append(bench.network._ledger.rows("transfers"))
-    assert ends[0] == ends[1]
+    # an instant reached in one step or in several differs in its last bit
+    assert [(*row[:9], *row[11:]) for row in ends[0]] == [(*row[:9], *row[11:]) for row in ends[1]]
+    for ahead, waiting in zip(*ends, strict=True):
+        assert ahead[9:11] == pytest.approx(waiting[9:11], rel=1e-9)
