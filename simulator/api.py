@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from simulator.errors import ReceiveTimeout, TransferFailed
-from simulator.registry import Algorithm, ClassifierName, ModelSize, Settings, classifier_size
+from simulator.registry import Algorithm, ClassifierName, ModelSize, Sending, Settings, classifier_size
 from simulator.units import Bytes, Seconds
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Ref",
     "Role",
     "Seconds",
+    "Sending",
     "Settings",
     "SiteData",
     "Task",

@@ -13,7 +13,9 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from simulator.units import Seconds
 
 Group = Literal["algorithms", "classifiers", "datasets", "networks"]
 
@@ -22,6 +24,23 @@ class Settings(BaseModel):
     """Base of everything a scenario can set: frozen, strict, unknown keys forbidden."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
+
+
+class Sending(Settings):
+    """How patient a sender of models is. What takes longer than ``timeout`` (default: as long as the
+    transport goes on) is given up, and what failed is sent again from the beginning up to ``retries``
+    times: after ``backoff``, and twice as long each time. Control messages are sent once.
+    """
+
+    timeout: Annotated[Seconds, Field(gt=0)] | None = None
+    retries: Annotated[int, Field(ge=0)] = 0
+    backoff: Seconds = 30.0
+
+    @model_validator(mode="after")
+    def _useful(self) -> "Sending":
+        if self.backoff != type(self).model_fields["backoff"].default and not self.retries:
+            raise ValueError("backoff: nothing is sent again; write retries: 1 or more")
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

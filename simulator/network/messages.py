@@ -11,7 +11,7 @@ from simulator.record.ledger import Ledger
 from simulator.scenario.schema import TransportSpec
 
 CRASHED, DOWN, PARTED, LOST = "peer crashed", "link down", "partitioned", "message lost"
-DUPLICATE = "duplicate dropped"
+DUPLICATE, TIMED_OUT = "duplicate dropped", "timed out"
 
 
 class Messenger:

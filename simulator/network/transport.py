@@ -19,7 +19,7 @@ from simulator.network.carrier import Carrier
 from simulator.network.damage import Damage
 from simulator.network.flow import LinkState, Path, Transfer, measure
 from simulator.network.forwarding import forward, why_refused
-from simulator.network.messages import DUPLICATE, Messenger
+from simulator.network.messages import DUPLICATE, TIMED_OUT, Messenger
 from simulator.network.partitions import Partitions
 from simulator.network.shares import Shares
 from simulator.network.simgrid import MODELS
@@ -110,12 +110,13 @@ class Network:
     # -- what callers use -------------------------------------------------------------------------------
 
     def transfer(
-        self, src: str, dst: str, nbytes: int, *, kind: str, round: int | None, control: bool
-    ) -> Transfer:
+        self, src: str, dst: str, nbytes: int, *, kind: str, round: int | None, control: bool,
+        within_s: float | None = None,
+    ) -> Transfer:  # fmt: skip
         """Send ``nbytes`` and return at once; the transfer's event tells how that ended.
 
         A control message needs no connection and takes no share of links. To, from or by way of a
-        crashed node the transfer fails after one round trip.
+        crashed node the transfer fails after one round trip, and anywhere when ``within_s`` are over.
 
         Raises:
             ScenarioError: an unknown node, or no route.
@@ -125,7 +126,8 @@ class Network:
             raise ValueError(f"{nbytes} bytes from {src} to {dst}: need a size from 0 on and two nodes")
         route = self._topology.passage.by(src, dst)
         via = "" if route is None else route.via
-        start = partial(self._start, nbytes=nbytes, kind=kind, round=round, control=control)
+        until = None if within_s is None else self._env.now + within_s
+        start = partial(self._start, nbytes=nbytes, kind=kind, round=round, control=control, until=until)
         if route is None or route.forward == "cut-through":
             return start(src, dst, via)
 
@@ -133,8 +135,9 @@ class Network:
         return forward(start(src, via, ""), onward, via, self._crashed, self._ledger, self._env)
 
     def _start(
-        self, src: str, dst: str, via: str, *, nbytes: int, kind: str, round: int | None, control: bool
-    ) -> Transfer:
+        self, src: str, dst: str, via: str, *, nbytes: int, kind: str, round: int | None, control: bool,
+        until: float | None,
+    ) -> Transfer:  # fmt: skip
         """One leg, or the whole where ``via`` passes it on while it comes."""
         self._wake(src, dst)
         self._path(src, dst)  # what cannot be routed shows here, before anything is booked
@@ -150,23 +153,23 @@ class Network:
             self._messenger.refuse(transfer, refused)
         else:
             self._bulk.attempt(transfer)
+            if until is not None:
+                self._agenda.at(until, self._expire, transfer)
         return transfer
+
+    def _expire(self, transfer: Transfer) -> None:
+        """The sender waits no longer."""
+        if transfer.id in self._transfers:
+            self._give_up(transfer, TIMED_OUT)
 
     def _new(
         self, nodes: tuple[str, ...], nbytes: int, kind: str, round_: int | None, control: bool
     ) -> Transfer:
         self._num_transfers += 1
         transfer = Transfer(
-            id=self._num_transfers,
-            src=nodes[0],
-            dst=nodes[1],
-            nbytes=nbytes,
-            kind=kind,
-            round=round_,
-            control=control,
-            event=simpy.Event(self._env),
-            nodes=nodes,
-        )
+            id=self._num_transfers, src=nodes[0], dst=nodes[1], nbytes=nbytes, kind=kind, round=round_,
+            control=control, event=simpy.Event(self._env), nodes=nodes,
+        )  # fmt: skip
         self._transfers[transfer.id] = transfer
         for name in transfer.nodes:
             self._at[name][transfer.id] = transfer

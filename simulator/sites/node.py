@@ -118,7 +118,7 @@ class NodeRuntime:
         """See :meth:`simulator.api.Node.send`."""
         event = self._world.env.event()
         event.defused = True  # a protocol that does not wait for it has chosen not to know
-        self._world.ship(self, dst, kind, ref, header, event)
+        self._world.shipping.ship(self, dst, kind, ref, header, event)
         return event
 
     def receive(self, kind: str, timeout_s: float | None = None) -> simpy.Event:
@@ -145,7 +145,7 @@ class NodeRuntime:
 
     def post(self, dst: str, kind: str, ref: Ref | None = None, **header: Any) -> None:
         """See :meth:`simulator.api.Node.post`."""
-        self._world.ship(self, dst, kind, ref, header, None)
+        self._world.shipping.ship(self, dst, kind, ref, header, None)
 
     def on(self, kind: str, handler: Callable[[Message], None]) -> None:
         """See :meth:`simulator.api.Node.on`."""

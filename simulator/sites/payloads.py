@@ -171,6 +171,10 @@ class Payloads:
             lives=self._lives_of(way),
         )
 
+    def is_remembered(self, payload: Payload) -> bool:
+        """Whether its sender has not lost its memory since it was encoded."""
+        return payload.lives[0] == self._lives[payload.way[0]]
+
     def _lives_of(self, way: Way) -> tuple[int, int]:
         return self._lives[way[0]], self._lives[way[1]]
 

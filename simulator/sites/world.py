@@ -2,11 +2,20 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import simpy
 
-from simulator.api import Bundle, Learner, Message, ModelSize, Ref, Settings, SiteData, Task, TransferFailed
+from simulator.api import (
+    Bundle,
+    Learner,
+    ModelSize,
+    Ref,
+    Sending,
+    Settings,
+    SiteData,
+    Task,
+)
 from simulator.network.transport import Network
 from simulator.record.trace import Observation, Trace
 from simulator.scenario.outgoing import Privacy, Rogue
@@ -14,10 +23,11 @@ from simulator.scenario.schema import Codec
 from simulator.scenario.topologies import SERVER
 from simulator.sites.node import NodeRuntime
 from simulator.sites.outgoing import Outgoing
-from simulator.sites.payloads import Payload, Payloads
+from simulator.sites.payloads import Payloads
+from simulator.sites.shipping import Shipping
 from simulator.sites.succession import WAITING, Succession
 from simulator.work.executors import Executor
-from simulator.work.jobs import MODEL, Namer
+from simulator.work.jobs import Namer
 
 
 class World:
@@ -60,6 +70,7 @@ class World:
         self.model = model
         self._sizes = {"": model, **sizes}
         self.settings = settings
+        self.shipping = Shipping(self, getattr(settings, "sending", Sending()))  # some methods send nothing
         self.overlay = overlay
         self.relays = relays
         self.network_seed = network_seed
@@ -89,10 +100,9 @@ class World:
             initial=lambda site: self.submit(learner.init, site, (), {}, 0.0),
             model_only=namer.model_only,
         )
-        self._changes: set[str] = set()  # keys of outcomes that are changes of models
+        self.changes: set[str] = set()  # keys of outcomes that are changes of models
         self.control_nbytes = control_nbytes
         self.succession = Succession(self, detect_after_s)
-        self._in_flight = 0
         self._relays_down: set[str] = set()
         self._live: dict[int, tuple[str, ...]] = {}
 
@@ -117,7 +127,7 @@ class World:
         self._executor.submit(job)
         self.keys.add(job.key)
         self.reported |= {job.key} if task.reported else set()
-        self._changes |= {job.key} if task.change else set()
+        self.changes |= {job.key} if task.change else set()
         size = self.sizes_of(node, refs)[0]
         if task.payload:
             apart = task.apart(size, params) if task.apart else None
@@ -165,102 +175,6 @@ class World:
             site = None if self.succession.is_server(node) else node
             how = predictor_params or {}
             self.trace.observations.append(Observation(site, round_, now, model, predictor, how))
-
-    def ship(
-        self,
-        sender: NodeRuntime,
-        dst: str,
-        kind: str,
-        ref: Ref | None,
-        header: Mapping[str, Any],
-        event: simpy.Event | None,
-    ) -> None:
-        """Send a message; ``event``, if any, tells its sender how that ended."""
-        if dst == sender.name or dst not in self.nodes:
-            raise ValueError(f"{sender.name} cannot send to {dst!r}")
-        self._in_flight += 1
-        if ref is not None and sender.name != self.server:
-            ref = self._leave(sender.name, dst, kind, ref, header)
-        if ref is None:
-            self._carry(sender.name, dst, kind, None, header, event)
-        else:
-            self.payloads.encode(
-                (sender.name, dst, kind),
-                ref,
-                lambda payload: self._carry(sender.name, dst, kind, payload, header, event),
-                lambda: self._lost(sender.name, dst, kind, header, "crashed while encoding"),
-            )
-
-    def _leave(self, site: str, dst: str, kind: str, ref: Ref, header: Mapping[str, Any]) -> Ref:
-        """What a site really sends."""
-        is_change = ref.key.removesuffix(MODEL) in self._changes
-        left, done = self.outgoing.leave(site, kind, ref, is_change=is_change, now_s=float(self.env.now))
-        if done:
-            self.observe(site, done, header.get("round"), None, dst, {"kind": kind})
-        return left
-
-    def _carry(
-        self,
-        src: str,
-        dst: str,
-        kind: str,
-        payload: Payload | None,
-        header: Mapping[str, Any],
-        event: simpy.Event | None,
-    ) -> None:
-        """Hand a message, with its model encoded, to the network; deliver it when it has arrived."""
-        message = Message(src, kind, payload.received if payload else None, header)
-
-        def deliver() -> None:
-            self._over()
-            if message.ref is not None:
-                self.outgoing.heard(dst, message.ref)
-            self.succession.deliver(message, dst)
-
-        def ended(outcome: simpy.Event) -> None:
-            outcome.defused = True
-            if payload is not None:
-                self.payloads.settle(payload, arrived=outcome.ok)
-            if not outcome.ok:
-                failure = cast(TransferFailed, outcome.value)
-                self._lost(src, dst, kind, header, failure.reason)
-            elif payload is None:
-                deliver()
-            else:
-                self.payloads.decode(payload, deliver, self._over)
-            if event is not None and outcome.ok:
-                event.succeed()
-            elif event is not None:
-                event.fail(failure)
-
-        ends = [self.succession.machine_of(name) for name in (src, dst)]
-        if ends[0] == ends[1]:  # a site and the server on one machine
-            self.env.timeout(0.0).callbacks.append(ended)
-            return
-        nbytes = payload.nbytes if payload else self.control_nbytes
-        transfer = self.network.transfer(
-            ends[0], ends[1], nbytes, kind=kind, round=header.get("round"), control=payload is None
-        )
-        transfer.event.callbacks.append(ended)
-        if transfer.again is not None:
-            self._in_flight += 1
-            transfer.again.callbacks.append(lambda copy: self._deliver_copy(copy, dst, message))
-
-    def _deliver_copy(self, copy: simpy.Event, dst: str, message: Message) -> None:
-        """A control message came a second time, and the transport may let it through."""
-        self._in_flight -= 1
-        self.changed = True
-        if copy.ok:
-            self.succession.deliver(message, dst)
-
-    def _lost(self, src: str, dst: str, kind: str, header: Mapping[str, Any], reason: str) -> None:
-        self._over()
-        self.observe(src, "lost", header.get("round"), None, dst, {"kind": kind, "reason": reason})
-
-    def _over(self) -> None:
-        """One message less is on its way."""
-        self._in_flight -= 1
-        self.changed = True
 
     # -- running ------------------------------------------------------------------------------------
 
@@ -310,7 +224,7 @@ class World:
         up = [node for node in self.nodes.values() if node.state == "up"]
         if not up:
             return "all protocols ended"
-        if self._in_flight or not all(node.waits_forever for node in up):
+        if self.shipping.in_flight or not all(node.waits_forever for node in up):
             return ""
         waiting = ", ".join(sorted(node.name for node in up))
         return f"deadlock: {waiting} wait without a timeout for messages that cannot come"
