@@ -1,11 +1,13 @@
 """What the methods share: the budget of local epochs, and how a model's epochs are numbered."""
 
-from collections.abc import Callable, Generator
+import re
+from collections.abc import Callable, Collection, Generator
+from math import ceil
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from simulator.api import Node, Ref, Role, Settings
+from simulator.api import Node, Ref, Role, Sending, Settings
 
 Steps = Generator[Any, Any, Any]
 """A part of a role; what it returns is handed to whoever yields from it."""
@@ -53,7 +55,15 @@ class Budget(Settings):
         return round_ * self.local_epochs
 
 
-class GossipBudget(Budget):
+class Exchanging(Budget):
+    """A budget of sites that send models, and how patient their senders are: see
+    :class:`simulator.api.Sending`.
+    """
+
+    sending: Sending = Sending()
+
+
+class GossipBudget(Exchanging):
     """A budget of which the first epochs are a warm-up without exchange.
 
     ``warmup_epochs`` defaults to the whole rounds nearest above 20 % of ``epochs`` (reconstruction:
@@ -101,6 +111,40 @@ class GossipBudget(Budget):
 
 
 Weights = Literal["cases", "uniform"]
+
+_QUORUM = re.compile(r"n(?: ?- ?(\d+))?|(\d+(?:\.\d+)?) ?%")
+
+
+def _quorum(value: int | str) -> int | str:
+    if isinstance(value, str) and not _QUORUM.fullmatch(value):
+        raise ValueError(f'"{value}" is no quorum; write a number of sites, n, n-1 or 60 %')
+    if isinstance(value, int) and value < 1:
+        raise ValueError(f"a quorum of {value} needs nobody; write 1 or more, n, n-1 or 60 %")
+    return value
+
+
+Quorum = Annotated[int | str, AfterValidator(_quorum)]
+"""How many of n are enough: a number, ``n``, ``n-1`` and so on, or a share as ``60 %``, rounded up."""
+
+
+def needed(quorum: int | str, num_wanted: int) -> int:
+    """A quorum as a number of those wanted; below 1 or above their number where it cannot be one."""
+    if isinstance(quorum, int):
+        return quorum
+    found = _QUORUM.fullmatch(quorum)
+    assert found is not None  # checked with the settings
+    if found[2] is not None:
+        return ceil(float(found[2]) / 100 * num_wanted - 1e-9)
+    return num_wanted - int(found[1] or 0)
+
+
+def whose_cases(node: Node, names: Collection[str]) -> dict[str, Any]:
+    """What a record says of a model that was made of what these sites trained: whose data went in, and
+    what share of all training cases that is.
+    """
+    total = sum(node.cases_of.values())
+    cases = sum(node.cases_of[name] for name in names)
+    return {"sites": sorted(names), "cases_share": round(cases / total, 6)}
 
 
 def train_round(node: Node, cfg: Budget, model: Ref, round_: int) -> Steps:

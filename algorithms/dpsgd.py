@@ -15,6 +15,7 @@ from pydantic import model_validator
 from algorithms.common import Steps, fine_tuned, train_round
 from algorithms.defenses import Defended
 from algorithms.mixing import state_of, weighted_mean
+from algorithms.overlay_repair import around, neighbors_of
 from algorithms.peer_rounds import (
     PeerRounds,
     collect,
@@ -84,14 +85,15 @@ ADD_STEP = Task(name="mix_and_step", function="algorithms.dpsgd:add_step", versi
 
 def take_turn(node: Node, cfg: Dpsgd, model: Ref, round_: int, mail: list[Message]) -> Steps:
     """A round in the order chosen."""
-    peers = reachable(node, node.peers)
+    peers = reachable(node, around(node))
     if cfg.order == "adapt_local":
         model = yield from adapt_local(node, cfg, model, round_, mail)
         return model, model
     if cfg.order == "adapt_then_combine":
         model = yield from train_round(node, cfg, model, round_)
-    heard = yield from swap(node, cfg, mail, dict.fromkeys(peers, model), peers, round_)
-    weights = metropolis(node.name, node.neighbors_of, heard)
+    came = yield from swap(node, cfg, mail, dict.fromkeys(peers, model), peers, round_)
+    heard = of_neighbors(node, came)
+    weights = metropolis(node.name, neighbors_of(node), heard)
     others = {name: message.model for name, message in heard.items()}
     model = yield from mix(node, cfg, model, others, weights, round_)
     if cfg.order == "combine_then_adapt":
@@ -99,18 +101,23 @@ def take_turn(node: Node, cfg: Dpsgd, model: Ref, round_: int, mail: list[Messag
     return model, model
 
 
+def of_neighbors(node: Node, came: Mapping[str, Message]) -> dict[str, Message]:
+    """What neighbors sent: others may have mended the overlay before this site did."""
+    return {name: message for name, message in came.items() if name in around(node)}
+
+
 def adapt_local(node: Node, cfg: Dpsgd, model: Ref, round_: int, mail: list[Message]) -> Steps:
     """Send and train at the same time, then average and step."""
-    peers = reachable(node, node.peers)
+    peers = reachable(node, around(node))
     sent = send_out(node, dict.fromkeys(peers, model), round_)
     trained = yield from train_round(node, cfg, model, round_)
     lost = yield from confirm(node, sent, round_)
     for peer in lost:  # one that returned while this site trained waits in vain
         node.post(peer, "model", round=round_)
-    heard = yield from collect(node, cfg, mail, set(peers) - set(lost), round_)
+    heard = of_neighbors(node, (yield from collect(node, cfg, mail, set(peers) - set(lost), round_)))
     if not heard:
         return (yield from settle(node, cfg, trained))
-    weights = metropolis(node.name, node.neighbors_of, heard)
+    weights = metropolis(node.name, neighbors_of(node), heard)
     models = {node.name: model} | {name: message.model for name, message in heard.items()}
     names = sorted(models)
     model = yield node.compute(

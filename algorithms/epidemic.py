@@ -9,6 +9,7 @@ from typing import Literal
 
 from algorithms.common import Count, Steps, fine_tuned, train_round
 from algorithms.defenses import Defended
+from algorithms.overlay_repair import around
 from algorithms.peer_rounds import PeerRounds, mix, peer_site, reachable, senders_to, swap
 from simulator.api import Algorithm, Message, Node, Ref
 
@@ -48,7 +49,7 @@ def regular(node: Node, cfg: Epidemic, round_: int) -> dict[str, list[str]]:
 def take_turn(node: Node, cfg: Epidemic, model: Ref, round_: int, mail: list[Message]) -> Steps:
     """Train, send, and average whatever came."""
     model = yield from train_round(node, cfg, model, round_)
-    peers = reachable(node, node.peers)
+    peers = reachable(node, around(node))
     parcels: dict[str, Ref | None]
     if cfg.draw == "oracle":
         receivers = regular(node, cfg, round_)

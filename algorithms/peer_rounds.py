@@ -8,24 +8,41 @@ site holds between rounds (its *state*) is the method's own affair.
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
-from algorithms.common import Budget, Steps
+from pydantic import model_validator
+
+from algorithms.common import Count, Exchanging, Steps
 from algorithms.defenses import robustly
+from algorithms.newcomers import Newcomer, begin_late, give_model
+from algorithms.overlay_repair import left_out, neighbors_of, note_silence
 from algorithms.tasks import BARE, CARRY, MEAN
 from algorithms.turns import Turn, answer_questions, catch_up
 from simulator.api import Message, Node, ReceiveTimeout, Ref, Seconds, TransferFailed
 
 
-class PeerRounds(Budget):
+class PeerRounds(Exchanging):
     """Settings of rounds among peers.
 
     A site waits at most ``peer_timeout`` for what its peers send in a round, from when it began to wait.
     One that recovers or joins asks its peers for their round, each for ``answer_timeout``, and goes on
-    with that. The optimizer of local training goes on (``persistent``) or starts fresh each round.
+    with that. A ``newcomer`` begins with the initial weights, with these trained on its own cases for a
+    round, or with the model of a peer. A peer of which nothing was heard for ``prune_after`` rounds in a row
+    is sent no model and not waited for until something comes from it again; with ``overlay_repair: ring``
+    the neighbors of such a peer, who know the overlay, close a ring around the gap. The optimizer of local
+    training goes on (``persistent``) or starts fresh each round.
     """
 
     peer_timeout: Seconds = 3600.0
     answer_timeout: Seconds = 30.0
+    newcomer: Newcomer = "initial"
+    prune_after: Count | None = None
+    overlay_repair: Literal["none", "ring"] = "none"
     optimizer_state: Literal["persistent", "reset"] = "persistent"
+
+    @model_validator(mode="after")
+    def _prunes_first(self) -> "PeerRounds":
+        if self.overlay_repair != "none" and self.prune_after is None:
+            raise ValueError("overlay_repair: nobody is ever left out; write prune_after: 2 or more")
+        return self
 
 
 def initial(node: Node, cfg: Any) -> Steps:
@@ -33,17 +50,39 @@ def initial(node: Node, cfg: Any) -> Steps:
     return (yield node.compute(node.learner.init))
 
 
+def itself(state: Ref) -> Ref:
+    """A state that is a model."""
+    return state
+
+
+def taken_over(node: Node, state: Ref, model: Ref) -> Steps:
+    """Another model in place of a state that is one."""
+    yield from ()
+    return model
+
+
 def peer_site(
-    node: Node, cfg: Any, take_turn: Callable[..., Steps], start: Callable[..., Steps] = initial
+    node: Node,
+    cfg: Any,
+    take_turn: Callable[..., Steps],
+    start: Callable[..., Steps] = initial,
+    model_of: Callable[[Any], Ref] = itself,
+    adopt: Callable[..., Steps] = taken_over,
 ) -> Steps:
     """A site of any of these methods; return the model used last. ``take_turn(node, cfg, state, round_,
-    mail)`` gives the next state and the model that the site uses.
+    mail)`` gives the next state and the model that the site uses. ``model_of(state)`` is what travels of a
+    state, ``adopt(node, state, model)`` the first state of a newcomer that begins with another model.
     """
     turn = Turn(now=0 if node.now == 0 else None)
     answer_questions(node, turn)
     done, state, model = node.durable.get("round", (0, None, None))
+    give_model(node, lambda: model_of(node.durable["round"][1]) if "round" in node.durable else None)
     if state is None:
         state = yield from start(node, cfg)
+        if node.now > 0 and cfg.newcomer != "initial":
+            first = model_of(state)
+            model = yield from begin_late(node, cfg, first, cfg.newcomer, cfg.peer_timeout)
+            state = state if model == first else (yield from adopt(node, state, model))
     node.on("again?", lambda message: send_again(node, message))
     if node.now > 0:
         done = yield from rejoin(node, cfg, done)
@@ -62,7 +101,7 @@ def rejoin(node: Node, cfg: Any, done: int) -> Steps:
     asked to repeat what the crash has lost.
     """
     current = yield from catch_up(node, cfg, done)
-    for peer in reachable(node, node.peers):
+    for peer in [] if node.durable.get("over") else node.peers:
         for round_ in range(done, current):
             node.post(peer, "model", round=round_)
         node.post(peer, "again?", round=current)
@@ -71,11 +110,15 @@ def rejoin(node: Node, cfg: Any, done: int) -> Steps:
 
 def reachable(node: Node, peers: Collection[str]) -> list[str]:
     """Those of ``peers`` that are neighbors on the overlay, sorted; nobody once the others have ended."""
-    return [] if node.durable.get("over") else sorted(set(peers) & set(node.peers))
+    return [] if node.durable.get("over") else sorted(set(peers) & set(neighbors_of(node)[node.name]))
 
 
 def send_out(node: Node, parcels: Mapping[str, Ref | None], round_: int, **header: Any) -> dict[str, Any]:
-    """Begin to send, all at once; hand the outcome to :func:`confirm`. None: that no model comes."""
+    """Begin to send, all at once; hand the outcome to :func:`confirm`. None: that no model comes. It also
+    shows peers who are left out that this site is there.
+    """
+    for peer in left_out(node):
+        node.post(peer, "model", round=round_)
     before = {then: sent for then, sent in node.durable.get("sent", {}).items() if then == round_ - 1}
     node.durable["sent"] = {**before, round_: (dict(parcels), header)}
     return {
@@ -93,6 +136,7 @@ def confirm(node: Node, sent: Mapping[str, Any], round_: int) -> Steps:
             node.record("send_failed", round=round_, peer=peer, reason=failure.reason)
             node.durable["sent"][round_][0][peer] = None
             lost.append(peer)
+    node.durable["lost"] = (round_, lost)
     return lost
 
 
@@ -120,8 +164,10 @@ def collect(
     """
     since = node.durable.setdefault("waiting_since", {}).setdefault(round_, node.now)
     arrived: dict[str, Message] = {}
+    heard: set[str] = set()
     mail += node.drain("model")
     while True:
+        heard |= {message.src for message in mail}
         for message in mail:
             if message.header["round"] == round_:
                 arrived[message.src] = message
@@ -143,6 +189,8 @@ def collect(
             for peer in missing:
                 node.record("nothing_received", round=round_, peer=peer)
             break
+    lost_in, lost = node.durable.get("lost", (round_, ()))
+    note_silence(node, cfg, round_, [*missing, *(lost if lost_in == round_ else ())], heard)
     return {name: message for name, message in sorted(arrived.items()) if message.ref is not None}
 
 

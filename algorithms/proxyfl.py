@@ -20,8 +20,9 @@ from algorithms.peer_rounds import (
     settle,
     swap,
 )
-from algorithms.server_based import Method, ServerBased, Work, check, server, site
-from algorithms.sgp import push_sum, start
+from algorithms.server_based import Method, Work, server, site
+from algorithms.server_policies import ServerBased, check
+from algorithms.sgp import adopt, model_of, push_sum, start
 from algorithms.tasks import CARRY
 from simulator.api import Algorithm, Message, Node, Ref
 
@@ -55,6 +56,7 @@ class Fml(Defended, ServerBased):
     """FML: the same local epochs as in ProxyFL, but a server averages the proxies."""
 
     name: Literal["fml"] = "fml"
+    when_server_lost: Literal["stop", "train_alone", "elect"] = "stop"
     sender_weights: Literal["uniform", "cases", "steps"] = "uniform"
     optimizer_state: Literal["persistent", "reset"] = "persistent"
     private_mutual: Share = 0.5
@@ -66,6 +68,12 @@ def start_both(node: Node, cfg: Any) -> Steps:
     proxy = yield node.compute(node.learner.init)
     private = yield node.compute(node.learner.init, member=1)
     return (yield node.compute(PACK, proxy, private)), 1.0
+
+
+def adopt_proxy(node: Node, state: tuple[Ref, float], model: Ref) -> Steps:
+    """Another proxy beside the private model."""
+    private = yield node.compute(BESIDE_FIRST, state[0])
+    return (yield node.compute(PACK, model, private)), state[1]
 
 
 def train_both(node: Node, cfg: Any, both: Ref, round_: int) -> Steps:
@@ -138,13 +146,17 @@ def local(node: Node, cfg: Fml, received: Ref, own: Ref | None, round_: int) -> 
 METHOD = Method(local=local, personal=True)
 AVGPUSH = Algorithm(
     settings=AvgPush,
-    site=fine_tuned(partial(peer_site, take_turn=take_turn, start=start)),
+    site=fine_tuned(partial(peer_site, take_turn=take_turn, start=start, model_of=model_of, adopt=adopt)),
     summary="sites push their model along an exponential overlay and take over what comes",
     source="Kalra et al., Nature Communications 2023 (its baseline)",
 )
 PROXYFL = Algorithm(
     settings=ProxyFL,
-    site=fine_tuned(partial(peer_site, take_turn=take_turn_of_both, start=start_both)),
+    site=fine_tuned(
+        partial(
+            peer_site, take_turn=take_turn_of_both, start=start_both, model_of=model_of, adopt=adopt_proxy
+        )
+    ),
     summary="AvgPush of proxies; each learns with a private model that stays at its site",
     source="Kalra et al., Nature Communications 2023",
 )

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from algorithms.common import Count, GossipBudget, Steps, Weights, train_round
 from algorithms.defenses import PairDefense, robustly
+from algorithms.newcomers import Newcomer
 from algorithms.turns import Turn, answer_questions, catch_up
 from simulator.api import Message, Node, ReceiveTimeout, Ref, Seconds, TransferFailed
 
@@ -30,8 +31,9 @@ class Gossip(GossipBudget):
     ``receive_timeout``. A model that comes later is used when the site would next train alone, or
     discarded. With ``membership: live`` pairs are drawn among the sites that are up, which takes an
     oracle; ``configured`` wastes the pair of a site that is down. A sender trains after its transfer
-    (``sender_blocks``) or meanwhile. A site that joins late warms up alone first or adopts the first
-    model it receives. A ``defense`` looks at every incoming model before it is used.
+    (``sender_blocks``) or meanwhile. A ``newcomer`` warms up alone first, adopts the first
+    model that it receives, or begins with the initial weights. A ``defense`` looks at every
+    incoming model before it is used.
     """
 
     schedule: Literal["pairs", "bernoulli", "async"] = "pairs"
@@ -41,7 +43,7 @@ class Gossip(GossipBudget):
     answer_timeout: Seconds = 30.0
     late: Literal["next_round", "discard"] = "next_round"
     sender_blocks: bool = True
-    join: Literal["warmup", "adopt"] = "warmup"
+    newcomer: Newcomer = "own-warm-up"
     max_redraws: int = Field(default=3, ge=0)
     pushes_per_round: float | None = Field(default=None, gt=0)
     max_incoming: Count | None = None
@@ -69,18 +71,32 @@ def begin(node: Node, cfg: Gossip) -> Steps:
     """First round and model: after the warm-up, from durable state, or from others' state."""
     restarted = node.now > 0
     done, model = node.durable.get("round", (0, None))
-    if model is None and restarted and "warm" not in node.durable and cfg.join == "adopt":
-        try:
-            message = yield node.receive("model", timeout_s=cfg.receive_timeout)
-            node.record("adopted", peer=message.src, round=message.header["round"])
-            return message.header["round"] + 1, message.model
-        except ReceiveTimeout:
-            node.record("nothing_to_adopt")
+    if model is None and restarted and "warm" not in node.durable:
+        done, model = yield from begin_late(node, cfg)
+        if done:
+            return done, model
     if model is None:
         model = yield from warm_up(node, cfg)
         node.durable["round"] = (0, model)
     if restarted and cfg.schedule == "pairs":
         done = yield from catch_up(node, cfg, done)
+    return done, model
+
+
+def begin_late(node: Node, cfg: Gossip) -> Steps:
+    """What a newcomer begins with: the round that it goes on with and its model, None before a warm-up."""
+    done, model, start, giver = 0, None, cfg.newcomer, None
+    if start == "first-model":
+        try:
+            message = yield node.receive("model", timeout_s=cfg.receive_timeout)
+            done, model, giver = message.header["round"] + 1, message.model, message.src
+        except ReceiveTimeout:
+            start = "own-warm-up"
+    elif start == "initial":
+        model = yield node.compute(node.learner.init)
+    node.record("newcomer", start=start, peer=giver)
+    if model is not None:
+        node.durable["round"] = (done, model)
     return done, model
 
 

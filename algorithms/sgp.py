@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from algorithms.common import Count, Steps, fine_tuned, train_round
+from algorithms.overlay_repair import neighbors_of
 from algorithms.peer_rounds import (
     PeerRounds,
     collect,
@@ -46,7 +47,7 @@ class Sgp(PeerRounds):
 def receivers(node: Node, cfg: Sgp, round_: int) -> Mapping[str, list[str]]:
     """Out-peers of every site."""
     if cfg.overlay == "given":
-        return {name: list(peers) for name, peers in node.neighbors_of.items()}
+        return {name: list(peers) for name, peers in neighbors_of(node).items()}
     return exponential(node, round_, cfg.out_degree)
 
 
@@ -64,6 +65,17 @@ SCALED_STEP = Task(name="scaled_step", function="algorithms.sgp:scaled_step", ve
 def start(node: Node, cfg: Sgp) -> Steps:
     """The initial weights, with weight 1."""
     return (yield from initial(node, cfg)), 1.0
+
+
+def model_of(state: tuple[Ref, float]) -> Ref:
+    """What travels of a state."""
+    return state[0]
+
+
+def adopt(node: Node, state: tuple[Ref, float], model: Ref) -> Steps:
+    """Another model, with the weight that a state had."""
+    yield from ()
+    return model, state[1]
 
 
 def take_turn(node: Node, cfg: Sgp, state: tuple[Ref, float], round_: int, mail: list[Message]) -> Steps:
@@ -128,7 +140,7 @@ def take_in(
 
 SGP = Algorithm(
     settings=Sgp,
-    site=fine_tuned(partial(peer_site, take_turn=take_turn, start=start)),
+    site=fine_tuned(partial(peer_site, take_turn=take_turn, start=start, model_of=model_of, adopt=adopt)),
     summary="sites push shares of model and weight to directed peers and use their ratio",
     source="Assran et al., ICML 2019",
 )
