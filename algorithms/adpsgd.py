@@ -12,13 +12,13 @@ from typing import Literal
 
 import numpy as np
 
-from algorithms.common import Budget, Steps, fine_tuned, train_round
+from algorithms.common import Exchanging, Steps, fine_tuned, train_round
 from algorithms.mixing import state_of, weighted_mean
 from algorithms.tasks import BARE, mean_cost
 from simulator.api import Algorithm, Bundle, Message, Node, ReceiveTimeout, Ref, Seconds, Task, TaskContext
 
 
-class AdPsgd(Budget):
+class AdPsgd(Exchanging):
     """AD-PSGD; a round is one turn of a site's own loop: ``local_epochs``, and an exchange meanwhile.
 
     Active sites begin exchanges with a random passive neighbor, passive ones answer, so nobody waits for

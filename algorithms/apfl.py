@@ -11,7 +11,8 @@ import numpy as np
 from algorithms.common import Share, Steps, fine_tuned
 from algorithms.defenses import Defended
 from algorithms.parts import ARRAYS
-from algorithms.server_based import Method, ServerBased, Work, check, server, site
+from algorithms.server_based import Method, Work, server, site
+from algorithms.server_policies import ServerBased, check
 from algorithms.tasks import free, twice_epochs_cost
 from simulator.api import OPTIMIZER, Algorithm, Bundle, Node, Ref, Task, TaskContext
 
@@ -28,6 +29,7 @@ class Apfl(Defended, ServerBased):
     """
 
     name: Literal["apfl"] = "apfl"
+    when_server_lost: Literal["stop", "train_alone", "elect"] = "stop"
     alpha: Share = 0.5
     adaptive: bool = True
 

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from algorithms.common import Budget, Count, Steps, train_round
+from algorithms.common import Count, Exchanging, Steps, train_round
 from algorithms.server_based import offer_final
+from algorithms.server_succession import gossip_on
 from simulator.api import (
     Message,
     ModelSize,
@@ -26,24 +27,23 @@ from simulator.api import (
     TransferFailed,
 )
 
-GIVE_UP = 2
-"""Silences in a row after which the server waits for a site no more, unless it says hello."""
 
-
-class Asynchronous(Budget):
+class Asynchronous(Exchanging):
     """Settings of an asynchronous server.
 
     At most ``concurrency`` sites are busy (default: all). One that is silent for ``site_timeout``
-    loses its place to another; its report still counts when it comes. Reports staler than
+    loses its place to another; its report still counts when it comes. After ``prune_after`` silences in a
+    row it is given no more work, until it says hello. Reports staler than
     ``max_staleness`` are dropped. A site that hears nothing for ``server_patience`` keeps its last
-    model and stops or trains on alone.
+    model and stops, trains on alone, or goes on by gossip averaging with its peers.
     """
 
     concurrency: Count | None = None
     max_staleness: Count = 16
     site_timeout: Seconds = 3600.0
+    prune_after: Count = 2
     server_patience: Seconds = 7200.0
-    when_server_lost: Literal["stop", "train_alone"] = "stop"
+    when_server_lost: Literal["stop", "train_alone", "gossip"] = "stop"
 
     @model_validator(mode="after")
     def _patient(self) -> "Asynchronous":
@@ -85,7 +85,9 @@ class Desk:
     @property
     def is_open(self) -> bool:
         """Whether anybody can still be expected to report."""
-        return any(rounds and self.silences[name] < GIVE_UP for name, rounds in self.left.items())
+        return any(
+            rounds and self.silences[name] < self.cfg.prune_after for name, rounds in self.left.items()
+        )
 
     def greet(self, message: Message) -> None:
         """A site that recovers or joins has lost what it was given."""
@@ -101,7 +103,7 @@ class Desk:
         room = (self.cfg.concurrency or len(node.sites)) - len(self.busy)
         waiting = sorted((told.get(name, -1.0), name) for name in node.sites if name not in self.busy)
         for since, name in waiting:
-            if room > 0 and self.left[name] and self.silences[name] < GIVE_UP:
+            if room > 0 and self.left[name] and self.silences[name] < self.cfg.prune_after:
                 room -= 1
                 self.busy[name] = told[name] = node.now
                 node.post(name, "global", self.turn.model, version=self.turn.version)
@@ -157,6 +159,7 @@ def server(node: Node, cfg: Asynchronous, absorb: Absorb) -> Role:
 def site(node: Node, cfg: Asynchronous, work: Callable[..., Steps]) -> Steps:
     """Train whatever model comes and report, for the budget; return the model used last."""
     done, model = node.durable.get("round", (0, None))
+    is_new = node.now > 0 and model is None
     if node.now > 0:
         node.post(node.server, "hello")
     while True:
@@ -169,6 +172,9 @@ def site(node: Node, cfg: Asynchronous, work: Callable[..., Steps]) -> Steps:
         if not given:  # the server lives
             continue
         message, model = given[-1], given[-1].model
+        if is_new:
+            node.record("newcomer", start="server", peer=message.src)
+            is_new = False
         if done or "version" not in message.header:
             node.record("round", round=max(done - 1, 0), model=model)
         if "version" not in message.header:  # the final model
@@ -178,6 +184,8 @@ def site(node: Node, cfg: Asynchronous, work: Callable[..., Steps]) -> Steps:
             yield from report(node, cfg, work, message, done)
             done += 1
             node.durable["round"] = (done, model)
+    if cfg.when_server_lost == "gossip" and model is not None:
+        return (yield from gossip_on(node, cfg, model, done))
     while cfg.when_server_lost == "train_alone" and model is not None and done < cfg.num_rounds:
         model = yield from train_round(node, cfg, model, done)
         node.record("round", round=done, model=model)

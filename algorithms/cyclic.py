@@ -11,12 +11,12 @@ from typing import Literal
 import numpy as np
 from pydantic import model_validator
 
-from algorithms.common import Budget, Steps, fine_tuned, train_round
+from algorithms.common import Exchanging, Steps, fine_tuned, train_round
 from algorithms.tasks import BARE, CARRY
 from simulator.api import Algorithm, Message, Node, ReceiveTimeout, Ref, Seconds, TransferFailed
 
 
-class Cyclic(Budget):
+class Cyclic(Exchanging):
     """Cyclic weight transfer; a round is a cycle, and every site trains ``local_epochs`` per visit.
 
     Sites are visited in the order of their names, in one drawn anew for every cycle (``shuffled``), or so

@@ -8,7 +8,8 @@ from typing import Literal
 
 from algorithms.common import Positive, Steps, fine_tuned
 from algorithms.defenses import Defended
-from algorithms.server_based import Method, ServerBased, Work, check, server, site, train
+from algorithms.server_based import Method, Work, server, site, train
+from algorithms.server_policies import ServerBased, check
 from algorithms.tasks import TRAIN_NEAR
 from simulator.api import Algorithm, Node, Ref
 
@@ -22,6 +23,7 @@ class Ditto(Defended, ServerBased):
     """
 
     name: Literal["ditto"] = "ditto"
+    when_server_lost: Literal["stop", "train_alone", "elect"] = "stop"
     lam: Positive = 1.0
 
 

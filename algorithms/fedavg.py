@@ -9,7 +9,8 @@ from typing import Literal
 
 from algorithms.common import Positive, Steps, fine_tuned
 from algorithms.defenses import Defended
-from algorithms.server_based import Method, ServerBased, Work, check, server, site, train
+from algorithms.server_based import Method, Work, server, site, train
+from algorithms.server_policies import ServerBased, check
 from algorithms.tasks import CARRY, TRAIN_PROX
 from simulator.api import Algorithm, Node, Ref
 

@@ -15,7 +15,8 @@ from pydantic import Field
 from algorithms.common import Steps, fine_tuned
 from algorithms.mixing import state_of, weighted_mean
 from algorithms.parts import is_finite
-from algorithms.server_based import Method, ServerBased, Work, check, in_order, server, site
+from algorithms.server_based import Method, Work, in_order, server, site
+from algorithms.server_policies import ServerBased, check
 from simulator.api import (
     OPTIMIZER,
     Algorithm,
@@ -56,9 +57,9 @@ class FedGS(ServerBased):
     server_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     missing: Literal["proceed", "discard"] = "proceed"
 
-    def quorum(self, num_asked: int) -> int:
-        """Answers that a round needs."""
-        return num_asked if self.missing == "discard" else self.min_answers
+    def answers_needed(self, num_wanted: int) -> int:
+        """Answers without which a round counts for nothing, of those wanted."""
+        return num_wanted if self.missing == "discard" else super().answers_needed(num_wanted)
 
 
 def scale_factor(

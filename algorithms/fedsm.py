@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any, Literal
 
 from algorithms.common import Count, Positive, Share, Steps, fine_tuned
-from algorithms.server_based import Method, ServerBased, Work, check, in_order, server, site
+from algorithms.server_based import Method, Work, in_order, server, site
+from algorithms.server_policies import ServerBased, check
 from algorithms.tasks import free
 from simulator.api import (
     Algorithm,
@@ -36,6 +37,7 @@ class FedSM(ServerBased):
     """
 
     name: Literal["fedsm"] = "fedsm"
+    when_server_lost: Literal["stop", "train_alone"] = "stop"
     sender_weights: Literal["steps", "cases", "uniform"] = "steps"
     optimizer_state: Literal["persistent", "reset"] = "persistent"
     lam: Share = 0.7
@@ -45,9 +47,9 @@ class FedSM(ServerBased):
     selector_epochs: Count = 1
     missing: Literal["proceed", "refuse"] = "proceed"
 
-    def quorum(self, num_asked: int) -> int:
-        """Answers that a round needs."""
-        return num_asked if self.missing == "refuse" else self.min_answers
+    def answers_needed(self, num_wanted: int) -> int:
+        """Answers without which a round counts for nothing, of those wanted."""
+        return num_wanted if self.missing == "refuse" else super().answers_needed(num_wanted)
 
 
 def _selector(model: ModelSize, params: Mapping[str, Any], num_sites: int) -> ModelSize:

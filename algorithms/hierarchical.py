@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from algorithms.common import Count, Steps, fine_tuned
-from algorithms.server_based import Method, ServerBased, check, server, train
+from algorithms.common import Count, Steps, fine_tuned, needed, whose_cases
+from algorithms.server_based import Method, server, train
+from algorithms.server_policies import ServerBased, check
 from algorithms.tasks import MEAN
 from simulator.api import (
     Algorithm,
@@ -52,6 +53,7 @@ class Hierarchical(ServerBased):
     """
 
     name: Literal["hierarchical-fedavg"] = "hierarchical-fedavg"
+    when_server_lost: Literal["stop", "train_alone"] = "stop"
     edge_rounds: Count = 2
     regions: tuple[Region, ...] = ()
     num_regions: Count = 2
@@ -63,6 +65,8 @@ class Hierarchical(ServerBased):
     def _in_time(self) -> "Hierarchical":
         if self.cohort != 1:
             raise ValueError("cohort: every region takes part in every round; leave it out")
+        if self.prune_after is not None:
+            raise ValueError("prune_after: a silent edge has an heir; leave it out, and see when_edge_lost")
         if self.edge_rounds * self.edge_deadline > self.round_deadline:
             raise ValueError(
                 f"round_deadline ({self.round_deadline:g} s) must allow {self.edge_rounds} edge rounds of "
@@ -186,7 +190,7 @@ def lead_region(node: Node, cfg: Hierarchical, state: Ref, round_: int) -> Steps
     """The edge rounds of a region, then its mean to the server."""
     region = next(names for names in regions_of(node, cfg) if node.name in names)
     others = [name for name in region if name != node.name]
-    num_cases = node.num_cases
+    num_cases, names = node.num_cases, [node.name]
     for edge_round in range(cfg.edge_rounds):
         header = {"round": round_, "edge_round": edge_round}
         welcome(node, state, header)
@@ -199,10 +203,12 @@ def lead_region(node: Node, cfg: Hierarchical, state: Ref, round_: int) -> Steps
         num_cases = sum(counts)
         weights = [count / num_cases for count in counts]
         state = yield node.compute(MEAN, *(models[name] for name in names), weights=weights, round=round_)
-        node.record("region_averaged", round=round_, num_answers=len(names), missing=len(region) - len(names))
+        went_in = whose_cases(node, names)
+        missing = len(region) - len(names)
+        node.record("region_averaged", round=round_, num_answers=len(names), missing=missing, **went_in)
     node.on("hello", lambda message: None)  # this site leads no more
     try:
-        yield node.send(node.server, "update", state, round=round_, num_cases=num_cases)
+        yield node.send(node.server, "update", state, round=round_, num_cases=num_cases, sites=names)
     except TransferFailed as failure:
         node.record("update_lost", round=round_, reason=failure.reason)
 
@@ -262,8 +268,8 @@ def check_regions(cfg: Hierarchical, data: Mapping[str, SiteData], model: ModelS
     if cfg.regions and left:
         return f"algorithm.regions: {', '.join(left)} is in no region"
     count = len(cfg.regions) or min(cfg.num_regions, len(data))
-    if cfg.min_answers > count:
-        return f"algorithm.min_answers: {cfg.min_answers} exceeds the {count} region(s)"
+    if not 1 <= needed(cfg.quorum, count) <= count:
+        return f"algorithm.quorum: {cfg.quorum} is not between 1 and the {count} region(s)"
     return check(cfg, data, model, task)
 
 

@@ -14,7 +14,8 @@ from pydantic import model_validator
 from algorithms.common import Count, Steps, fine_tuned, train_round
 from algorithms.defenses import Defended, robustly
 from algorithms.parts import EXTRACT, GRAFT, MEAN_PART, absent
-from algorithms.server_based import Method, ServerBased, Work, check, in_order, server, site
+from algorithms.server_based import Method, Work, in_order, server, site
+from algorithms.server_policies import ServerBased, check
 from algorithms.tasks import epochs_cost
 from simulator.api import (
     Algorithm,
@@ -36,6 +37,7 @@ class FedBN(Defended, ServerBased):
     """
 
     name: Literal["fedbn"] = "fedbn"
+    when_server_lost: Literal["stop", "train_alone", "elect"] = "stop"
 
     @property
     def shared(self) -> str:
@@ -52,6 +54,7 @@ class FedRep(Defended, ServerBased):
     """
 
     name: Literal["fedrep"] = "fedrep"
+    when_server_lost: Literal["stop", "train_alone", "elect"] = "stop"
     local_epochs: Count = 2
     head_epochs: Count = 1
     head: Literal["head", "decoder"] = "head"

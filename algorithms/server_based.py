@@ -8,63 +8,24 @@ site uses.
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import model_validator
-
-from algorithms.common import Budget, Count, Share, Steps, train_round
-from algorithms.defenses import Defended, robustly, too_few
-from algorithms.tasks import CARRY, MEAN
-from simulator.api import (
-    Message,
-    ModelSize,
-    Node,
-    ReceiveTimeout,
-    Ref,
-    Role,
-    Seconds,
-    SiteData,
-    TransferFailed,
+from algorithms.common import Steps, train_round
+from algorithms.defenses import robustly
+from algorithms.server_policies import Collected, ServerBased, collect, drawn_cohort, heard_of, listed
+from algorithms.server_succession import (
+    authority_of,
+    dismiss,
+    elect,
+    gossip_on,
+    rightful,
+    stand_for_election,
 )
+from algorithms.tasks import CARRY, MEAN
+from simulator.api import Message, Node, ReceiveTimeout, Ref, TransferFailed
 
 FINAL_RETRY_S = 60.0
 """Pause before the server offers its final state again to sites that it could not reach."""
-
-
-class ServerBased(Budget):
-    """Settings of rounds with a server.
-
-    A round is one download and one upload per site of the cohort; after the last round every site
-    downloads the final state. ``cohort`` is the share of sites asked in a round. The server waits
-    for answers until ``round_deadline`` after it sent its state, or until ``grace`` after
-    ``min_answers`` of them came, whichever is first (no ``grace``: it waits for all). With fewer
-    than ``min_answers`` the state stays as it is and the round is recorded as empty. Answers are
-    weighted by training cases, by optimizer steps of the round, or alike. A site that hears nothing
-    for ``server_patience`` keeps its last model and either stops or trains on alone. Sites start
-    each round with a fresh optimizer, or go on with their own (``optimizer_state: persistent``).
-    """
-
-    cohort: Share = 1.0
-    sender_weights: Literal["cases", "steps", "uniform"] = "cases"
-    round_deadline: Seconds = 3600.0
-    min_answers: Count = 1
-    grace: Seconds | None = None
-    server_patience: Seconds = 7200.0
-    when_server_lost: Literal["stop", "train_alone"] = "stop"
-    optimizer_state: Literal["reset", "persistent"] = "reset"
-
-    def quorum(self, num_asked: int) -> int:
-        """Answers that a round needs of ``num_asked`` sites."""
-        return self.min_answers
-
-    @model_validator(mode="after")
-    def _patient(self) -> "ServerBased":
-        if self.server_patience <= self.round_deadline:
-            raise ValueError(
-                f"server_patience ({self.server_patience:g} s) must exceed round_deadline "
-                f"({self.round_deadline:g} s), or sites give up while the server waits for others"
-            )
-        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,13 +51,6 @@ def average(node: Node, cfg: Any, state: Ref, answers: Mapping[str, Message], ro
     if cfg.defense is not None:
         return (yield from robustly(node, cfg.defense, state, models, weights, sorted(answers), round_))
     return (yield node.compute(MEAN, *models, weights=weights, round=round_))
-
-
-def drawn_cohort(node: Node, cfg: ServerBased, round_: int) -> list[str]:
-    """The sites asked in a round, drawn uniformly."""
-    size = max(1, round(cfg.cohort * len(node.sites)))
-    drawn: list[str] = node.common_rng("cohort", round_).choice(node.sites, size=size, replace=False).tolist()
-    return drawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,33 +93,60 @@ def in_order(node: Node, cfg: ServerBased, answers: Mapping[str, Message]) -> tu
 # -- the server -------------------------------------------------------------------------------------
 
 
-def server(node: Node, cfg: ServerBased, method: Method) -> Role:
+def server(node: Node, cfg: ServerBased, method: Method) -> Steps:
     """Send the state to a cohort, aggregate what comes back; from a cold start or the last durable
-    round.
+    round. A site that leads in place of a server does its own share of the work too. Whether it led to
+    the end.
     """
     done, state = node.durable.get("round", (0, None))
     if state is None:
         state = yield from method.start(node, cfg)
     for round_ in range(done, cfg.num_rounds):
         cohort = method.cohort(node, cfg, round_)
-        size = len(cohort)
-        offers: dict[str, Ref | None] = dict.fromkeys(node.sites)
-        offers |= yield from offers_of(node, cfg, method, state, cohort, last=False)
-        header = {"round": round_} | ({"whole": state} if method.shown else {})
-        welcome(node, offers, header)
-        for name, offer in offers.items():  # one without a model tells a site that the server lives
-            node.post(name, "global", offer, **header)
-        answers = yield from collect(node, cfg, size, round_)
-        node.durable["answered"] = sorted(answers)
-        if len(answers) >= cfg.quorum(size):
-            state = yield from method.aggregate(node, cfg, state, answers, round_)
-            node.record("aggregated", round=round_, num_answers=len(answers), missing=size - len(answers))
+        wanted = min(len(cohort), cfg.cohort_size(len(listed(node, cfg))))
+        offers = yield from announce(node, cfg, method, state, cohort, round_)
+        own = yield from own_answer(node, cfg, method, offers, round_)
+        got: Collected = yield from collect(node, cfg, cohort, wanted, round_, own)
+        if got.closed_by == "superseded" or not is_rightful(node):
+            node.record("superseded", round=round_)
+            return False
+        node.durable["answered"] = sorted(got.answers)
+        if len(got.answers) >= cfg.answers_needed(wanted):
+            state = yield from method.aggregate(node, cfg, state, got.used, round_)
+            node.record("aggregated", round=round_, **got.account(node, cfg, wanted))
         else:
-            node.record("empty_round", round=round_, num_answers=len(answers))
+            node.record(
+                "empty_round", round=round_, num_answers=len(got.answers), missing=wanted - len(got.answers)
+            )
         node.durable["round"] = (round_ + 1, state)
     offers = yield from offers_of(node, cfg, method, state, node.sites, last=True)
-    header = {"round": cfg.num_rounds} | ({"whole": state} if method.shown else {})
+    header = header_of(node, method, state, cfg.num_rounds)
     yield from offer_final(node, offers, header, cfg.round_deadline)
+    return True
+
+
+def header_of(node: Node, method: Method, state: Ref, round_: int) -> dict[str, Any]:
+    """What is said of a state that is sent."""
+    term, leader = authority_of(node)
+    whole = {"whole": state} if method.shown else {}
+    return {"round": round_, "term": term, "leader": leader, **whole}
+
+
+def announce(
+    node: Node, cfg: ServerBased, method: Method, state: Ref, cohort: Sequence[str], round_: int
+) -> Generator[Any, Any, dict[str, Ref | None]]:
+    """Send the state to the cohort, and to all others a message without one: the server lives. It also
+    tells a pruned site to say that it is there.
+    """
+    offers: dict[str, Ref | None] = dict.fromkeys(node.sites)
+    offers |= yield from offers_of(node, cfg, method, state, cohort, last=False)
+    header = header_of(node, method, state, round_)
+    welcome(node, cfg, offers, header)
+    kept = listed(node, cfg)
+    for name, offer in offers.items():
+        if name != node.name:
+            node.post(name, "global", offer, **header, **({} if name in kept else {"pruned": True}))
+    return offers
 
 
 def offers_of(
@@ -180,37 +161,24 @@ def offers_of(
     return offers
 
 
-def welcome(node: Node, offers: Mapping[str, Ref | None], header: Mapping[str, Any]) -> None:
+def welcome(
+    node: Node, cfg: ServerBased, offers: Mapping[str, Ref | None], header: Mapping[str, Any]
+) -> None:
     """Offer the state of the running round to a site that recovers or joins in its midst."""
-    node.on("hello", lambda message: node.post(message.src, "global", offers[message.src], **header))
 
+    def greet(message: Message) -> None:
+        heard_of(node, cfg, message.src)
+        node.post(message.src, "global", offers[message.src], **header)
 
-def collect(
-    node: Node, cfg: ServerBased, expected: int, round_: int
-) -> Generator[Any, Any, dict[str, Message]]:
-    """Updates of this round by site, until all came or the time is up; late ones are recorded."""
-    answers: dict[str, Message] = {}
-    deadline = node.now + cfg.round_deadline
-    while len(answers) < expected:
-        try:
-            message: Message = yield node.receive("update", timeout_s=deadline - node.now)
-        except ReceiveTimeout:
-            break
-        if message.header["round"] != round_:
-            node.record("late_update", round=round_, peer=message.src, of_round=message.header["round"])
-            continue
-        answers[message.src] = message
-        if cfg.grace is not None and len(answers) == cfg.quorum(expected):
-            deadline = min(deadline, node.now + cfg.grace)
-    return answers
+    node.on("hello", greet)
 
 
 def offer_final(
     node: Node, offers: Mapping[str, Ref | None], header: Mapping[str, Any], patience_s: float
 ) -> Steps:
     """Give every site the final state; ask again those that could not be reached, for a while."""
-    welcome(node, offers, header)
-    missing = list(node.sites)
+    node.on("hello", lambda message: node.post(message.src, "global", offers[message.src], **header))
+    missing = [name for name in node.sites if name != node.name]
     deadline = node.now + patience_s
     while missing:
         sent = {name: node.send(name, "global", offers[name], **header) for name in missing}
@@ -232,36 +200,75 @@ def offer_final(
 
 def site(node: Node, cfg: ServerBased, method: Method) -> Steps:
     """Work on whatever state the server sends, as long as it sends any; return the model used last."""
+    model = yield from serve(node, cfg, method)
+    # a server that returns when all is over is told so, if it was replaced
+    node.on("global", lambda message: dismiss(node, message))
+    return model
+
+
+def serve(node: Node, cfg: ServerBased, method: Method) -> Steps:
+    """Serve whoever may lead, or lead, until the rounds are over or nobody does."""
     state, next_round = node.durable.get("state", (None, 0))
-    if node.now > 0:
-        node.post(node.server, "hello")
+    began, elections = node.now, cfg.when_server_lost == "elect"
+    if elections:
+        stand_for_election(node, cfg)
+    leads = authority_of(node)[1] == node.name
+    if node.now > 0 and not leads:
+        node.post(authority_of(node)[1], "hello")
     while True:
+        if leads:
+            if (yield from lead(node, cfg, method)):
+                return node.durable.get("used")
+            leads = False
         try:
             messages = [(yield node.receive("global", timeout_s=cfg.server_patience))]
         except ReceiveTimeout:
             node.record("server_lost", round=next_round)
-            break
-        messages += node.drain("global")
+            if not elections or is_hopeless(node):
+                break
+            leads = yield from elect(node, cfg)
+            continue
+        messages = rightful(node, messages + node.drain("global"))
+        leads = authority_of(node)[1] == node.name
         drawn = [message for message in messages if message.ref is not None]
         if not drawn:
+            if any("pruned" in message.header for message in messages):
+                node.post(authority_of(node)[1], "hello")
             continue
         state, round_ = drawn[-1].model, drawn[-1].header["round"]  # a slow site skips to the newest
-        if round_ > next_round:  # a restarted server sends its last round's state again
-            whole = drawn[-1].header.get("whole", state)
-            yield from take_over(node, cfg, method, state, whole, round_)
+        if began > 0 and "state" not in node.durable:
+            node.record("newcomer", start="server", peer=drawn[-1].src)
+        yield from receive_state(node, cfg, method, state, drawn[-1].header)
         next_round = round_
-        node.durable["state"] = (state, next_round)
         if round_ == cfg.num_rounds:
             return node.durable.get("used")
         yield from answer(node, cfg, method, state, round_)
-    if cfg.when_server_lost == "train_alone" and state is not None:
-        model = node.durable.get("used", state)
-        if model is state and method.use is not None:
-            model = yield from method.use(node, cfg, state, node.durable.get("own"))
-        worked = node.durable["update"][0][0] if "update" in node.durable else None
-        has_used_it = method.personal and worked == next_round
-        yield from train_alone(node, cfg, model, next_round + has_used_it)
+    if state is not None:
+        yield from go_on(node, cfg, method, state, next_round)
     return node.durable.get("used")
+
+
+def receive_state(
+    node: Node, cfg: ServerBased, method: Method, state: Ref, header: Mapping[str, Any]
+) -> Steps:
+    """Use what came, if a round is over, and make it durable."""
+    round_ = header["round"]
+    if round_ > node.durable.get("state", (None, 0))[1]:  # a restarted server sends its last state again
+        yield from take_over(node, cfg, method, state, header.get("whole", state), round_)
+    node.durable["state"], node.durable["elections"] = (state, round_), 0
+
+
+def go_on(node: Node, cfg: ServerBased, method: Method, state: Ref, next_round: int) -> Steps:
+    """Without a server: as the settings say."""
+    model = node.durable.get("used", state)
+    if model is state and method.use is not None:
+        model = yield from method.use(node, cfg, state, node.durable.get("own"))
+    worked = node.durable["update"][0][0] if "update" in node.durable else None
+    has_used_it = method.personal and worked == next_round
+    if cfg.when_server_lost == "train_alone":
+        yield from train_alone(node, cfg, model, next_round + has_used_it)
+    elif cfg.when_server_lost == "gossip":
+        node.durable["used"] = yield from gossip_on(node, cfg, model, next_round)
 
 
 def take_over(node: Node, cfg: ServerBased, method: Method, state: Ref, whole: Ref, round_: int) -> Steps:
@@ -283,6 +290,17 @@ def take_over(node: Node, cfg: ServerBased, method: Method, state: Ref, whole: R
 
 def answer(node: Node, cfg: ServerBased, method: Method, state: Ref, round_: int) -> Steps:
     """Work on a state and send the update; one that a crashed server lost is sent again as it was."""
+    work, header = yield from work_on(node, cfg, method, state, round_)
+    try:
+        yield node.send(authority_of(node)[1], "update", work.update, **header)
+    except TransferFailed as failure:
+        node.record("update_lost", round=round_, reason=failure.reason)
+        return
+    node.durable["own"] = work.own
+
+
+def work_on(node: Node, cfg: ServerBased, method: Method, state: Ref, round_: int) -> Steps:
+    """A site's work on a state, unless it was done before, and what is said of its update."""
     source, work = node.durable.get("update", (None, None))
     if source != (round_, state.key):
         work = yield from method.local(node, cfg, state, node.durable.get("own"), round_)
@@ -292,13 +310,8 @@ def answer(node: Node, cfg: ServerBased, method: Method, state: Ref, round_: int
         if work.personal is not None:
             node.durable["used"] = work.personal
             node.record("round", round=round_, model=work.personal)
-    header = {"steps": cfg.local_epochs * node.data.train_batches} | dict(work.header)
-    try:
-        yield node.send(node.server, "update", work.update, round=round_, **header)
-    except TransferFailed as failure:
-        node.record("update_lost", round=round_, reason=failure.reason)
-        return
-    node.durable["own"] = work.own
+    steps = cfg.local_epochs * node.data.train_batches
+    return work, {"round": round_, "steps": steps} | dict(work.header)
 
 
 def train(node: Node, cfg: Any, state: Ref, own: Ref | None, round_: int) -> Steps:
@@ -317,9 +330,44 @@ def train_alone(node: Node, cfg: ServerBased, model: Ref, next_round: int) -> St
         node.record("round", round=round_, model=model)
 
 
-def check(cfg: ServerBased, data: Mapping[str, SiteData], model: ModelSize, task: Any) -> str:
-    """A quorum that no cohort can reach would leave every round empty."""
-    size = max(1, round(cfg.cohort * len(data)))
-    if cfg.min_answers > size:
-        return f"algorithm.min_answers: {cfg.min_answers} exceeds the {size} site(s) of a cohort"
-    return too_few(cfg.defense, size) if isinstance(cfg, Defended) else ""
+# -- a site that leads ------------------------------------------------------------------------------
+
+
+def lead(node: Node, cfg: ServerBased, method: Method) -> Steps:
+    """Be the server from the newest state of this site on; whether to the end."""
+    state, round_ = node.durable.get("state", (None, 0))
+    if node.durable.get("round", (-1, None))[0] < round_ or "round" not in node.durable:
+        node.durable["round"] = (round_, state)
+    node.record("leads", round=round_)
+    to_the_end = yield from server(node, cfg, method)
+    node.on("hello", lambda message: None)  # no more, or for the last time
+    if to_the_end:
+        _, state = node.durable["round"]
+        yield from receive_state(node, cfg, method, state, {"round": cfg.num_rounds})
+    return to_the_end
+
+
+def own_answer(
+    node: Node, cfg: ServerBased, method: Method, offers: Mapping[str, Ref | None], round_: int
+) -> Generator[Any, Any, dict[str, Message]]:
+    """What the site that leads makes of the state itself; nothing at a server."""
+    state = offers.get(node.name)
+    if state is None:
+        return {}
+    yield from receive_state(node, cfg, method, state, {"round": round_})
+    work, header = yield from work_on(node, cfg, method, state, round_)
+    node.durable["own"] = work.own
+    return {node.name: Message(node.name, "update", work.update, header)}
+
+
+def is_rightful(node: Node) -> bool:
+    """Whether no other leader has come up who goes before this one."""
+    mine = authority_of(node)
+    rightful(node, node.drain("global"))
+    return authority_of(node)[1] == mine[1]
+
+
+def is_hopeless(node: Node) -> bool:
+    """Whether as many elections as there are sites have led to nothing."""
+    node.durable["elections"] = node.durable.get("elections", 0) + 1
+    return bool(node.durable["elections"] > len(node.sites))

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from algorithms.common import Budget, Count, Steps, fine_tuned
+from algorithms.common import Exchanging, Quorum, Steps, fine_tuned, needed, whose_cases
 from algorithms.server_based import train
 from algorithms.tasks import BARE, MEAN, mean_cost
 from simulator.api import (
@@ -28,7 +28,7 @@ from simulator.api import (
 )
 
 
-class Swarm(Budget):
+class Swarm(Exchanging):
     """Swarm learning: FedAvg at a leader drawn anew in every round, alike by all.
 
     The leader waits for the others until ``merge_deadline`` after it began, or until ``grace`` after
@@ -42,7 +42,7 @@ class Swarm(Budget):
     name: Literal["swarm"] = "swarm"
     merge: Literal["mean", "coordinate_median", "geometric_median"] = "mean"
     site_weights: Literal["cases", "uniform"] = "cases"
-    quorum: Count | None = None
+    quorum: Quorum | None = None
     merge_deadline: Seconds = 3600.0
     grace: Seconds | None = None
     leader_timeout: Seconds = 7200.0
@@ -74,6 +74,11 @@ class Round:
     number: int
     own: Ref
     updates: dict[str, Ref] = field(default_factory=dict)
+
+
+def quorum_of(cfg: Swarm, num_sites: int) -> int:
+    """Sites without which there is no merge."""
+    return num_sites // 2 + 1 if cfg.quorum is None else needed(cfg.quorum, num_sites)
 
 
 def leader_of(node: Node, round_: int, attempt: int) -> str:
@@ -184,6 +189,8 @@ def look_around(node: Node, cfg: Swarm, done: int, model: Ref) -> Steps:
             continue
         header = message.header
         if header["merged"] and message.ref is not None and header["round"] >= done:
+            if "round" not in node.durable:
+                node.record("newcomer", start="first-model", peer=message.src)
             node.record("took_merge", round=header["round"], peer=message.src)
             finish(node, header["round"] + 1, message.model)
             return header["round"] + 1, message.model
@@ -257,7 +264,7 @@ def follow(node: Node, cfg: Swarm, now: Round, leader: str, attempt: int, end: f
 def lead(node: Node, cfg: Swarm, now: Round, end: float) -> Steps:
     """Collect the others' models, merge, and send the merge to all; None without a quorum."""
     others = [name for name in node.sites if name != node.name]
-    quorum = min(cfg.quorum or len(node.sites) // 2 + 1, len(node.sites))
+    quorum = quorum_of(cfg, len(node.sites))
     deadline = min(node.now + cfg.merge_deadline, end)
     is_urgent = False
     while len(now.updates) < len(others):
@@ -276,7 +283,12 @@ def lead(node: Node, cfg: Swarm, now: Round, end: float) -> Steps:
         return None
     model = yield from merge(node, cfg, now)
     node.durable["led"] = (*node.durable.get("led", ()), now.number)
-    node.record("aggregated", round=now.number, num_answers=count, missing=len(node.sites) - count)
+    closed_by = "all" if count == len(node.sites) else "grace" if is_urgent else "deadline"
+    account = whose_cases(node, [node.name, *now.updates])
+    missing = len(node.sites) - count
+    node.record(
+        "aggregated", round=now.number, num_answers=count, missing=missing, closed_by=closed_by, **account
+    )
     send_merge(node, model, now.number)
     return now.number + 1, model
 
@@ -295,8 +307,8 @@ def merge(node: Node, cfg: Swarm, now: Round) -> Steps:
 
 def check(cfg: Swarm, data: Mapping[str, SiteData], model: ModelSize, task: Any) -> str:
     """A quorum that the sites can reach."""
-    if cfg.quorum is not None and cfg.quorum > len(data):
-        return f"algorithm.quorum: {cfg.quorum} exceeds the {len(data)} site(s)"
+    if not 1 <= quorum_of(cfg, len(data)) <= len(data):
+        return f"algorithm.quorum: {cfg.quorum} is not between 1 and the {len(data)} site(s)"
     return ""
 
 

@@ -1,0 +1,122 @@
+"""What sites do when their server is gone: go on by gossip, or have one of them lead.
+
+The election is ours, and deterministic: who misses the server asks all sites which state they hold, and
+appoints the best of those that answer. Every election has a higher *term*; sites serve whoever has the
+highest one, and tell the others that they are superseded. No majority is asked for: the parts of a divided
+network go on apart, each under a leader of its own, and of two with the same term the first by name stays.
+
+What survives is what travels: the newest state that a site has received (for SCAFFOLD the server's control
+too). What a server keeps to itself, moments and momentum of its optimizer, is lost with it and starts anew.
+"""
+
+from typing import Any
+
+from algorithms.common import Steps
+from algorithms.gossip import GossipAveraging, absorb
+from algorithms.schedules import asynchronous, finish_round, train_alone
+from algorithms.server_policies import ServerBased
+from algorithms.turns import Turn
+from simulator.api import Message, Node, ReceiveTimeout, Ref
+
+Authority = tuple[int, str]
+"""Whom a site serves: the term, and who leads in it."""
+
+
+def gossip_on(node: Node, cfg: Any, model: Ref, next_round: int) -> Steps:
+    """Use up the rest of the budget by gossip averaging, each site on its own clock: half of them push
+    their model to a peer in a round, and a site averages what came with its own before it trains.
+    """
+    gossip = GossipAveraging(
+        rounds=cfg.num_rounds, local_epochs=cfg.local_epochs, schedule="async", sender_weights="uniform"
+    )
+    done, model = node.durable.get("round", (next_round, model))
+    if done < cfg.num_rounds:  # what is pushed is a model, whatever else the server's state holds
+        model = yield from train_alone(node, gossip, model, done)
+        finish_round(node, model, done)
+        yield from asynchronous(node, gossip, model, done + 1, absorb, Turn(now=done))
+    return node.durable["round"][1]
+
+
+# -- whom a site serves --------------------------------------------------------------------------------
+
+
+def authority_of(node: Node) -> Authority:
+    """Whom this site serves now."""
+    known: Authority = node.durable.get("authority", (0, node.server))
+    return known
+
+
+def outranks(one: Authority, other: Authority) -> bool:
+    """Whether a higher term, or of equal ones the first name, goes before another."""
+    return (-one[0], one[1]) < (-other[0], other[1])
+
+
+def rightful(node: Node, messages: list[Message]) -> list[Message]:
+    """The messages of those who may lead; the others are told that another does."""
+    kept = []
+    for message in messages:
+        claim = (message.header.get("term", 0), message.header.get("leader", message.src))
+        if claim[0] and not outranks(authority_of(node), claim):
+            node.durable["authority"] = claim
+        if authority_of(node)[0] and authority_of(node) != claim:
+            node.post(message.src, "update", round=message.header.get("round"))
+        else:
+            kept.append(message)
+    return kept
+
+
+def dismiss(node: Node, message: Message) -> None:
+    """Tell who may not lead any more that another does, or did."""
+    rightful(node, [message])
+
+
+# -- the election --------------------------------------------------------------------------------------
+
+
+def stand_for_election(node: Node, cfg: ServerBased) -> None:
+    """Answer at once, also during training, who looks for a successor; one that has the final state sends
+    that.
+    """
+
+    def answer(message: Message) -> None:
+        state, round_ = node.durable.get("state", (None, -1))
+        term, leader = authority_of(node)
+        if state is not None and round_ == cfg.num_rounds:
+            node.post(message.src, "global", state, round=round_, term=term, leader=leader)
+        else:
+            node.post(message.src, "candidate", round=round_, term=term, leader=leader)
+
+    node.on("election", answer)
+
+
+def elect(node: Node, cfg: ServerBased) -> Steps:
+    """Ask all sites, appoint the best of those that answer; whether this site is to lead."""
+    node.drain("candidate")  # of an election before
+    for name in node.sites:
+        if name != node.name:
+            node.post(name, "election")
+    _, held = node.durable.get("state", (None, -1))
+    candidates = {node.name: held}
+    known = authority_of(node)
+    incumbents: list[Authority] = []
+    deadline = node.now + cfg.election_timeout
+    while len(candidates) < len(node.sites):
+        try:
+            message: Message = yield node.receive("candidate", timeout_s=deadline - node.now)
+        except ReceiveTimeout:
+            break
+        claim = (message.header["term"], message.header["leader"])
+        candidates[message.src] = message.header["round"]
+        incumbents += [claim] if claim[1] == message.src else []
+        known = claim if outranks(claim, known) else known
+    if incumbents:  # somebody leads already
+        node.durable["authority"] = claim = min(incumbents, key=lambda one: (-one[0], one[1]))
+        node.record("leader_found", peer=claim[1])
+        node.post(claim[1], "hello")
+        return False
+    leader = min(candidates, key=lambda name: (-candidates[name], name))
+    node.durable["authority"] = (known[0] + 1, leader)
+    node.record("elected", peer=leader, num_candidates=len(candidates), term=known[0] + 1)
+    if leader != node.name:
+        node.post(leader, "global", appointed=True, term=known[0] + 1, leader=leader)
+    return leader == node.name
