@@ -1,6 +1,5 @@
 """From a scenario to a finished run in virtual time: the world assembled, run, and closed."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from simulator.network.transport import Network
 from simulator.network.underlay import underlay_of
 from simulator.network.wiring import check_wiring, overlay_of
 from simulator.record.ledger import Ledger
+from simulator.record.participation import newcomers, remarks
 from simulator.registry import SiteIndex, registry
 from simulator.rng import stream
 from simulator.scenario.schema import NodeSpec, ScenarioBase
@@ -92,7 +92,7 @@ def simulate(
     warnings = [*injector.finish(), *conditions.finish()]
     presences.finish()
     ledger.check()
-    warnings += _waits(world) + world.payloads.remarks() + world.outgoing.remarks()
+    warnings += _waits(world, ledger) + world.payloads.remarks() + world.outgoing.remarks()
     if end_reason.startswith("deadlock"):
         warnings.append(end_reason)
     return Simulated(
@@ -144,21 +144,25 @@ def _servers(scenario: ScenarioBase, specs: Mapping[str, NodeSpec]) -> tuple[str
     return (SERVER, *scenario.server.successors)
 
 
-def _waits(world: World) -> list[str]:
+def _waits(world: World, ledger: Ledger) -> list[str]:
     """Say how often settings of the algorithm decided how the run went, time-outs above all."""
     timeouts = {
         "nothing_received": "receivers waited receive_timeout for a model that did not come",
         "server_lost": "sites waited server_patience and took the server for dead",
         "weak_pull": "algorithm.lam below 1/sites weighs a site's own personal model less than others'",
         "too_few_to_defend": "too few models came for algorithm.defense, and the model before was kept",
+        "pruned": "sites or peers were left out after prune_after silent rounds",
+        "sends_again": "models that did not arrive were sent again (algorithm.sending)",
+        "superseded": "servers or leaders found that another leads",
         "empty_round": "rounds of the server ended without enough answers",
     }
     counts = Counter(row[3] for row in world.trace.events)
-    late = sum(json.loads(row[6])["missing"] > 0 for row in world.trace.events if row[3] == "aggregated")
     found = [f"{counts[event]} x: {what}" for event, what in timeouts.items() if counts[event]]
-    if late:
-        found.append(f"{late} x: the server waited round_deadline or grace for answers that did not come")
-    return found
+    found += [
+        f"{one.site} began at {one.time_s:.6g} s with {one.start}: {one.nbytes} B"
+        for one in newcomers(world.trace.events, ledger.rows("transfers"))
+    ]
+    return [*found, *remarks(world.trace.events, world.sites)]
 
 
 def _build(

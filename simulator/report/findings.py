@@ -10,6 +10,7 @@ from simulator.record.measures_curves import curve, interval, reach, summarize_r
 from simulator.record.measures_epochs import stopped, with_stop
 from simulator.record.measures_run import Run
 from simulator.record.measures_sites import SiteTable, paired_difference
+from simulator.record.participation import remarks
 from simulator.report.outgoing import privacy_words, rogue_words
 from simulator.report.text import duration, listing, number, percent, plural, signed, size, spread
 
@@ -33,6 +34,7 @@ def findings(
         *_gain_over_local(groups, sites),
         *_traffic(groups, summaries),
         *_server_faults(groups),
+        *_participation(groups),
         *_target(groups, target),
         *_missed(summaries),
     ]
@@ -175,6 +177,15 @@ def _server_faults(groups: Groups) -> list[str]:
             said.append(
                 f"Mean test Dice of the others from {duration(at)} to their end: {listing(others, 8)}."
             )
+    return said
+
+
+def _participation(groups: Groups) -> list[str]:
+    """Rounds that went on without the data of some sites, by the first run of each method."""
+    said = []
+    for label, runs in groups.items():
+        sites = runs[0].tables["sites"].filter(pl.col("role") == "site")["site"].to_list()
+        said += [f"{label}: {text}." for text in remarks(runs[0].tables["events"].rows(), sites)]
     return said
 
 
