@@ -22,7 +22,7 @@ SCENARIOS = {
         (),
     ),
     "gcml-adopting-newcomer": (
-        "algorithm: {name: gcml, rounds: 6, join: adopt}\nfaults: [{at: 60 s, join: b}]\n",
+        "algorithm: {name: gcml, rounds: 6, newcomer: first-model}\nfaults: [{at: 60 s, join: b}]\n",
         (),
     ),
     "gossip-averaging-outage": (
@@ -58,7 +58,7 @@ SCENARIOS = {
         "faults: [{at: 60 s, crash: server}]\n",
         (),
     ),
-    "fedprox-quorum": ("algorithm: {name: fedprox, rounds: 2, min_answers: 2, grace: 1 s}\n", ()),
+    "fedprox-quorum": ("algorithm: {name: fedprox, rounds: 2, quorum: 2, grace: 1 s}\n", ()),
     "fedbn": ("algorithm: {name: fedbn, rounds: 2, finetune_epochs: 1}\n", ()),
     "fedrep-newcomer": (
         "algorithm: {name: fedrep, rounds: 3}\nfaults: [{at: 70 s, join: b}]\n",

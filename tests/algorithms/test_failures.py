@@ -111,7 +111,7 @@ def test_the_server_waits_for_its_deadline_and_averages_the_rest(tmp_path):
 
 
 def test_a_grace_after_the_quorum_drops_the_slowest(tmp_path):
-    text = "algorithm: {name: fedavg, rounds: 2, min_answers: 2, grace: 1 s}\n"
+    text = "algorithm: {name: fedavg, rounds: 2, quorum: 2, grace: 1 s}\n"
     result = run(tmp_path, text)
     events = Counter(row[3] for row in result.world.trace.events)
     details = [row[6] for row in result.world.trace.events if row[3] == "aggregated"]
@@ -120,7 +120,7 @@ def test_a_grace_after_the_quorum_drops_the_slowest(tmp_path):
 
 
 def test_fewer_answers_than_the_quorum_leave_the_model_as_it_is(tmp_path):
-    text = "algorithm: {name: fedavg, rounds: 2, min_answers: 3, round_deadline: 100 s}\n"
+    text = "algorithm: {name: fedavg, rounds: 2, quorum: 3, round_deadline: 100 s}\n"
     result = run(tmp_path, text + "faults: [{at: 1 s, crash: c}]\n")
     assert Counter(row[3] for row in result.world.trace.events)["empty_round"] == 2
 
@@ -136,14 +136,19 @@ def test_a_recovered_site_jumps_to_the_round_of_its_peers(tmp_path):
     assert len(seen) < 20
 
 
-@pytest.mark.parametrize(("join", "first"), [("warmup", "init"), ("adopt", None)])
-def test_a_late_joiner_warms_up_or_adopts(tmp_path, join, first):
-    text = f"algorithm: {{name: gcml, rounds: 20, warmup_epochs: 2, join: {join}}}\n"
+@pytest.mark.parametrize(
+    ("newcomer", "first"), [("own-warm-up", "init"), ("first-model", None), ("initial", "init")]
+)
+def test_a_late_joiner_warms_up_or_adopts(tmp_path, newcomer, first):
+    text = f"algorithm: {{name: gcml, rounds: 20, warmup_epochs: 2, newcomer: {newcomer}}}\n"
     result = run(tmp_path, text + "faults: [{at: 200 s, join: a}]\n")
     work = [row[1] for row in result.world.work if row[0] == "a"]
     events = Counter(row[3] for row in result.world.trace.events if row[2] == "a")
     assert (work[0] == "init") == (first == "init")
-    assert events["adopted"] == (join == "adopt")
+    assert events["newcomer"] == 1
+    told = next(row[5:] for row in result.world.trace.events if row[3] == "newcomer")
+    assert f'"start": "{newcomer}"' in told[1]
+    assert (told[0] in ("b", "c")) == (newcomer == "first-model")
     assert rounds_of(result)["a"] > 0
 
 
@@ -225,8 +230,8 @@ def test_sites_outside_the_cohort_know_that_the_server_lives(tmp_path):
 
 
 def test_a_quorum_beyond_the_cohort_is_refused(tmp_path):
-    with pytest.raises(ScenarioError, match="min_answers: 5 exceeds the 3 site"):
-        run(tmp_path, "algorithm: {name: fedavg, rounds: 2, min_answers: 5}\n")
+    with pytest.raises(ScenarioError, match="quorum: 5 is not between 1 and the 3 site"):
+        run(tmp_path, "algorithm: {name: fedavg, rounds: 2, quorum: 5}\n")
 
 
 def test_bernoulli_never_sends_to_a_site_that_has_ended_and_never_mixes_up_models(tmp_path):
@@ -403,7 +408,7 @@ def test_regions_that_do_not_fit_are_refused(tmp_path):
     ]:
         with pytest.raises(ScenarioError, match=problem):
             run(tmp_path, f"algorithm: {{name: hierarchical-fedavg, rounds: 2, regions: {regions}}}\n")
-    with pytest.raises(ScenarioError, match="quorum: 5 exceeds the 3 site"):
+    with pytest.raises(ScenarioError, match="quorum: 5 is not between 1 and the 3 site"):
         run(tmp_path, "algorithm: {name: swarm, rounds: 2, quorum: 5}\n")
 
 

@@ -63,9 +63,11 @@ def test_the_servers_network_counts_too(tmp_path):
 
 def test_a_newcomer_goes_on_with_the_network_it_adopted(tmp_path):
     faults = "faults: [{at: 5 s, join: a}]\n"
-    text = GCML.replace("gate: false", "gate: false, join: adopt, schedule: async, pushes_per_round: 3")
+    text = GCML.replace(
+        "gate: false", "gate: false, newcomer: first-model, schedule: async, pushes_per_round: 3"
+    )
     result = run(tmp_path, text + faults, sites=MIXED)
-    adopted = [row for row in result.world.trace.events if row[3] == "adopted"]
+    adopted = [row for row in result.world.trace.events if row[3] == "newcomer" and row[5]]
     assert adopted
     of_a = [row for row in result.world.work if row[0] == "a" and row[1] == "train"]
     assert of_a
