@@ -72,7 +72,7 @@ def test_serverless_methods_go_on_when_any_one_site_dies(tmp_path, algorithm, vi
 def test_every_method_ends_under_every_fault(tmp_path, algorithm, fault, at):
     result = run(tmp_path, f"algorithm: {algorithm}\nfaults: [{{at: {at}, {fault}}}]\n")
     assert result.end_reason == "all protocols ended"
-    assert {row[5] for row in result.world.trace.faults} == {"fired"}
+    assert {row[5] for row in result.world.trace.faults} <= {"fired", "no effect"}
 
 
 @pytest.mark.parametrize("algorithm", SERVER_BASED)
