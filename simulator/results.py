@@ -164,7 +164,7 @@ def _manifest(outcome: Outcome, executor: PoolExecutor, wall_s: Mapping[str, flo
     return {
         "run_id": outcome.point.label,
         "label": outcome.point.label,
-        "swept": {name: str(value) for name, value in outcome.point.swept.items()},
+        "swept": dict(outcome.point.swept),
         "scenario": scenario.name,
         "algorithm": scenario.algorithm.name,
         "seed": {"learning": scenario.seed.learning, "network": scenario.seed.network},

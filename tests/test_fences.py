@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 # what each part of the simulator may import of the others; later parts may import earlier ones
 LAYERS = [
     {"errors", "units", "rng"},
-    {"registry"},
+    {"registry", "statistics"},
     {"api"},
     {"scenario", "record", "codec"},
     {"network", "work", "learning", "indexing"},

@@ -1,20 +1,22 @@
 """Dice against what it cost: curves of one run, time- and bytes-to-target, and bands over seeds."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import polars as pl
-from scipy.special import stdtrit
 
 from simulator.record.measures import busiest_link
 from simulator.record.measures_dice import site_scores
 from simulator.record.measures_run import Run
+from simulator.statistics.intervals import Kind, bounds
+from simulator.statistics.survival import Survival, kaplan_meier
 
 Cost = Literal["time_s", "carried_nbytes", "busiest_nbytes", "round"]
 Score = Literal["dice_mean", "dice_worst"]
+COSTS: tuple[Cost, ...] = get_args(Cost)
 
 _SCHEMA = {
     "time_s": pl.Float64,
@@ -28,23 +30,15 @@ _SCHEMA = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """A mean over runs with its 95 % confidence interval; no interval from fewer than two values."""
-
-    mean: float
-    low: float | None
-    high: float | None
-    count: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Band:
-    """Mean over the runs of a label at each ``x``, with 95 % bounds (equal to it for a single run)."""
+    """Mean over ``count`` repetitions at each ``x``, with 95 % bounds (equal to it for a single one)."""
 
     x: np.ndarray
     mean: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    count: int
+    kind: Kind | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,30 +50,6 @@ class Reach:
 
     at: float | None
     until: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReachSummary:
-    """Of ``count`` runs ``reached`` had the target; ``median`` takes the others as later than all.
-
-    ``censored``: half of the runs or more never had it, so the median is only known to exceed ``median``.
-    """
-
-    reached: int
-    count: int
-    median: float
-    censored: bool
-
-
-def interval(values: Sequence[float]) -> Interval | None:
-    """Return the mean and its 95 % interval by Student's t over the values, None for no value."""
-    if not values:
-        return None
-    mean = math.fsum(values) / len(values)
-    if len(values) < 2:
-        return Interval(mean=mean, low=None, high=None, count=1)
-    half = float(stdtrit(len(values) - 1, 0.975)) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return Interval(mean=mean, low=mean - half, high=mean + half, count=len(values))
 
 
 def curve(run: Run, *, split: str = "test") -> pl.DataFrame:
@@ -111,14 +81,6 @@ def curve(run: Run, *, split: str = "test") -> pl.DataFrame:
     return frame.join_asof(spent(run), on="time_s").with_columns(
         pl.col("carried_nbytes", "busiest_nbytes").fill_null(0)
     )
-
-
-def curves_of(groups: Mapping[str, Sequence[Run]]) -> dict[str, list[pl.DataFrame]]:
-    """Return the curves of all labels that have any."""
-    curves = {label: [curve(run) for run in runs] for label, runs in groups.items()}
-    return {
-        label: kept for label, found in curves.items() if (kept := [c for c in found if not c.is_empty()])
-    }
 
 
 def spent(run: Run) -> pl.DataFrame:
@@ -158,34 +120,39 @@ def reach(run: Run, target: float, *, cost: Cost, score: Score = "dice_mean") ->
     return Reach(at=at, until=0.0 if ends.is_empty() else float(ends[cost][-1]))
 
 
-def summarize_reach(reaches: Sequence[Reach]) -> ReachSummary:
-    """Return the median over runs, counting a run that never reached the target as later than all."""
-    reached = sorted(one.at for one in reaches if one.at is not None)
-    middle = (len(reaches) + 1) // 2  # the lower median, a value that was observed
-    if len(reached) >= middle:
-        return ReachSummary(
-            reached=len(reached), count=len(reaches), median=reached[middle - 1], censored=False
-        )
-    until = min(one.until for one in reaches if one.at is None)
-    return ReachSummary(reached=len(reached), count=len(reaches), median=until, censored=True)
+def survival(reaches: Sequence[Reach]) -> Survival:
+    """Return what several runs' ways to the target say together; those without it are censored."""
+    costs = [one.until if one.at is None else one.at for one in reaches]
+    return kaplan_meier(costs, [one.at is not None for one in reaches])
 
 
-def band(curves: Sequence[pl.DataFrame], *, cost: Cost, score: Score) -> Band | None:
-    """Return mean and 95 % bounds (Student's t) over the runs of a label, as steps over ``cost``.
+def band(curves: pl.DataFrame, *, cost: Cost, score: Score) -> Band | None:
+    """Return mean and 95 % bounds over the independent repetitions of one method, as steps over ``cost``.
 
     A run that has ended keeps its last Dice; the band begins where every run has one.
+
+    ``curves`` are rows of :attr:`~simulator.record.measures_frames.Frames.curves`.
     """
-    steps = [(c[cost].to_numpy().astype(float), c[score].to_numpy()) for c in curves if not c.is_empty()]
+    steps: dict[Any, list[tuple[np.ndarray, np.ndarray]]] = {}
+    for (unit, _), rows in curves.group_by("unit", "run", maintain_order=True):
+        at = rows[cost].to_numpy().astype(float)
+        steps.setdefault(unit, []).append((at, rows[score].to_numpy()))
     if not steps:
         return None
-    x = np.unique(np.concatenate([s[0] for s in steps]))
-    x = x[x >= max(s[0][0] for s in steps)]
-    values = np.stack([y[np.searchsorted(at, x, side="right") - 1] for at, y in steps])  # (runs, points)
+    every = [one for several in steps.values() for one in several]
+    x = np.unique(np.concatenate([at for at, _ in every]))
+    x = x[x >= max(at[0] for at, _ in every)]
+    values = np.stack(
+        [
+            np.mean([y[np.searchsorted(at, x, side="right") - 1] for at, y in several], axis=0)
+            for several in steps.values()
+        ]
+    )  # (units, points)
     mean = values.mean(axis=0)
-    half = np.zeros_like(mean)
-    if len(steps) > 1:
-        half = stdtrit(len(steps) - 1, 0.975) * values.std(axis=0, ddof=1) / math.sqrt(len(steps))
-    return Band(x=x, mean=mean, low=mean - half, high=mean + half)
+    if len(values) < 2:
+        return Band(x=x, mean=mean, low=mean, high=mean, count=1, kind=None)
+    found = bounds([values])
+    return Band(x=x, mean=mean, low=found.low, high=found.high, count=len(values), kind=found.kind)
 
 
 def _late_joiners(run: Run) -> set[str]:

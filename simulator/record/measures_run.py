@@ -1,6 +1,7 @@
 """A finished run as measures and figures read it, and the groups of runs that differ only by seed."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from simulator.errors import ScenarioError
+from simulator.record.measures_conditions import conditions, method_names
 from simulator.record.tables import TABLES
 from simulator.record.tables_io import empty_table, read_table
 
@@ -100,7 +102,7 @@ def load_study(folders: Sequence[Path]) -> Study:
         name=" + ".join(dict.fromkeys(names)),
         description="\n".join(text for text in dict.fromkeys(descriptions) if text),
         commands=tuple(text for text in dict.fromkeys(commands) if text),
-        runs=_distinct(runs),
+        runs=_distinct(_named(runs)),
         problems=tuple(problems),
     )
 
@@ -129,6 +131,19 @@ def by_label(runs: Iterable[Run]) -> dict[str, list[Run]]:
     for run in runs:
         groups.setdefault(run.label, []).append(run)
     return groups
+
+
+def by_unit(values: Iterable[tuple[Run, float]]) -> list[float]:
+    """Return one value per independent repetition: runs with the same learning seed are averaged.
+
+    Where all have the same one, only the network's chance was repeated, and each run is a repetition.
+    """
+    found: dict[int, list[float]] = {}
+    for run, value in values:
+        found.setdefault(run.seeds[0], []).append(value)
+    if len(found) == 1:
+        return next(iter(found.values()))
+    return [math.fsum(several) / len(several) for several in found.values()]
 
 
 def _points(folder: Path, problems: list[str]) -> tuple[list[Path], dict[str, Any]]:
@@ -169,6 +184,19 @@ def _json(path: Path) -> dict[str, Any]:
             f"{path}: expected a mapping, found {type(content).__name__}; run the scenario again"
         )
     return content
+
+
+def _named(runs: list[Run]) -> list[Run]:
+    """Name the runs of sweeps by what their study says it varied, rather than by their folders."""
+    swept = [run for run in runs if run.manifest.get("swept")]
+    if len(swept) < 2:
+        return runs
+    parts = [[method] for method in method_names(swept)]
+    for condition in conditions(swept):
+        for own, value in zip(parts, condition.of_run, strict=True):
+            own.append(f"{condition.name} {value}")
+    labels = {run.folder: ", ".join(own) for run, own in zip(swept, parts, strict=True)}
+    return [replace(run, label=labels.get(run.folder, run.label)) for run in runs]
 
 
 def _distinct(runs: list[Run]) -> tuple[Run, ...]:

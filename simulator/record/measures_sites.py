@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from simulator.record.measures_curves import Interval, interval
 from simulator.record.measures_dice import selected_table
-from simulator.record.measures_run import Run
+from simulator.record.measures_run import Run, by_unit
+from simulator.statistics.intervals import Interval, interval
 
 Scores = Mapping[str, float]  # Dice of the selected model by site
 
@@ -59,9 +59,9 @@ def site_table(groups: Mapping[str, Sequence[Run]]) -> SiteTable:
     def cell(label: str, of: str | None, kind: str = "") -> Cell:
         mine = scores[label]
         return Cell(
-            dice=interval([v for _, s in mine if (v := _value(s, of, kind)) is not None]),
-            over_local=interval(_differences(mine, local, of, kind)),
-            over_pooled=interval(_differences(mine, pooled, of, kind)),
+            dice=interval(by_unit((run, v) for run, s in mine if (v := _value(s, of, kind)) is not None)),
+            over_local=interval(by_unit(_differences(mine, local, of, kind))),
+            over_pooled=interval(by_unit(_differences(mine, pooled, of, kind))),
         )
 
     return SiteTable(
@@ -90,7 +90,7 @@ def _reference(
 
 def _differences(
     mine: Sequence[tuple[Run, Scores]], reference: Sequence[tuple[Run, Scores]], site: str | None, kind: str
-) -> list[float]:
+) -> list[tuple[Run, float]]:
     """Differences between runs of the same seeds, or at least of the same learning seed."""
     differences = []
     for run, scores in mine:
@@ -101,7 +101,7 @@ def _differences(
             continue
         own, other = _value(scores, site, kind), _value(partner, site, kind)
         if own is not None and other is not None:
-            differences.append(own - other)
+            differences.append((run, own - other))
     return differences
 
 
@@ -115,4 +115,4 @@ def paired_difference(
         scored[name] = [
             (run, dict(t.select("site", "dice").iter_rows())) for run, t in tables if not t.is_empty()
         ]
-    return interval(_differences(scored[label], scored[other], None, "worst" if worst else "mean"))
+    return interval(by_unit(_differences(scored[label], scored[other], None, "worst" if worst else "mean")))

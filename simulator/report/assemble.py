@@ -4,15 +4,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from simulator.record.measures import Summary, summarize
+from simulator.record.measures_frames import Frames, frames
 from simulator.record.measures_run import Run, Study, by_label, load_study
 from simulator.record.measures_sites import SiteTable, site_table
-from simulator.report import cost, gantt, overlays, progress_over_time, sites, tables, topology
+from simulator.record.measures_standing import standings
+from simulator.report import gantt, overlays, statistics_tables, tables, topology
+from simulator.report.default_figures import default_figures
+from simulator.report.figure import Drawn, draw
 from simulator.report.findings import findings
 from simulator.report.mixture import refuse_mixture
 from simulator.report.page import Page, render
-from simulator.report.style import Picture, looks
-from simulator.report.text import MISSING
+from simulator.report.style import Picture
+from simulator.report.text import MISSING, listing
 
+MAX_LABELS = 10
+"""With more labels, tables by method are of one combination of conditions."""
 MAX_TIMELINES = 8
 """So many timelines are drawn at most: one per label, of its first run."""
 
@@ -22,28 +28,63 @@ def write_report(folders: Sequence[Path], out: Path) -> Path:
     study = load_study(folders)
     if len(folders) > 1:  # within one study a sweep may differ in these on purpose, and its labels say so
         refuse_mixture(study.runs)
-    ended = by_label(run for run in study.runs if run.has_ended)
-    summaries = {label: [summarize(run) for run in runs] for label, runs in ended.items()}
+    target = _target(study.runs)
+    runs = [run for run in study.runs if run.has_ended]
+    everything = frames(runs, target)
+    closely, remark = _looked_at_closely(runs, everything)
+    ended = by_label(closely)
+    summaries = {label: [summarize(run) for run in some] for label, some in ended.items()}
     scores = site_table(ended)
     figures = out / "figures"
     figures.mkdir(parents=True, exist_ok=True)
-    target = _target(study.runs)
     page = Page(
         study=study,
         groups=ended,
         findings=findings(ended, summaries, scores, target),
+        remark=remark,
         problems=tuple(tables.problems(study)),
+        statistics=_statistics(everything),
         results=_tables(ended, summaries, scores, target),
         faults=tuple(tables.faults(study.runs)),
         events=tables.events(summaries),
         skipped=tables.skipped(study.runs),
-        pictures=_draw(ended, scores, figures),
+        pictures=_draw(Drawn(frames=everything, runs=runs, target=target), ended, figures),
         timelines=_timelines(study, figures),
         left_out=_left_out(study),
     )
     path = out / "report.html"
     path.write_text(render(page, figures), encoding="utf-8")
     return path
+
+
+def _looked_at_closely(runs: Sequence[Run], found: Frames) -> tuple[list[Run], str]:
+    """The runs that findings and tables tell of one by one, and a remark if these are not all.
+
+    More labels than a table holds are cut down to the conditions that most methods have, the first of them.
+    """
+    if len(by_label(runs)) <= MAX_LABELS or not found.conditions:
+        return list(runs), ""
+    had: dict[tuple[str, ...], set[str]] = {}
+    of_run = list(zip(*(condition.of_run for condition in found.conditions), strict=True))
+    for run, values in zip(runs, of_run, strict=True):
+        had.setdefault(values, set()).add(run.algorithm)
+    chosen = max(had, key=lambda values: len(had[values]))
+    said = [f"{one.name} {value}" for one, value in zip(found.conditions, chosen, strict=True)]
+    return [run for run, values in zip(runs, of_run, strict=True) if values == chosen], (
+        f"The findings and the tables by method are those with {listing(said)}, of {len(had)} combinations "
+        "of conditions; the statistics and the figures show all of them."
+    )
+
+
+def _statistics(found: Frames) -> tuple[tables.Table, ...]:
+    """Methods and pairs; nothing where a single run of each leaves nothing to say."""
+    if found.runs.is_empty() or found.runs["unit"].n_unique() < 2:
+        return ()
+    standing = standings(found)
+    if standing is None:
+        return ()
+    pairs = statistics_tables.pairs(standing)
+    return (statistics_tables.methods(standing), *([pairs] if pairs is not None else []))
 
 
 def _target(runs: Sequence[Run]) -> float | None:
@@ -71,14 +112,9 @@ def _tables(
     return tuple(table for table in found if table is not None)
 
 
-def _draw(groups: Mapping[str, Sequence[Run]], scores: SiteTable, folder: Path) -> tuple[Picture, ...]:
-    look = looks(groups)
-    found = [
-        cost.draw(groups, look, folder),
-        progress_over_time.draw(groups, look, folder),
-        sites.draw(groups, scores, look, folder),
-        overlays.draw(groups, folder),
-    ]
+def _draw(study: Drawn, groups: Mapping[str, Sequence[Run]], folder: Path) -> tuple[Picture, ...]:
+    found = [draw(spec, study, folder) for spec in default_figures(study.frames, study.target)]
+    found.append(overlays.draw(groups, folder))
     return tuple(picture for picture in found if picture is not None)
 
 

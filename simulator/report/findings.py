@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from simulator.record.measures import Summary
-from simulator.record.measures_curves import curve, interval, reach, summarize_reach
+from simulator.record.measures_curves import curve, reach, survival
 from simulator.record.measures_epochs import stopped, with_stop
 from simulator.record.measures_run import Run
 from simulator.record.measures_sites import SiteTable, paired_difference
@@ -146,8 +146,8 @@ def _rounds(runs: Sequence[Run]) -> float:
 
 
 def _mean_nbytes(summaries: Sequence[Summary]) -> float | None:
-    found = interval([s.traffic.carried_nbytes for s in summaries if s.traffic.carried_nbytes is not None])
-    return None if found is None else found.mean
+    found = [s.traffic.carried_nbytes for s in summaries if s.traffic.carried_nbytes is not None]
+    return sum(found) / len(found) if found else None
 
 
 def _per_round(runs: Sequence[Run]) -> float | None:
@@ -227,8 +227,8 @@ def _target(groups: Groups, target: float | None) -> list[str]:
         spent = [r for run in runs if (r := reach(run, target, cost="carried_nbytes")) is not None]
         if not times:
             continue
-        when, cost = summarize_reach(times), summarize_reach(spent)
-        if when.censored:
+        when, cost = survival(times), survival(spent)
+        if when.median is None or cost.median is None:
             some = f" ({when.reached} of {when.count} runs did)" if when.reached else ""
             missed.append(label + some)
         else:

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from simulator.record.measures import busiest_link
 from simulator.record.measures_run import Run
-from simulator.report.progress_over_time import mark_faults, marks
+from simulator.report.fault_marks import mark_faults, marks
 from simulator.report.style import (
     BLUE,
     GREEN,

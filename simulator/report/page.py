@@ -26,7 +26,9 @@ class Page:
     study: Study
     groups: Mapping[str, Sequence[Run]]
     findings: Findings
+    remark: str
     problems: tuple[str, ...]
+    statistics: tuple[Table, ...]
     results: tuple[Table, ...]
     faults: tuple[Table, ...]
     events: Table | None

@@ -14,10 +14,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simulator.record.measures_run import Run
-
-COLUMN_IN = 3.4
-PAGE_IN = 7.0
+COLUMN_IN = 85 / 25.4
+PAGE_IN = 178 / 25.4
 FONT_PT = 7.5
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
@@ -70,6 +68,11 @@ class Look:
     marker: str
     line: Any
 
+    @property
+    def fill(self) -> str:
+        """Color inside of a mark: variants of a method are hollow."""
+        return self.color if self.line == "-" else "white"
+
     def curve(self) -> dict[str, Any]:
         """Keyword arguments for a line without markers."""
         return {"color": self.color, "linestyle": self.line}
@@ -87,18 +90,28 @@ class Picture:
     width_in: float
 
 
-def looks(groups: Mapping[str, Sequence[Run]]) -> dict[str, Look]:
-    """Give every label a look: color and marker from its algorithm, line style by variant."""
-    unknown = sorted({runs[0].algorithm for runs in groups.values()} - _KNOWN.keys())
+def looks(algorithms: Mapping[str, str]) -> dict[str, Look]:
+    """Give every name a look: color and marker from its algorithm, line style by variant."""
+    unknown = sorted(set(algorithms.values()) - _KNOWN.keys())
     table = _KNOWN | {name: _SPARE[i % len(_SPARE)] for i, name in enumerate(unknown)}
     variants: dict[str, int] = {}
     chosen = {}
-    for label, runs in groups.items():
-        algorithm = runs[0].algorithm
+    for label, algorithm in algorithms.items():
         variant = variants[algorithm] = variants.get(algorithm, -1) + 1
         color, marker = table[algorithm]
         chosen[label] = Look(color=color, marker=marker, line=_DASHES[variant % len(_DASHES)])
     return chosen
+
+
+def palette(names: Sequence[str]) -> dict[str, Look]:
+    """Give values of a condition looks by their place."""
+    colors = [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK]
+    return {
+        name: Look(
+            color=colors[place % len(colors)], marker="os^DvPX"[place % 7], line=_DASHES[place % len(_DASHES)]
+        )
+        for place, name in enumerate(names)
+    }
 
 
 @contextmanager

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from simulator.record.measures import Summary
-from simulator.record.measures_curves import Cost, interval, reach, summarize_reach
+from simulator.record.measures_curves import Cost, Reach, reach, survival
 from simulator.record.measures_dice import structure_table, unseen_table
 from simulator.record.measures_faults import fault_costs, unfired_faults
-from simulator.record.measures_run import Run, Study
+from simulator.record.measures_run import Run, Study, by_unit
 from simulator.record.measures_sites import SiteTable
 from simulator.report.text import (
     MISSING,
@@ -21,6 +21,7 @@ from simulator.report.text import (
     size,
     spread,
 )
+from simulator.statistics.intervals import interval
 
 Groups = Mapping[str, Sequence[Run]]
 Summaries = Mapping[str, Sequence[Summary]]
@@ -78,7 +79,7 @@ def reached(summaries: Summaries) -> Table | None:
         head=("method", "runs", *head[:3], "which", *head[3:]),
         rows=tuple(rows),
         note="Selected models on test cases. In parentheses: 95 % confidence interval of the mean over runs "
-        "(Student's t). Missed structures and false alarms count Dice 0.",
+        "(BCa bootstrap, Student's t below 6 values). Missed structures and false alarms count Dice 0.",
     )
 
 
@@ -103,7 +104,7 @@ def _cells(
 ) -> list[str]:
     cells = []
     for _, read, show in columns:
-        found = interval([float(v) for s in many if (v := read(s)) is not None])
+        found = interval(by_unit((s.run, float(v)) for s in many if (v := read(s)) is not None))
         alone = short or show is count
         cells.append(show(None if found is None else found.mean) if alone else spread(found, show))
     return cells
@@ -145,12 +146,14 @@ def by_structure(groups: Groups) -> Table | None:
     columns: dict[str, dict[str, str]] = {}
     names: dict[str, None] = {}
     for label, runs in groups.items():
-        found: dict[str, list[float]] = {}
+        found: dict[str, list[tuple[Run, float]]] = {}
         for run in runs:
             for structure, dice in structure_table(run).select("structure", "dice").iter_rows():
-                found.setdefault(structure, []).extend([] if dice is None else [dice])
+                found.setdefault(structure, []).extend([] if dice is None else [(run, dice)])
         if found:
-            columns[label] = {structure: spread(interval(values)) for structure, values in found.items()}
+            columns[label] = {
+                structure: spread(interval(by_unit(values))) for structure, values in found.items()
+            }
             names |= dict.fromkeys(found)
     if len(names) < 2:
         return None
@@ -164,14 +167,14 @@ def unseen(groups: Groups) -> Table | None:
     """Dice at hospitals that took no part in training; None if all did."""
     rows: dict[str, list[str]] = {}
     for place, runs in enumerate(groups.values()):
-        found: dict[str, list[tuple[float, float, int]]] = {}
+        found: dict[str, list[tuple[Run, float, float, int]]] = {}
         for run in runs:
             for site, dice, lowest, num_cases in unseen_table(run).iter_rows():
-                found.setdefault(site, []).append((dice, lowest, num_cases))
+                found.setdefault(site, []).append((run, dice, lowest, num_cases))
         for site, values in found.items():
-            cells = rows.setdefault(site, [str(values[0][2]), *[MISSING] * len(groups)])
-            mean = spread(interval([dice for dice, _, _ in values]))
-            cells[1 + place] = f"{mean} ({number(min(lowest for _, lowest, _ in values))})"
+            cells = rows.setdefault(site, [str(values[0][3]), *[MISSING] * len(groups)])
+            mean = spread(interval(by_unit((run, dice) for run, dice, _, _ in values)))
+            cells[1 + place] = f"{mean} ({number(min(lowest for _, _, lowest, _ in values))})"
     if not rows:
         return None
     return Table(
@@ -186,32 +189,40 @@ def to_target(groups: Groups, target: float | None) -> Table | None:
     """Time and bytes until the mean validation Dice; None without target or validation scores."""
     if target is None:
         return None
-    columns: tuple[tuple[Cost, Show], ...] = (
-        ("time_s", duration),
-        ("carried_nbytes", size),
-        ("busiest_nbytes", size),
-    )
-    rows = []
-    for label, runs in groups.items():
-        cells, hits = [], MISSING
-        for price, show in columns:
-            found = [one for run in runs if (one := reach(run, target, cost=price)) is not None]
-            if not found:
-                cells.append(MISSING)
-                continue
-            summary = summarize_reach(found)
-            hits = f"{summary.reached} of {summary.count}"
-            cells.append(f"> {show(summary.median)}" if summary.censored else show(summary.median))
-        rows.append((label, hits, *cells))
-    if all(row[1] == MISSING for row in rows):
+    shows: dict[Cost, Show] = {"time_s": duration, "carried_nbytes": size, "busiest_nbytes": size}
+    ways = {
+        label: {cost: [one for run in runs if (one := reach(run, target, cost=cost))] for cost in shows}
+        for label, runs in groups.items()
+    }
+    known = {label: survival(found["time_s"]) for label, found in ways.items() if found["time_s"]}
+    if not known:
         return None
+    horizon = min(one.last for one in known.values())
+    rows = []
+    for label, found in ways.items():
+        if label not in known:
+            rows.append((label, *[MISSING] * 5))
+            continue
+        mean, error = known[label].restricted_mean(horizon)
+        within = duration(mean) + (f" ± {duration(error)}" if error else "")
+        medians = [_median(found[cost], show) for cost, show in shows.items()]
+        rows.append((label, f"{known[label].reached} of {known[label].count}", *medians, within))
+    head = ("method", "runs that reached it", "virtual time", "model bytes", "on busiest link")
     return Table(
         title=f"Until first mean validation Dice {target:g}",
-        head=("method", "runs that reached it", "virtual time", "model bytes", "on busiest link"),
+        head=(*head, f"mean time within {duration(horizon)}"),
         rows=tuple(rows),
-        note="Medians over runs. “>”: censored, at least half of the runs ended without reaching it; the "
-        "number is where the first of these ended.",
+        note="Medians over runs by Kaplan and Meier: a run that ends without the target is censored, not "
+        "left out. “>”: half of the runs or more ended without it; the number is where the first of these "
+        "ended. The mean (± standard error) counts a run without the target as the whole span.",
     )
+
+
+def _median(found: Sequence[Reach], show: Show) -> str:
+    median = survival(found).median
+    if median is not None:
+        return show(median)
+    return f"> {show(min(one.until for one in found if one.at is None))}"
 
 
 def faults(runs: Sequence[Run]) -> list[Table]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 
-from simulator.record.measures_curves import Interval
+from simulator.statistics.intervals import Interval
 
 MISSING = "–"
 _NBSP = "\N{NO-BREAK SPACE}"

@@ -1,10 +1,8 @@
-import math
-
 import numpy as np
 import polars as pl
 import pytest
 
-from simulator.record.measures_curves import band, curve, interval, reach, spent, summarize_reach
+from simulator.record.measures_curves import band, curve, reach, spent, survival
 from tests.record.runs_for_tests import dice, made_run, moved
 
 ROWS = [
@@ -57,29 +55,39 @@ def test_the_target_is_judged_on_validation_and_a_run_that_misses_it_is_censored
     assert reach(made_run(metrics=rows[:1]), 0.5, cost="time_s") is None
 
 
-def test_the_median_takes_censored_runs_as_later_than_all():
+def test_runs_that_miss_the_target_are_censored_at_their_end():
     rows = [dice("a", 0.9, time_s=t, split="val") for t in (10.0, 20.0)]
     early, late = (reach(made_run(metrics=[row]), 0.5, cost="time_s") for row in rows)
     never = reach(made_run(metrics=rows[:1], virtual_time_s=77.0), 0.95, cost="time_s")
-    assert summarize_reach([never, late, early]).median == 20.0
-    censored = summarize_reach([never, early, never])
-    assert censored.censored
-    assert (censored.reached, censored.median) == (1, 77.0)
-
-
-def test_interval_is_student_t():
-    found = interval([1.0, 2.0, 3.0])
-    assert found.mean == 2.0
-    assert found.high - 2.0 == pytest.approx(4.302652729696142 / math.sqrt(3))  # t(0.975, 2), sd 1
-    assert interval([5.0]).low is None
-    assert interval([]) is None
+    assert survival([never, late, early]).median == 20.0
+    censored = survival([never, early, never])
+    assert (censored.reached, censored.median, censored.last) == (1, None, 77.0)
 
 
 def test_a_band_holds_the_last_value_of_a_run_that_has_ended():
-    first = pl.DataFrame({"time_s": [1.0, 3.0], "dice_mean": [0.2, 0.4]})
-    second = pl.DataFrame({"time_s": [2.0, 5.0], "dice_mean": [0.6, 0.8]})
-    found = band([first, second], cost="time_s", score="dice_mean")
+    found = band(curves_of((1, [1.0, 3.0], [0.2, 0.4]), (2, [2.0, 5.0], [0.6, 0.8])), **TIME)
     assert found.x.tolist() == [2.0, 3.0, 5.0]
     np.testing.assert_allclose(found.mean, [0.4, 0.5, 0.6])
     assert np.all(found.low < found.mean)
-    assert band([], cost="time_s", score="dice_mean") is None
+    assert (found.count, found.kind) == (2, "student")
+    assert band(curves_of(), **TIME) is None
+
+
+def test_runs_with_the_same_seed_are_one_repetition():
+    found = band(curves_of((1, [1.0], [0.2]), (1, [1.0], [0.4])), **TIME)
+    assert (found.mean.tolist(), found.count) == (pytest.approx([0.3]), 1)
+    assert found.low.tolist() == found.mean.tolist()
+
+
+TIME = {"cost": "time_s", "score": "dice_mean"}
+
+
+def curves_of(*runs):
+    rows = [
+        {"unit": unit, "run": str(place), "time_s": at, "dice_mean": value}
+        for place, (unit, times, values) in enumerate(runs)
+        for at, value in zip(times, values, strict=True)
+    ]
+    return pl.DataFrame(
+        rows, schema={"unit": pl.Int64, "run": pl.String, "time_s": pl.Float64, "dice_mean": pl.Float64}
+    )

@@ -77,6 +77,9 @@ def test_figures_come_in_three_formats(study):
     names = {path.name for path in (folder / "figures").iterdir()}
     stems = {
         "cost-dice",
+        "cost-accuracy",
+        "rounds-dice",
+        "sites-gain",
         "time-dice",
         "sites-dice",
         "overlays",

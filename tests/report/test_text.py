@@ -1,7 +1,7 @@
 import pytest
 
-from simulator.record.measures_curves import Interval
 from simulator.report import text
+from simulator.statistics.intervals import Interval
 
 
 @pytest.mark.parametrize(

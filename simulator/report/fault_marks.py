@@ -1,20 +1,15 @@
-"""Figure: Dice against virtual time, with the faults that struck marked where they did."""
+"""The faults that struck, as marks on figures over virtual time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simulator.record.measures_curves import Score, band, curves_of
 from simulator.record.measures_run import Run
-from simulator.report.cost import band_note
-from simulator.report.style import GRAY, PAGE_IN, Look, Picture, new_figure, save, styled, tidy
-from simulator.report.text import time_unit
+from simulator.report.style import GRAY
 
-_SCORES: tuple[tuple[Score, str], ...] = (("dice_mean", "mean over sites"), ("dice_worst", "worst site"))
 _VERBS = {
     "crash": "{} crashes",
     "leave": "{} leaves",
@@ -47,69 +42,6 @@ def marks(runs: Sequence[Run]) -> list[Mark]:
             mark = Mark(time_s=row["time_s"], text=_VERBS[verb].format(node), important=important)
             found.setdefault((row["time_s"], verb, node), mark)
     return [found[key] for key in sorted(found)]
-
-
-def draw(groups: Mapping[str, Sequence[Run]], looks: Mapping[str, Look], folder: Path) -> Picture | None:
-    """Draw all labels that have test scores; None if none has."""
-    curves = curves_of(groups)
-    if not curves:
-        return None
-    runs = [run for label in curves for run in groups[label]]
-    horizon = max(run.virtual_time_s or 0.0 for run in runs)
-    divisor, unit = time_unit(horizon)
-    struck = marks(runs)
-    with styled():
-        figure = new_figure(PAGE_IN, 3.0)
-        both = figure.subplots(1, 2)
-        for axes, (score, name) in zip(both, _SCORES, strict=True):
-            _panel(axes, curves, groups, looks, score, divisor)
-            axes.set_xlabel(f"Virtual time ({unit})")
-            axes.set_ylabel(f"Test Dice, {name}")
-            axes.set_xlim(0, 1.02 * horizon / divisor)
-        handles, names = both[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=min(5, len(names)))
-        written = mark_faults(figure, list(both), struck, divisor)
-        save(figure, folder, "time-dice")
-    rest = len(struck) - written
-    return Picture(
-        width_in=figure.get_figwidth(),
-        name="time-dice",
-        title="Dice against virtual time",
-        caption="Test Dice of the models that sites had at each instant; a site that has stopped keeps its "
-        "last model, and a thin line carries a run that ended earlier on to the end of the longest. "
-        "Vertical lines: faults of any of the runs. "
-        + (f"{rest} further faults are ticks at the foot. " if rest else "")
-        + band_note(groups),
-    )
-
-
-def _panel(
-    axes: Axes,
-    curves: Mapping[str, Sequence[pl.DataFrame]],
-    groups: Mapping[str, Sequence[Run]],
-    looks: Mapping[str, Look],
-    score: Score,
-    divisor: float,
-) -> None:
-    horizon = max(run.virtual_time_s or 0.0 for label in curves for run in groups[label]) / divisor
-    for label, found in curves.items():
-        one, look = band(found, cost="time_s", score=score), looks[label]
-        if one is None:
-            continue
-        x = one.x / divisor
-        every = max(1, len(x) // 6)
-        axes.plot(
-            x,
-            one.mean,
-            **look.curve(),
-            drawstyle="steps-post",
-            marker=look.marker,
-            markevery=every,
-            label=label,
-        )
-        axes.fill_between(x, one.low, one.high, step="post", color=look.color, alpha=0.15, linewidth=0)
-        axes.plot([x[-1], horizon], [one.mean[-1]] * 2, color=look.color, linewidth=0.6, alpha=0.7)
-    tidy(axes)
 
 
 def mark_faults(figure: Figure, all_axes: Sequence[Axes], struck: Sequence[Mark], divisor: float) -> int:
