@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -70,8 +72,8 @@ def curve(run: Run, *, split: str = "test") -> pl.DataFrame:
     rows = []
     state: dict[str, dict[str, Any]] = {}
     awaited = set(scores["site"]) - _late_joiners(run)
-    for (time_s,), group in scores.group_by("time_s", maintain_order=True):
-        state |= {row["site"]: row for row in group.iter_rows(named=True)}
+    for time_s, group in groupby(scores.iter_rows(named=True), key=itemgetter("time_s")):
+        state |= {row["site"]: row for row in group}
         if awaited <= state.keys():
             dice = [state[site]["dice"] for site in sorted(state)]
             rounds = math.fsum(row["round"] for row in state.values()) / len(state)
@@ -109,15 +111,23 @@ def reach(run: Run, target: float, *, cost: Cost, score: Score = "dice_mean") ->
     Validation, not test, decides, as in everything that a site could act on. None if the run has no
     validation scores.
     """
+    return reaches(run, target, score=score).get(cost)
+
+
+def reaches(run: Run, target: float, *, score: Score = "dice_mean") -> dict[Cost, Reach]:
+    """Return every cost of the target; nothing if the run has no validation scores."""
     points = curve(run, split="val")
     if points.is_empty():
-        return None
-    hits = points.filter(pl.col(score) >= target)
-    at = None if hits.is_empty() else float(hits[cost][0])
-    if cost == "time_s" and run.virtual_time_s is not None:
-        return Reach(at=at, until=run.virtual_time_s)
-    ends = points if cost in {"time_s", "round"} else spent(run)
-    return Reach(at=at, until=0.0 if ends.is_empty() else float(ends[cost][-1]))
+        return {}
+    hits, paid = points.filter(pl.col(score) >= target), spent(run)
+    found: dict[Cost, Reach] = {}
+    for cost in COSTS:
+        ends = points if cost in {"time_s", "round"} else paid
+        until = 0.0 if ends.is_empty() else float(ends[cost][-1])
+        if cost == "time_s" and run.virtual_time_s is not None:
+            until = run.virtual_time_s
+        found[cost] = Reach(at=None if hits.is_empty() else float(hits[cost][0]), until=until)
+    return found
 
 
 def survival(reaches: Sequence[Reach]) -> Survival:

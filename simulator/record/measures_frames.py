@@ -13,7 +13,7 @@ import polars as pl
 
 from simulator.record.measures import summarize
 from simulator.record.measures_conditions import Condition, conditions, method_names
-from simulator.record.measures_curves import COSTS, curve, reach
+from simulator.record.measures_curves import COSTS, curve, reaches
 from simulator.record.measures_dice import case_scores, selected_table
 from simulator.record.measures_run import Run
 
@@ -55,7 +55,8 @@ def frames(runs: Sequence[Run], target: float | None = None) -> Frames:
     names = [_identity(runs, place, varied, by_learning) for place in range(len(runs))]
     for own, method in zip(names, _methods(runs, names, varied), strict=True):
         own["method"] = method
-    scores = [dict(selected_table(run).select("site", "dice").iter_rows()) for run in runs]
+    tables = [selected_table(run) for run in runs]
+    scores = [dict(table.select("site", "dice").iter_rows()) for table in tables]
     partners = {
         reference: [_partner(place, names, scores, reference, varied) for place in range(len(runs))]
         for reference in ("local", "pooled")
@@ -67,7 +68,7 @@ def frames(runs: Sequence[Run], target: float | None = None) -> Frames:
             other = found[place]
             gains[reference] = {site: own[site] - other[site] for site in own if site in other}
         run_rows.append(names[place] | _numbers(run, target) | _mean_gains(gains))
-        counts = dict(selected_table(run).select("site", "num_cases").iter_rows())
+        counts = dict(tables[place].select("site", "num_cases").iter_rows())
         for site, dice in sorted(own.items()):
             gain = {f"over_{name}": by_site.get(site) for name, by_site in gains.items()}
             site_rows.append(names[place] | {"site": site, "num_cases": counts[site], "dice": dice} | gain)
@@ -117,12 +118,10 @@ def _numbers(run: Run, target: float | None) -> dict[str, Any]:
     row |= {name: getattr(found.traffic, name) for name in _FROM_TRAFFIC}
     row |= {name: getattr(found.effort, name) for name in _FROM_EFFORT}
     row = {name: None if value is None else float(value) for name, value in row.items()}
-    reached = None
-    for cost in COSTS:
-        got = None if target is None else reach(run, target, cost=cost)
-        row[f"{cost}_to_target"] = None if got is None else got.until if got.at is None else got.at
-        reached = reached if got is None else got.at is not None
-    return row | {"reached": reached}
+    ways = {} if target is None else reaches(run, target)
+    row |= dict.fromkeys(f"{cost}_to_target" for cost in COSTS)
+    row |= {f"{cost}_to_target": one.until if one.at is None else one.at for cost, one in ways.items()}
+    return row | {"reached": ways["time_s"].at is not None if ways else None}
 
 
 def _mean_gains(gains: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:

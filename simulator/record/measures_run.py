@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from simulator.record.tables import TABLES
 from simulator.record.tables_io import empty_table, read_table
 
 _NEEDED = ("run_id", "label", "scenario", "algorithm", "seed", "status", "plan", "virtual_time_s")
+_SECTION = re.compile(r"^[^\s#-].*\n?(?:(?:[\s#-].*)?\n)*", re.MULTILINE)
 _SEED_WORD = re.compile(
     r"(?:^|[-_ ])(?:seed(?:[._-](?:learning|network))?|learning|network)[-=_ ]?\d+(?=$|[-_ ])"
 )
@@ -168,10 +170,17 @@ def _scenario(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        sections = _SECTION.findall(path.read_text(encoding="utf-8"))
+        return {key: value for section in sections for key, value in _section(section).items()}
     except (OSError, ValueError, YAMLError) as error:
         raise ScenarioError(f"{path}: cannot be read as YAML ({error}); run the scenario again") from error
-    return content if isinstance(content, dict) else {}
+
+
+@cache
+def _section(text: str) -> dict[str, Any]:
+    """A top-level key with what it holds: read once for all the runs of a study that share it."""
+    found = YAML(typ="safe", pure=True).load(text)
+    return found if isinstance(found, dict) else {}
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from simulator.record.measures import Summary, summarize
 from simulator.record.measures_frames import Frames, frames
-from simulator.record.measures_run import Run, Study, by_label, load_study
+from simulator.record.measures_run import Run, by_label, load_study
 from simulator.record.measures_sites import SiteTable, site_table
 from simulator.record.measures_standing import standings
 from simulator.report import gantt, overlays, statistics_tables, tables, topology
@@ -49,8 +49,8 @@ def write_report(folders: Sequence[Path], out: Path) -> Path:
         events=tables.events(summaries),
         skipped=tables.skipped(study.runs),
         pictures=_draw(Drawn(frames=everything, runs=runs, target=target), ended, figures),
-        timelines=_timelines(study, figures),
-        left_out=_left_out(study),
+        timelines=_timelines(_firsts(closely or study.runs), figures),
+        left_out=_left_out(study.runs, _firsts(closely or study.runs)),
     )
     path = out / "report.html"
     path.write_text(render(page, figures), encoding="utf-8")
@@ -118,9 +118,8 @@ def _draw(study: Drawn, groups: Mapping[str, Sequence[Run]], folder: Path) -> tu
     return tuple(picture for picture in found if picture is not None)
 
 
-def _timelines(study: Study, folder: Path) -> tuple[Picture, ...]:
+def _timelines(firsts: Sequence[Run], folder: Path) -> tuple[Picture, ...]:
     """Timeline of the first run of each label, then the map of the run among them that moved most."""
-    firsts = _firsts(study)[:MAX_TIMELINES]
     found = [gantt.draw(run, folder) for run in firsts]
     moving = [run for run in firsts if not run.tables["transfers"].is_empty()]
     busiest = sorted(moving, key=lambda run: -run.tables["transfers"]["carried_nbytes"].sum())
@@ -128,15 +127,14 @@ def _timelines(study: Study, folder: Path) -> tuple[Picture, ...]:
     return tuple(picture for picture in found if picture is not None)
 
 
-def _firsts(study: Study) -> list[Run]:
-    return [runs[0] for runs in by_label(study.runs).values()]
+def _firsts(runs: Sequence[Run]) -> list[Run]:
+    return [some[0] for some in by_label(runs).values()][:MAX_TIMELINES]
 
 
-def _left_out(study: Study) -> str:
-    drawn = min(MAX_TIMELINES, len(_firsts(study)))
-    if drawn == len(study.runs):
+def _left_out(runs: Sequence[Run], firsts: Sequence[Run]) -> str:
+    if len(firsts) == len(runs):
         return ""
     return (
-        f"Timelines are drawn for {drawn} of {len(study.runs)} runs, the first of each method {MISSING} "
+        f"Timelines are drawn for {len(firsts)} of {len(runs)} runs, the first of each method {MISSING} "
         "for another one: medgossip report and its folder."
     )

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import polars as pl
+
 from simulator.record.measures_frames import Frames
 from simulator.report.figure_spec import FigureSpec
 from simulator.report.text import file_name
@@ -23,7 +25,7 @@ def default_figures(frames: Frames, target: float | None) -> list[FigureSpec]:
         *_progress(hue, across),
         *_sites(hue),
         *_targets(frames, hue, target),
-        *_conditions(names, hue, num_methods),
+        *_conditions(frames, names, hue),
     ]
 
 
@@ -73,18 +75,23 @@ def _targets(frames: Frames, hue: str, target: float | None) -> Iterator[FigureS
         )
 
 
-def _conditions(names: list[str], hue: str, num_methods: int) -> Iterator[FigureSpec]:
-    """Lines over each condition, then tiles over the first two."""
-    if num_methods > 1:
+def _conditions(frames: Frames, names: list[str], hue: str) -> Iterator[FigureSpec]:
+    """Lines over each condition, then tiles over the first two, of the methods that have them all."""
+    if hue == "method":
         for name in names:
             yield FigureSpec(
                 name=f"over-{_slug(name)}", kind="line", x=(name,), y=("dice_mean", "virtual_time_s"),
                 hue=hue, title=f"Dice and virtual time over {name}",
             )  # fmt: skip
-    for color, short in (("dice_mean", "dice"), ("virtual_time_s", "time")) if len(names) > 1 else ():
-        x, y = names[:2]
+    if len(names) < 2:
+        return
+    x, y = names[:2]
+    had = frames.runs.group_by("method", maintain_order=True).agg(pl.struct(x, y).n_unique().alias("num"))
+    whole = had.filter(pl.col("num") == pl.col("num").max())["method"].to_list()
+    for color, short in (("dice_mean", "dice"), ("virtual_time_s", "time")):
         yield FigureSpec(
             name=f"tiles-{short}", kind="heat", x=(x,), y=(y,), color=color, columns="method",
+            where={"method": tuple(whole)},
             title=f"{'Dice' if short == 'dice' else 'Virtual time'} over {x} and {y}",
         )  # fmt: skip
 

@@ -147,7 +147,7 @@ def _cells(spec: FigureSpec, study: Drawn, frames: Frames) -> list[_Cell]:
             x=x,
             y=y,
             chosen=wide & high,
-            title=", ".join(filter(None, (one, two))),
+            title="\n".join(filter(None, (one, two))),
         )
         for row, (y, high, two) in enumerate(down)
         for column, (x, wide, one) in enumerate(across)

@@ -14,7 +14,7 @@ from simulator.record.measures_curves import band
 from simulator.record.measures_estimates import BY_SITE, Over, estimate
 from simulator.record.measures_frames import Frames
 from simulator.report.quantities import HIGHER_IS_BETTER, axis_of
-from simulator.report.style import BLACK, Look, tidy
+from simulator.report.style import BLACK, Look, narrow, tidy
 from simulator.statistics.intervals import Interval
 from simulator.statistics.pareto import front
 from simulator.statistics.survival import kaplan_meier
@@ -197,7 +197,7 @@ def line_panel(axes: Axes, part: Part, x: str, y: str) -> None:
         for at, found in points:
             if found.low is not None and found.high is not None:
                 axes.vlines(at, found.low / divisor, found.high / divisor, color=look.color, linewidth=0.8)
-    axes.set_xticks(places, values)
+    axes.set_xticks(places, narrow(values))
     axes.set_xlabel(part.titles.get(x, x))
     axes.set_ylabel(words)
     tidy(axes)

@@ -8,7 +8,7 @@ from matplotlib.image import AxesImage
 from simulator.record.measures_estimates import estimate
 from simulator.report.panels import Part
 from simulator.report.quantities import axis_of
-from simulator.report.style import BLACK, Look
+from simulator.report.style import BLACK, Look, narrow
 from simulator.report.text import natural
 from simulator.statistics.intervals import Interval, interval
 
@@ -110,8 +110,8 @@ def heat_panel(
         if np.isfinite(value):
             ink = "white" if value < (low + high) / 2 else "black"
             axes.text(column, row, f"{value:.3g}", color=ink, ha="center", va="center")
-    axes.set_xticks(range(len(across)), across)
-    axes.set_yticks(range(len(up)), up)
+    axes.set_xticks(range(len(across)), narrow(across))
+    axes.set_yticks(range(len(up)), narrow(up))
     axes.set_xlabel(part.titles.get(x, x))
     axes.set_ylabel(part.titles.get(y, y))
     axes.tick_params(length=0)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -132,6 +133,11 @@ def save(figure: Figure, folder: Path, name: str) -> None:
     figure.savefig(folder / f"{name}.png", dpi=200, metadata={"Software": None})
     figure.savefig(folder / f"{name}.pdf", dpi=200, metadata={"CreationDate": None})
     figure.savefig(folder / f"{name}.svg", dpi=200, metadata={"Date": None})
+
+
+def narrow(values: Sequence[str]) -> list[str]:
+    """Break words of ticks into lines, so that they do not overlap."""
+    return [fill(value, 10, break_long_words=False) for value in values]
 
 
 def tidy(axes: Axes) -> None:
