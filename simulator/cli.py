@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from simulator.commands.checking import check_data
+from simulator.commands.drawing import compare, report
 from simulator.commands.endings import errors_shown, reader_may_leave
 from simulator.commands.executing import execute_study, show_forecast, warn
 from simulator.commands.listing import Kind, print_list
@@ -36,6 +37,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(network, name="network")
+app.command()(report)
+app.command()(compare)
 app.command()(status)
 app.command()(gc)
 
@@ -241,26 +244,6 @@ def list_(kind: Kind, verbose: Verbose = False) -> None:
     """List what scenarios can name."""
     with errors_shown(verbose), reader_may_leave():
         print_list(kind)
-
-
-@app.command()
-def report(
-    runs: Annotated[list[Path], typer.Argument(help="folders that medgossip run has written")],
-    out: Annotated[
-        Path | None, typer.Option(help="default: the folder itself, or ./report for several")
-    ] = None,
-    verbose: Verbose = False,
-) -> None:
-    """Draw runs together in one report."""
-    with errors_shown(verbose):
-        for folder in runs:
-            if folder.is_file():
-                raise ScenarioError(f"{folder}: a file; name the folder that medgossip run has written")
-            if not folder.is_dir():
-                raise ScenarioError(f"{folder}: no such folder; name one that medgossip run has written")
-        from simulator.report import build
-
-        print(build(runs, out or (runs[0] if len(runs) == 1 else Path("report"))))
 
 
 @app.command()

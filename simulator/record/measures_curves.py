@@ -1,7 +1,7 @@
 """Dice against what it cost: curves of one run, time- and bytes-to-target, and bands over seeds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -130,10 +130,20 @@ def reaches(run: Run, target: float, *, score: Score = "dice_mean") -> dict[Cost
     return found
 
 
-def survival(reaches: Sequence[Reach]) -> Survival:
-    """Return what several runs' ways to the target say together; those without it are censored."""
-    costs = [one.until if one.at is None else one.at for one in reaches]
+def survival(reaches: Sequence[Reach], horizon: float | None = None) -> Survival:
+    """Return what several runs' ways to the target say together; those without it are censored.
+
+    A run that has ended keeps its last model, so one without the target stays without it up to the
+    ``horizon``, by default the largest cost of all.
+    """
+    last = largest(reaches) if horizon is None else horizon
+    costs = [last if one.at is None else one.at for one in reaches]
     return kaplan_meier(costs, [one.at is not None for one in reaches])
+
+
+def largest(reaches: Iterable[Reach]) -> float:
+    """Return the largest cost at which a run had the target or ended."""
+    return max(one.until if one.at is None else one.at for one in reaches)
 
 
 def band(curves: pl.DataFrame, *, cost: Cost, score: Score) -> Band | None:

@@ -159,7 +159,7 @@ def _along(
 ) -> list[tuple[str, pl.Expr, str]]:
     if condition is None:
         return [(name, _ALL, "") for name in names or ("",)]
-    title = "" if condition in {"method", "label"} else f"{study.titles.get(condition, condition)} "
+    title = "" if condition in {"method", "label"} else f"{study.titles.get(condition, condition)}: "
     found = list(dict.fromkeys(frames.runs[condition]))
     ordered = [one for one in study.order if one in found] + [one for one in found if one not in study.order]
     only_name = names[0] if names else ""
@@ -184,7 +184,7 @@ def _height(spec: FigureSpec, part: Part, num_rows: int) -> float:
 def _shared(spec: FigureSpec) -> dict[str, Any]:
     """Panels of a column share x, those of a row y, unless each is a number of its own."""
     if spec.kind in {"heat", "sites"}:
-        return {"sharey": "row"} if spec.kind == "heat" or spec.columns else {}
+        return {"sharey": "row", "sharex": "row" if spec.kind == "sites" else "none"}
     return {"sharex": "all" if spec.columns else "col", "sharey": "all" if spec.rows else "row"}
 
 
@@ -228,7 +228,8 @@ def _legend(figure: Figure, grid: np.ndarray, width: float) -> None:
         for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(name, handle)
     if found:
-        columns = min(3 if width == COLUMN_IN else 6, len(found))
+        rows = -(-len(found) // (3 if width == COLUMN_IN else 6))
+        columns = -(-len(found) // rows)
         figure.legend(list(found.values()), list(found), loc="outside upper center", ncols=columns)
 
 
@@ -284,8 +285,8 @@ def _title(spec: FigureSpec) -> str:
 
 def _reach_words(_: FigureSpec, study: Drawn) -> str:
     return (
-        f"Share of runs whose mean validation Dice has reached {study.target:g}, by Kaplan and Meier; a bar "
-        "marks where a run ended without it."
+        f"Share of runs whose mean validation Dice has reached {study.target:g}; a run that ends without it "
+        "(a bar) keeps its last model and counts on as one without."
     )
 
 

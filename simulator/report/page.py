@@ -38,20 +38,24 @@ class Page:
     left_out: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperPage:
+    """What a comparison for a paper shows."""
+
+    title: str
+    study: Study
+    runs: tuple[Run, ...]
+    problems: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+    tables: tuple[Table, ...]
+
+
 def render(page: Page, figures: Path) -> str:
     """Return the report as HTML; ``figures`` holds the files of the page's pictures."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("simulator.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     runs = page.study.runs
-    sources = {picture.name: _source(figures, picture) for picture in (*page.pictures, *page.timelines)}
-    return environment.get_template("report.html.j2").render(
+    return _template("report.html.j2").render(
         page=page,
-        sources=sources,
+        sources=_sources((*page.pictures, *page.timelines), figures),
         what=_what_was_run(runs),
         simulated=any(run.manifest.get("simulated_data") for run in runs),
         plan=all(run.manifest["plan"] for run in runs),
@@ -59,6 +63,33 @@ def render(page: Page, figures: Path) -> str:
         circumstances=_circumstances(runs),
         commands=_commands(page.study),
     )
+
+
+def render_paper(page: PaperPage, figures: Path) -> str:
+    """Return a comparison as HTML."""
+    return _template("compare.html.j2").render(
+        page=page,
+        sources=_sources(page.pictures, figures),
+        what=_what_was_run(page.runs),
+        simulated=any(run.manifest.get("simulated_data") for run in page.runs),
+        circumstances=_circumstances(page.runs),
+        commands=_commands(page.study),
+    )
+
+
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("simulator.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
+
+
+def _sources(pictures: Sequence[Picture], figures: Path) -> dict[str, str]:
+    return {picture.name: _source(figures, picture) for picture in pictures}
 
 
 def _source(figures: Path, picture: Picture) -> str:

@@ -58,7 +58,6 @@ def curve_panel(axes: Axes, part: Part, x: str, y: str) -> None:
     """Dice against what was spent until then; a method that sends nothing is a level."""
     table = part.whole.curves
     divisor, words = axis_of(x, float(table[x].max() or 0))  # type: ignore[arg-type]
-    tops = []
     for value, look, rows in _by_hue(part, part.frames.curves):
         one = band(rows, cost=x, score=y)  # type: ignore[arg-type]
         if one is None:
@@ -70,14 +69,14 @@ def curve_panel(axes: Axes, part: Part, x: str, y: str) -> None:
             continue
         paid = one.x > 0 if x.endswith("nbytes") else one.x >= 0
         at = one.x[paid] / divisor
-        tops.append(float(at[-1]))
         spread = np.linspace(0, len(at) - 1, min(len(at), 6)).round().astype(int)
         marks: dict[str, Any] = {"marker": look.marker, "markevery": list(spread)}
         axes.plot(at, one.mean[paid], **look.curve(), **marks, drawstyle="steps-post", label=value)
         axes.fill_between(
             at, one.low[paid], one.high[paid], step="post", color=look.color, alpha=0.15, linewidth=0
         )
-    if x.endswith("nbytes") and tops and max(tops) / min(tops) >= LOG_FROM:
+    totals = _totals(part, table, x)
+    if x.endswith("nbytes") and totals and max(totals) / min(totals) >= LOG_FROM:
         _logarithmic(axes)
     else:
         axes.set_xlim(0, 1.04 * float(table[x].max() or 1) / divisor)  # type: ignore[arg-type]
@@ -112,9 +111,10 @@ def front_panel(axes: Axes, part: Part, x: str, y: str) -> None:
             line[:, 0], line[:, 1], color=BLACK, linewidth=0.8, linestyle=(0, (1, 1.2)),
             drawstyle="steps-post", zorder=1, label="Pareto front",
         )  # fmt: skip
-    paid = [p[0] for p in points if p[0] > 0]
+    paid = _totals(part, part.whole.runs, x)
     if x.endswith("nbytes") and paid and max(paid) / min(paid) >= LOG_FROM:
-        _logarithmic(axes, free=min(paid) if len(paid) < len(points) else None)
+        free = part.whole.runs[x].min() == 0
+        _logarithmic(axes, free=min(paid) / wide if free else None)
     axes.set_xlabel(xwords)
     axes.set_ylabel(ywords)
     tidy(axes)
@@ -148,10 +148,11 @@ def _cross(
 def reach_panel(axes: Axes, part: Part, x: str, _: str) -> None:
     """Share of runs that have the target, against a cost; a bar marks where runs ended without it."""
     column = f"{x}_to_target"
-    divisor, words = axis_of(x, float(part.whole.runs[column].max() or 0))  # type: ignore[arg-type]
+    horizon = float(part.whole.runs[column].max() or 0)  # type: ignore[arg-type]
+    divisor, words = axis_of(x, horizon)
     for value, look, rows in _by_hue(part, part.frames.runs.drop_nulls(column)):
-        reached = rows["reached"].to_list()
-        found = kaplan_meier(rows[column].to_list(), reached)
+        kept = pl.when("reached").then(column).otherwise(horizon)
+        found = kaplan_meier(rows.select(kept).to_series().to_list(), rows["reached"].to_list())
         at = np.concatenate([[0.0], found.at, [found.last]]) / divisor
         share = 1 - np.concatenate([[1.0], found.share, found.share[-1:] if len(found.share) else [1.0]])
         axes.plot(at, share, **look.curve(), drawstyle="steps-post", label=value)
@@ -233,6 +234,12 @@ def _places(values: list[str]) -> tuple[list[float], bool]:
     if len(known) == len(values) and np.isfinite(known).all():
         return known, True
     return [float(place) for place in range(len(values))], False
+
+
+def _totals(part: Part, table: pl.DataFrame, x: str) -> list[float]:
+    """What each method came to at most in any panel, without those that it cost nothing."""
+    tops = table.group_by(part.hue).agg(pl.col(x).max())[x].drop_nulls().to_list()
+    return [float(top) for top in tops if top > 0]
 
 
 def _logarithmic(axes: Axes, free: float | None = None) -> None:

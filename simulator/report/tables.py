@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from simulator.record.measures import Summary
-from simulator.record.measures_curves import Cost, Reach, reach, survival
+from simulator.record.measures_curves import Cost, Reach, largest, reach, survival
 from simulator.record.measures_dice import structure_table, unseen_table
 from simulator.record.measures_faults import fault_costs, unfired_faults
 from simulator.record.measures_run import Run, Study, by_unit
@@ -194,10 +194,11 @@ def to_target(groups: Groups, target: float | None) -> Table | None:
         label: {cost: [one for run in runs if (one := reach(run, target, cost=cost))] for cost in shows}
         for label, runs in groups.items()
     }
-    known = {label: survival(found["time_s"]) for label, found in ways.items() if found["time_s"]}
-    if not known:
+    times = {label: found["time_s"] for label, found in ways.items() if found["time_s"]}
+    if not times:
         return None
-    horizon = min(one.last for one in known.values())
+    horizon = largest(one for several in times.values() for one in several)
+    known = {label: survival(several, horizon) for label, several in times.items()}
     rows = []
     for label, found in ways.items():
         if label not in known:
@@ -212,9 +213,10 @@ def to_target(groups: Groups, target: float | None) -> Table | None:
         title=f"Until first mean validation Dice {target:g}",
         head=(*head, f"mean time within {duration(horizon)}"),
         rows=tuple(rows),
-        note="Medians over runs by Kaplan and Meier: a run that ends without the target is censored, not "
-        "left out. “>”: half of the runs or more ended without it; the number is where the first of these "
-        "ended. The mean (± standard error) counts a run without the target as the whole span.",
+        note="Medians over runs by Kaplan and Meier: a run that ends without the target is not left out, but "
+        "keeps its last model and is censored at the end of the longest. “>”: half of the runs or more "
+        "ended without it; the number is where the first of these ended. The mean (± standard error) counts "
+        "a run without the target as the whole span.",
     )
 
 

@@ -6,6 +6,7 @@ and manifests agree with each other, so that measures of them can be computed by
 
 import json
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 
@@ -109,6 +110,31 @@ def write_study(
         "command": "medgossip run hospitals",
     }
     (folder / "study.json").write_text(json.dumps(about))
+    return folder
+
+
+SPEEDS = {"1 Mbit/s": 1.0, "4 Mbit/s": 4.0}
+DOWNS = ([], [{"every": "exp(2 h)", "crash": "hill"}])
+
+
+def write_swept(folder, algorithms=("gcml", "fedavg", "local"), *, seeds=(1, 2)):
+    """Write a study over a line's speed, crashes and seeds; pooled only under the first conditions."""
+    points = []
+    for algorithm, up, lines, seed in product(algorithms, SPEEDS, DOWNS, seeds):
+        if algorithm == "pooled" and (lines or SPEEDS[up] > 1):
+            continue
+        label = f"{algorithm}-{len(points)}"
+        shape = Shape(rounds=3, overlays=False, crash_s=200.0 if lines else None)
+        run = write_run(folder / label, algorithm, label=label, seed=seed, shape=shape)
+        about = json.loads((run / "manifest.json").read_text())
+        about["swept"] = {
+            "algorithm": {"name": algorithm}, "faults": lines, "seed.learning": seed, "seed.network": seed,
+            "sites.*.link.down": up, "sites.*.link.up": up,
+        }  # fmt: skip
+        about["virtual_time_s"] /= SPEEDS[up]
+        (run / "manifest.json").write_text(json.dumps(about))
+        points.append(label)
+    (folder / "study.json").write_text(json.dumps({"name": "swept", "points": points}))
     return folder
 
 

@@ -1,0 +1,144 @@
+"""Declared figures: what they may ask for, what they draw, and what their captions say."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from pydantic import ValidationError
+
+from simulator.record.measures_frames import frames
+from simulator.record.measures_run import load_study
+from simulator.report.default_figures import default_figures
+from simulator.report.figure import Drawn, draw
+from simulator.report.figure_spec import FigureSpec
+from tests.report.fixtures import write_swept
+
+LINE = {"kind": "line", "x": "faults", "y": "dice_mean"}
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("swept")
+    runs = load_study([write_swept(folder / "s", ("gcml", "fedavg", "local", "pooled"))]).runs
+    return Drawn(frames=frames(runs, 0.75), runs=runs, target=0.75)
+
+
+@pytest.fixture
+def painted(monkeypatch):
+    """The figures that were drawn, unpainted."""
+    found = []
+
+    def keep(figure, path, **_):
+        path.write_bytes(b"painted")
+        if path.suffix == ".png":
+            found.append(figure)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return found
+
+
+def drawn(swept, tmp_path, **spec):
+    return draw(FigureSpec(name="f", **spec), swept, tmp_path)
+
+
+def test_lines_have_a_value_per_condition_with_an_interval(swept, tmp_path, painted):
+    picture = drawn(swept, tmp_path, **LINE, columns="down")
+    left, right = painted[0].axes
+    assert [axes.get_title(loc="left") for axes in (left, right)] == [
+        "a  down: 1 Mbit/s",
+        "b  down: 4 Mbit/s",
+    ]
+    assert [text.get_text() for text in left.get_xticklabels()] == ["none", "every\nexp(2 h),\ncrash hill"]
+    gcml = next(line for line in left.lines if line.get_label() == "gcml")
+    runs = swept.frames.runs.filter(method="gcml", down="1 Mbit/s", faults="none")
+    assert gcml.get_ydata()[0] == pytest.approx(runs["dice_mean"].mean())
+    assert "95 % intervals of the mean over 2 learning seeds (Student's t)" in picture.caption
+
+
+def test_what_is_not_shown_is_averaged_and_said(swept, tmp_path, painted):
+    picture = drawn(swept, tmp_path, **LINE)
+    assert "Averaged over down." in picture.caption
+    line = next(line for line in painted[0].axes[0].lines if line.get_label() == "gcml")
+    runs = swept.frames.runs.filter(method="gcml", faults="none")
+    assert line.get_ydata()[0] == pytest.approx(runs["dice_mean"].mean())
+
+
+def test_the_front_leaves_pooled_training_out(swept, tmp_path, painted):
+    drawn(swept, tmp_path, kind="front", x="carried_nbytes", y="dice_mean")
+    lines = {line.get_label(): line for line in painted[0].axes[0].lines}
+    best = lines["Pareto front"].get_ydata()
+    assert best.max() < lines["pooled"].get_ydata()[0]
+    assert np.all(np.diff(best) >= 0)
+
+
+def test_a_run_without_the_target_never_joins_those_with_it(swept, tmp_path, painted):
+    drawn(swept, tmp_path, kind="reach", x=["time_s", "carried_nbytes"])
+    runs = swept.frames.runs.filter(method="fedavg")
+    shown = next(line for line in painted[0].axes[0].lines if line.get_label() == "fedavg")
+    assert shown.get_ydata()[-1] == pytest.approx(runs["reached"].mean())
+
+
+def test_tiles_hold_means_in_the_unit_of_the_scale(swept, tmp_path, painted):
+    where = {"method": ["gcml", "fedavg"]}
+    drawn(
+        swept,
+        tmp_path,
+        kind="heat",
+        x="faults",
+        y="down",
+        color="virtual_time_s",
+        columns="method",
+        where=where,
+    )
+    axes = painted[0].axes[0]
+    value = swept.frames.runs.filter(method="gcml", faults="none", down="1 Mbit/s")["virtual_time_s"].mean()
+    assert axes.images[0].get_array()[0, 0] == pytest.approx(value / 60)
+    assert "(min)" in painted[0].axes[-1].get_ylabel()
+
+
+def test_gain_over_local_pairs_runs_of_the_same_conditions_and_seed(swept):
+    rows = swept.frames.runs
+    local = {(row["learning"], row["down"], row["faults"]): row["dice_mean"] for row in
+             rows.filter(method="local").iter_rows(named=True)}  # fmt: skip
+    for row in rows.filter(method="gcml").iter_rows(named=True):
+        expected = row["dice_mean"] - local[row["learning"], row["down"], row["faults"]]
+        assert row["over_local"] == pytest.approx(expected)
+    assert rows.filter(method="local")["over_local"].null_count() == 8
+
+
+def test_every_default_figure_is_drawn_and_readable(swept, tmp_path, painted):
+    names = [spec.name for spec in default_figures(swept.frames, 0.75) if draw(spec, swept, tmp_path)]
+    assert {"cost-accuracy", "over-faults", "over-down", "tiles-dice", "target", "sites-pooled"} <= set(names)
+    for figure in painted:
+        assert figure.get_figwidth() * 25.4 == pytest.approx(85, abs=0.1) or figure.get_figwidth() > 6.9
+        texts = [text for axes in figure.axes for text in axes.texts + axes.get_xticklabels()]
+        assert min((text.get_fontsize() for text in texts), default=7) >= 7
+
+
+def test_what_no_run_has_is_not_drawn(swept, tmp_path):
+    assert drawn(swept, tmp_path, kind="sites", y="dice", where={"method": ["none of them"]}) is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (
+            {"kind": "curve", "x": "time_s"},
+            "y is missing; a figure of kind curve needs it, such as dice_mean",
+        ),
+        (
+            {"kind": "line", "y": "dice_mean"},
+            "x is missing; a figure of kind line needs it, the name of a swept",
+        ),
+        ({"kind": "curve", "x": "faults", "y": "dice_mean"}, 'x: "faults" is none of time_s, carried_nbytes'),
+        ({"kind": "sites", "x": "time_s", "y": "dice"}, "x: a figure of kind sites has none; remove it"),
+        ({**LINE, "y": ["dice_mean", "dice_worst"], "rows": "up"}, "rows: the panels are those of several y"),
+        ({"kind": "heat", "x": "a", "y": "b", "color": "missed", "rows": "c"}, "a heat map has one x, one y"),
+        ({**LINE, "faults": True}, "faults: they are marked on curves over time_s only"),
+        ({**LINE, "y": "dice_worst", "over": "sites"}, "over: intervals over sites exist for dice_mean"),
+        ({**LINE, "y": "over_local", "over": "cases"}, "over: intervals over cases exist for dice_mean only"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(spec, message):
+    with pytest.raises(ValidationError) as caught:
+        FigureSpec(name="f", **spec)
+    assert message in str(caught.value)
