@@ -17,6 +17,7 @@ from simulator.commands.checking import check_data
 from simulator.commands.drawing import compare, report
 from simulator.commands.endings import errors_shown, reader_may_leave
 from simulator.commands.executing import execute_study, show_forecast, warn
+from simulator.commands.exporting import export
 from simulator.commands.listing import Kind, print_list
 from simulator.commands.network import network
 from simulator.commands.options import Overrides, Scenario, StoreOption, Verbose
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.add_typer(network, name="network")
 app.command()(report)
 app.command()(compare)
+app.command()(export)
 app.command()(status)
 app.command()(gc)
 

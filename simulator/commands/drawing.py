@@ -22,7 +22,7 @@ def report(
 ) -> None:
     """Draw runs together in one report."""
     with errors_shown(verbose):
-        _check_folders(runs)
+        check_folders(runs)
         from simulator.report import build
 
         print(build(runs, out or (runs[0] if len(runs) == 1 else Path("report"))))
@@ -41,13 +41,18 @@ def compare(
     Writes compare.html, figures as PNG, PDF and SVG, tables as Parquet, CSV and LaTeX.
     """
     with errors_shown(verbose):
-        _check_folders(runs)
+        check_folders(runs)
         from simulator.report import compare as write
 
         print(write(runs, out, spec))
 
 
-def _check_folders(folders: Sequence[Path]) -> None:
+def check_folders(folders: Sequence[Path]) -> None:
+    """Refuse what is no folder.
+
+    Raises:
+        ScenarioError: a file, or nothing there.
+    """
     for folder in folders:
         if folder.is_file():
             raise ScenarioError(f"{folder}: a file; name the folder that medgossip run has written")

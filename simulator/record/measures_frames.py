@@ -18,10 +18,10 @@ from simulator.record.measures_dice import case_scores, selected_table
 from simulator.record.measures_run import Run
 
 IDENTITY = ("run", "label", "method", "algorithm", "learning", "network", "unit")
-_FROM_TRAFFIC = ("transmissions", "carried_nbytes", "delivered_nbytes", "wasted_nbytes", "busiest_nbytes")
-_FROM_QUALITY = ("dice_mean", "dice_weighted", "dice_worst", "hd95_mm", "assd_mm", "missed")
-_FROM_EFFORT = ("virtual_time_s", "local_epochs", "lost_s")
-NUMBERS = (*_FROM_QUALITY, "over_local", "over_pooled", *_FROM_TRAFFIC, *_FROM_EFFORT)
+FROM_TRAFFIC = ("transmissions", "carried_nbytes", "delivered_nbytes", "wasted_nbytes", "busiest_nbytes")
+FROM_QUALITY = ("dice_mean", "dice_weighted", "dice_worst", "hd95_mm", "assd_mm", "missed")
+FROM_EFFORT = ("virtual_time_s", "local_epochs", "lost_s")
+NUMBERS = (*FROM_QUALITY, "over_local", "over_pooled", *FROM_TRAFFIC, *FROM_EFFORT)
 """Columns of ``runs`` that are numbers of one run."""
 
 
@@ -114,9 +114,9 @@ def _methods(
 
 def _numbers(run: Run, target: float | None) -> dict[str, Any]:
     found = summarize(run)
-    row = {name: getattr(found.quality, name) for name in _FROM_QUALITY}
-    row |= {name: getattr(found.traffic, name) for name in _FROM_TRAFFIC}
-    row |= {name: getattr(found.effort, name) for name in _FROM_EFFORT}
+    row = {name: getattr(found.quality, name) for name in FROM_QUALITY}
+    row |= {name: getattr(found.traffic, name) for name in FROM_TRAFFIC}
+    row |= {name: getattr(found.effort, name) for name in FROM_EFFORT}
     row = {name: None if value is None else float(value) for name, value in row.items()}
     ways = {} if target is None else reaches(run, target)
     row |= dict.fromkeys(f"{cost}_to_target" for cost in COSTS)

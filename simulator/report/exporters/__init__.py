@@ -1,0 +1,1 @@
+"""Runs in the formats of experiment trackers. Everything stays on this machine; nothing is sent anywhere."""
