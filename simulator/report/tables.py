@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from simulator.record.measures import Summary
-from simulator.record.measures_curves import Cost, Reach, largest, reach, survival
+from simulator.record.measures_curves import Cost, Reach, largest, reaches, survival
 from simulator.record.measures_dice import structure_table, unseen_table
 from simulator.record.measures_faults import fault_costs, unfired_faults
 from simulator.record.measures_run import Run, Study, by_unit
@@ -191,23 +191,22 @@ def to_target(groups: Groups, target: float | None) -> Table | None:
         return None
     shows: dict[Cost, Show] = {"time_s": duration, "carried_nbytes": size, "busiest_nbytes": size}
     ways = {
-        label: {cost: [one for run in runs if (one := reach(run, target, cost=cost))] for cost in shows}
+        label: [(run, found) for run in runs if (found := reaches(run, target))]
         for label, runs in groups.items()
     }
-    times = {label: found["time_s"] for label, found in ways.items() if found["time_s"]}
-    if not times:
+    every = [found["time_s"] for several in ways.values() for _, found in several]
+    if not every:
         return None
-    horizon = largest(one for several in times.values() for one in several)
-    known = {label: survival(several, horizon) for label, several in times.items()}
+    horizon = largest(every)
     rows = []
-    for label, found in ways.items():
-        if label not in known:
+    for label, several in ways.items():
+        if not several:
             rows.append((label, *[MISSING] * 5))
             continue
-        mean, error = known[label].restricted_mean(horizon)
-        within = duration(mean) + (f" ± {duration(error)}" if error else "")
-        medians = [_median(found[cost], show) for cost, show in shows.items()]
-        rows.append((label, f"{known[label].reached} of {known[label].count}", *medians, within))
+        reached = sum(found["time_s"].at is not None for _, found in several)
+        medians = [_median([found[cost] for _, found in several], show) for cost, show in shows.items()]
+        within = by_unit((run, _at_most(found["time_s"], horizon)) for run, found in several)
+        rows.append((label, f"{reached} of {len(several)}", *medians, spread(interval(within), duration)))
     head = ("method", "runs that reached it", "virtual time", "model bytes", "on busiest link")
     return Table(
         title=f"Until first mean validation Dice {target:g}",
@@ -215,9 +214,13 @@ def to_target(groups: Groups, target: float | None) -> Table | None:
         rows=tuple(rows),
         note="Medians over runs by Kaplan and Meier: a run that ends without the target is not left out, but "
         "keeps its last model and is censored at the end of the longest. “>”: half of the runs or more "
-        "ended without it; the number is where the first of these ended. The mean (± standard error) counts "
-        "a run without the target as the whole span.",
+        "ended without it; the number is where the first of these ended. The mean, with its 95 % interval "
+        "over seeds (BCa bootstrap, Student's t below 6), counts a run without the target as the whole span.",
     )
+
+
+def _at_most(one: Reach, horizon: float) -> float:
+    return horizon if one.at is None else one.at
 
 
 def _median(found: Sequence[Reach], show: Show) -> str:

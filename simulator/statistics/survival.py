@@ -1,12 +1,9 @@
 """Costs until a target where some runs never reach it: those are censored, not left out.
 
 E. L. Kaplan and P. Meier, "Nonparametric estimation from incomplete observations", J. American
-Statistical Association 53, 1958. The mean is restricted to a horizon, with the variance of
-P. Royston and M. K. B. Parmar, "Restricted mean survival time", BMC Medical Research Methodology 13,
-2013.
+Statistical Association 53, 1958.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,35 +27,12 @@ class Survival:
     reached: int
     count: int
     last: float
-    _at_risk: np.ndarray
-    _events: np.ndarray
 
     @property
     def median(self) -> float | None:
         """The cost at which half of the runs have the target; None if fewer than half are known to."""
         below = np.flatnonzero(self.share <= 0.5 + 1e-12)
         return float(self.at[below[0]]) if len(below) else None
-
-    def restricted_mean(self, horizon: float) -> tuple[float, float | None]:
-        """Return the mean cost until target or ``horizon``, and its standard error.
-
-        The error is None where all remaining runs reach the target at once, so that it is not defined.
-
-        Raises:
-            ValueError: the horizon lies beyond the last cost seen while runs are still without target.
-        """
-        if horizon > self.last and (not len(self.share) or self.share[-1] > 0):
-            raise ValueError(f"nothing is known beyond {self.last:g}; the horizon is {horizon:g}")
-        steps = self.at < horizon
-        edges = np.concatenate([[0.0], self.at[steps], [horizon]])
-        levels = np.concatenate([[1.0], self.share[steps]])
-        areas = levels * np.diff(edges)
-        left = np.cumsum(areas[::-1])[::-1][1:]  # area after each step
-        risk, events = self._at_risk[steps], self._events[steps]
-        if np.any((risk == events) & (left > 0)):
-            return math.fsum(areas), None
-        factors = np.divide(events, risk * (risk - events), out=np.zeros(len(risk)), where=risk > events)
-        return math.fsum(areas), math.sqrt(math.fsum(left**2 * factors))
 
 
 def kaplan_meier(costs: Sequence[float], reached: Sequence[bool]) -> Survival:
@@ -81,6 +55,4 @@ def kaplan_meier(costs: Sequence[float], reached: Sequence[bool]) -> Survival:
         reached=int(hit.sum()),
         count=len(cost),
         last=float(cost.max()),
-        _at_risk=at_risk,
-        _events=events.astype(float),
     )
