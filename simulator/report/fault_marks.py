@@ -39,7 +39,11 @@ def marks(runs: Sequence[Run]) -> list[Mark]:
         for row in run.tables["faults"].filter(pl.col("status") == "fired").iter_rows(named=True):
             verb, node = row["verb"], row["node"] or ""
             important = node in servers or verb in {"crash", "leave", "join"}
-            mark = Mark(time_s=row["time_s"], text=_VERBS.get(verb, f"{verb} {{}}").format(node).strip(), important=important)
+            mark = Mark(
+                time_s=row["time_s"],
+                text=_VERBS.get(verb, f"{verb} {{}}").format(node).strip(),
+                important=important,
+            )
             found.setdefault((row["time_s"], verb, node), mark)
     return [found[key] for key in sorted(found)]
 
