@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.network.window import CONTROLS, timer_lateness_s, wake_s
+from simulator.network.window import ACK_SHARE, CONTROLS, timer_lateness_s, wake_s
 from simulator.network.windows.bbr import Bbr
 from simulator.network.windows.overflow import Arrival, part_sent, victims
 from simulator.network.windows.queues import Paths, queueing
@@ -55,20 +55,33 @@ def test_two_windows_share_by_what_they_have_in_flight():
     st.lists(st.tuples(st.floats(1e5, 1e8), st.floats(1e-3, 0.5)), min_size=3, max_size=3),
 )
 def test_a_queue_stands_only_at_a_full_link(flows, links):
-    """Each link is full where it has a queue, above that only where its buffer is full. To 1 %: where
-    links of nearly equal capacity carry nearly the same flows, Newton's method has come that far when
-    it is stopped (0.8 % in 6,000 such networks; 99 % of them within 1e-6).
-    """
     load = [[(mask >> row) & 1 for _, _, mask in flows] for row in range(3)]
     network = paths(load, [rtt for _, rtt, _ in flows], [c for c, _ in links], [q for _, q in links])
-    window = np.array([w for w, _, _ in flows])
+    assert unsettled(network, np.array([w for w, _, _ in flows])) <= 1e-6
+
+
+@pytest.mark.parametrize("apart", [0.0, 1e-9, 1e-6, 1e-4, 1e-2])
+def test_queues_at_nearly_equal_lines_that_are_full_both_ways(apart):
+    """Where Newton's method alone is up to 0.8 % off after 60 steps: lines that differ by so little,
+    with data and acknowledgements both ways."""
+    chance = np.random.default_rng(1)
+    for num_lines, num_flows in chance.integers(1, 6, (60, 2)):
+        crossed = chance.random((num_lines, 1, num_flows)) < 0.6
+        way = chance.integers(0, 2, (num_lines, 1, num_flows)) == np.arange(2)[:, None]
+        load = np.where(crossed, np.where(way, 1.0, ACK_SHARE), 0.0).reshape(2 * num_lines, num_flows)
+        capacity = MB * (1 + apart * chance.random(2 * num_lines))
+        longest_s = chance.choice([0.01, 0.05, 1.0, 5.0], 2 * num_lines)
+        network = paths(load, chance.uniform(0.001, 0.2, num_flows), capacity, longest_s)
+        assert unsettled(network, np.exp(chance.uniform(7, 15, num_flows))) <= 1e-6
+
+
+def unsettled(network, window):
+    """By how much a link, in shares of its capacity, is fuller than its buffer allows, or emptier
+    than its queue."""
     found = delays(network, window)
-    carried = network.load @ (window / (network.rtt_s + found @ network.delay)) / network.capacity
     assert ((found >= 0) & (found <= network.longest_s)).all()
-    assert (carried[found < network.longest_s] <= 1.01).all()
-    for row in np.flatnonzero(found > 0):
-        twins = (network.load == network.load[row]).all(axis=1).sum() > 1  # queues of twins are one
-        assert carried[row] >= 0.99 or twins
+    excess = network.load @ (window / (network.rtt_s + found @ network.delay)) / network.capacity - 1
+    return max(excess[found < network.longest_s].max(initial=0), -excess[found > 0].min(initial=0))
 
 
 # -- windows ------------------------------------------------------------
