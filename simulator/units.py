@@ -54,7 +54,7 @@ def parse(text: object, dimension: str) -> float:
         raise ValueError(f'"{unit}" is not a unit of {dimension}; known are {known}')
     value = float(number) * factor
     if value < 0:
-        raise ValueError(f'"{text}" is negative')
+        raise ValueError(f'"{text}" is negative; write it without the minus')
     return value
 
 

@@ -33,7 +33,7 @@ def test_known_quantities(text, dimension, value):
         (8, "rate", '"8" has no unit; write "8 Mbit/s"'),
         ("8 parsec", "length", '"parsec" is not a unit of length; known are mm, cm, m'),
         ("20 Mbps", "rate", '"Mbps" is not a unit of rate; known are bit/s'),
-        ("-3 s", "duration", '"-3 s" is negative'),
+        ("-3 s", "duration", '"-3 s" is negative; write it without the minus'),
         ("fast", "speed", '"fast" is not a speed; write for example "20 TFLOP/s"'),
         ("unlimited", "duration", '"unlimited" is not a duration'),
         (True, "size", 'expected a size such as "20 MB", found True'),

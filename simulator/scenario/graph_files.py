@@ -47,7 +47,7 @@ def read_edges(path: Path, shown: str) -> list[Edge]:
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise ScenarioError(f"{shown}: not a graph by its name; known are {', '.join(_READERS)}")
+        raise ScenarioError(f"{shown}: not a graph by its name; save it as one of {', '.join(_READERS)}")
     if path.stat().st_size > MAX_NBYTES:
         raise ScenarioError(f"{shown}: larger than {MAX_NBYTES // 2**20} MiB; leave out what is not needed")
     try:

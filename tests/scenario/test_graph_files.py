@@ -95,7 +95,7 @@ def test_an_edge_list_becomes_links_and_the_scenario_needs_it_no_more(load, tmp_
             CSV.replace("hub,south", "hub,west"),
             "x.yaml:17:11: network.links: south is in no link; add one with",
         ),
-        ("w.txt", CSV, "w.txt: not a graph by its name; known are .csv, .graphml, .gml"),
+        ("w.txt", CSV, "w.txt: not a graph by its name; save it as one of .csv, .graphml, .gml"),
         ("w.graphml", "<graphml><graph>", "w.graphml:1: not GraphML: no element found"),
         (
             "w.graphml",
