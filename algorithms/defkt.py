@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from algorithms.common import Count, Steps, fine_tuned
-from algorithms.gcml import Gcml, absorb
+from algorithms.gcml import Gcml, needs_equal, stage_settings
 from algorithms.schedules import (
     Absorb,
     await_model,
@@ -20,7 +20,9 @@ from algorithms.schedules import (
     learn,
     members_of,
     push,
+    vetted,
 )
+from algorithms.tasks import TRANSFER
 from algorithms.turns import Turn
 from simulator.api import Algorithm, Message, Node, Ref
 
@@ -48,6 +50,27 @@ class DefKt(Gcml):
     others: Literal["train", "idle"] = "train"
 
 
+def absorb(node: Node, cfg: DefKt, model: Ref, messages: list[Message], round_: int) -> Steps:
+    """Mutual learning with the incoming model in place of the round's local epochs; it becomes the site's
+    model, with its network.
+    """
+    for message in messages:
+        incoming = yield from vetted(node, cfg, model, message, round_)
+        settings = stage_settings(node, cfg, message, round_, first=round_)
+        model = yield node.compute(TRANSFER, incoming, model, **settings)
+    return model
+
+
+def mixed_networks(cfg: DefKt) -> str:
+    """Models wander with their networks; what a site knows of one's optimizer does not fit another."""
+    if cfg.optimizer_after_merge == "reset":
+        return needs_equal(cfg)
+    return needs_equal(cfg) or (
+        "algorithm.optimizer_after_merge: keep goes on with the optimizer of the model that was dropped, and "
+        "sites have different networks; use optimizer_after_merge: reset"
+    )
+
+
 def trained_pairs(node: Node, cfg: DefKt, model: Ref, done: int, absorb: Absorb, turn: Turn) -> Steps:
     """Rounds of disjoint pairs in which the sender trains before it sends."""
     waiting: list[Message] = []
@@ -71,6 +94,7 @@ def trained_pairs(node: Node, cfg: DefKt, model: Ref, done: int, absorb: Absorb,
 DEFKT = Algorithm(
     settings=DefKt,
     site=fine_tuned(partial(gossip_site, absorb=absorb, loop=trained_pairs)),
+    mixed_networks=mixed_networks,
     summary="a sender trains and sends; its receiver learns mutually and keeps the incoming model",
     source="Li, Li, Varshney, IEEE IoT Journal 2022, arXiv 2012.13063",
 )

@@ -81,34 +81,36 @@ class Gml(Gcml):
 
 def absorb(node: Node, cfg: Gcml, model: Ref, messages: list[Message], round_: int) -> Steps:
     """Mutual learning with each incoming model in place of the round's local epochs, merge and gate."""
-    epochs = cfg.mutual_epochs or cfg.local_epochs
     for turn, message in enumerate(messages):
         incoming = yield from vetted(node, cfg, model, message, round_)
-        model = yield node.compute(
-            STAGE if turn == 0 else EXTRA_STAGE,
-            model,
-            incoming,
-            epochs=epochs,
-            # a second stage of a round sees batches of its own, from beyond the budget
-            first_epoch=cfg.first_epoch(round_ + turn * cfg.num_rounds),
-            contrast=cfg.contrast,
-            region=cfg.region,
-            dilation=cfg.dilation,
-            lam=cfg.coupling_weight(round_),
-            beta=cfg.beta,
-            margin=cfg.margin,
-            b=cfg.b,
-            temperature=cfg.temperature,
-            heads=cfg.heads,
-            update=cfg.update,
-            merge=cfg.merge,
-            gate=cfg.gate,
-            optimizer_after_merge=cfg.optimizer_after_merge,
-            num_cases_local=node.num_cases,
-            num_cases_incoming=message.header["num_cases"],
-            round=round_,
-        )
+        # a second stage of a round sees batches of its own, from beyond the budget
+        settings = stage_settings(node, cfg, message, round_, first=round_ + turn * cfg.num_rounds)
+        model = yield node.compute(STAGE if turn == 0 else EXTRA_STAGE, model, incoming, **settings)
     return model
+
+
+def stage_settings(node: Node, cfg: Gcml, message: Message, round_: int, *, first: int) -> dict[str, Any]:
+    """What a stage of mutual learning is told; its batches are those of round ``first``."""
+    return {
+        "epochs": cfg.mutual_epochs or cfg.local_epochs,
+        "first_epoch": cfg.first_epoch(first),
+        "contrast": cfg.contrast,
+        "region": cfg.region,
+        "dilation": cfg.dilation,
+        "lam": cfg.coupling_weight(round_),
+        "beta": cfg.beta,
+        "margin": cfg.margin,
+        "b": cfg.b,
+        "temperature": cfg.temperature,
+        "heads": cfg.heads,
+        "update": cfg.update,
+        "merge": cfg.merge,
+        "gate": cfg.gate,
+        "optimizer_after_merge": cfg.optimizer_after_merge,
+        "num_cases_local": node.num_cases,
+        "num_cases_incoming": message.header["num_cases"],
+        "round": round_,
+    }
 
 
 def check(cfg: Gcml, data: Mapping[str, SiteData], model: ModelSize, task: Any) -> str:
@@ -130,15 +132,20 @@ def check(cfg: Gcml, data: Mapping[str, SiteData], model: ModelSize, task: Any) 
     return ""
 
 
-def mixed_networks(cfg: Gcml) -> str:
-    """Models of different networks have no common parameters to merge."""
+def needs_equal(cfg: Gcml) -> str:
+    """What compares two models part by part, whatever becomes of them."""
     if cfg.heads == "all":
         return "algorithm.heads: all pairs equal heads, and sites have different networks; use heads: main"
     if cfg.defense is not None:
         return "algorithm.defense: compares the values of two models of the same network; remove it"
+    return ""
+
+
+def mixed_networks(cfg: Gcml) -> str:
+    """Models of different networks have no common parameters to merge."""
     if cfg.merge == "keep_local":
-        return ""
-    return (
+        return needs_equal(cfg)
+    return needs_equal(cfg) or (
         f"algorithm.merge: {cfg.merge} joins the parameters of two models, and sites have different "
         "networks; use merge: keep_local, or give all sites the same network"
     )

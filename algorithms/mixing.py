@@ -10,6 +10,11 @@ import numpy as np
 
 from simulator.api import OPTIMIZER, Bundle, TaskContext
 
+NETWORKS = "networks_beside"
+"""Meta data: architectures of networks that stay at home beside a model, by number, where they differ
+from the model's.
+"""
+
 
 def weighted_mean(arrays: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
     """Return Σ weight·array, summed in float64 in the order given, in the type of the first array.
@@ -70,8 +75,11 @@ def mean(ctx: TaskContext, *models: Bundle, weights: Sequence[float]) -> Bundle:
 
 
 def carry(ctx: TaskContext, received: Bundle, own: Bundle) -> Bundle:
-    """A received model with the state of the site's own optimizer (a task function)."""
-    return Bundle(arrays=dict(received.arrays) | state_of(own))
+    """A received model with what stays at the site: its own optimizer's state, and networks beside the
+    model (a task function).
+    """
+    meta = {NETWORKS: own.meta[NETWORKS]} if NETWORKS in own.meta else {}
+    return Bundle(arrays=dict(received.arrays) | state_of(own), meta=meta)
 
 
 def bare(ctx: TaskContext, model: Bundle) -> Bundle:

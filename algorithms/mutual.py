@@ -69,6 +69,20 @@ def stage(
     )
 
 
+def transfer(ctx: TaskContext, incoming: Bundle, local: Bundle, **settings: Any) -> Bundle:
+    """The stage for a method that keeps the incoming model, whose network may be another one: that is the
+    outcome's, so it comes first.
+
+    Raises:
+        ValueError: the incoming model was rejected, and the local one is of another network.
+    """
+    outcome = stage(ctx, local, incoming, **settings)
+    if local.network is not None and outcome.meta["weights"] != [0.0, 1.0]:
+        reason = outcome.meta["rejected"] or "the incoming model has no finite validation loss"
+        raise ValueError(f"{reason}, and {ctx.site} cannot go on with its own: it has another network")
+    return outcome
+
+
 def merge_and_gate(
     ctx: TaskContext,
     local: Bundle,
@@ -92,6 +106,8 @@ def merge_and_gate(
     )
     weights = merge_weights(rule, own, other)
     arrays = merge_models([local, incoming], weights)
+    if incoming.network != local.network and weights[0] == 0:
+        arrays["counters"] = incoming.arrays["counters"]
     accepted, merged_loss = True, None
     if gate and weights[1] > 0:
         if not has_cases:

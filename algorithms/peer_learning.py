@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from algorithms.mixing import NETWORKS
 from algorithms.parts import ARRAYS
 from algorithms.tasks import free
 from simulator.api import OPTIMIZER, Bundle, Cost, ModelSize, SiteData, Task, TaskContext
@@ -31,7 +32,13 @@ def apart(outcome: Bundle, number: int | None = None) -> Bundle:
         return Bundle(arrays={n: array for n, array in outcome.arrays.items() if not n.startswith(BESIDE)})
     mark = f"{BESIDE}{number}."
     arrays = {n.removeprefix(mark): array for n, array in outcome.arrays.items() if n.startswith(mark)}
-    return Bundle(arrays=arrays)
+    return Bundle(arrays=arrays, network=outcome.meta.get(NETWORKS, {}).get(str(number)))
+
+
+def networks_beside(*others: Bundle) -> dict[str, Any]:
+    """Meta data that say which networks beside the first have another architecture, none if all are alike."""
+    found = {str(number): dict(one.network) for number, one in enumerate(others) if one.network is not None}
+    return {NETWORKS: found} if found else {}
 
 
 def mutual_epochs(
@@ -75,7 +82,7 @@ def mutual_epochs(
 
     losses, steps = ctx.epochs(step, epochs=epochs, first_epoch=first_epoch)
     trained = [pupil.bundle(keep_optimizer=keep_optimizer, loss=losses, steps=steps) for pupil in pupils]
-    return Bundle(arrays=together(*trained), meta=trained[0].meta)
+    return Bundle(arrays=together(*trained), meta={**trained[0].meta, **networks_beside(*models[1:])})
 
 
 def beside(ctx: TaskContext, outcome: Bundle) -> Bundle:
@@ -86,14 +93,13 @@ def beside(ctx: TaskContext, outcome: Bundle) -> Bundle:
 
 def pack(ctx: TaskContext, *models: Bundle) -> Bundle:
     """Several networks as one outcome (a task function)."""
-    return Bundle(arrays=together(*models))
+    return Bundle(arrays=together(*models), meta=networks_beside(*models[1:]))
 
 
 def _cost(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str, Any]) -> Cost:
     """As many local epochs as there are networks; those of the first are the budget's."""
     items = data.train_items * params["epochs"]
-    count = len(params["task_weights"])
-    return Cost(train_items=count * items, extra_train_items=(count - 1) * items)
+    return Cost(train_items=items, incoming_train_items=(len(params["task_weights"]) - 1) * items)
 
 
 MUTUAL = Task(

@@ -5,6 +5,7 @@ model sharing", Nature Communications 14, 2023 (ProxyFL; AvgPush is its baseline
 "Federated mutual learning", arXiv 2006.16765, 2020 (FML). Differential privacy is not simulated.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -24,7 +25,7 @@ from algorithms.server_based import Method, Work, server, site
 from algorithms.server_policies import ServerBased, check
 from algorithms.sgp import adopt, model_of, push_sum, start
 from algorithms.tasks import CARRY
-from simulator.api import Algorithm, Message, Node, Ref
+from simulator.api import Algorithm, Message, Node, Ref, Task
 
 
 class AvgPush(PeerRounds):
@@ -64,8 +65,10 @@ class Fml(Defended, ServerBased):
 
 
 def start_both(node: Node, cfg: Any) -> Steps:
-    """Proxies begin alike where initial weights are shared; the private model with weights of its own."""
-    proxy = yield node.compute(node.learner.init)
+    """Proxies begin alike where initial weights are shared; the private model with weights of its own,
+    and of the site's own network where it has one.
+    """
+    proxy = yield node.compute(replace(node.learner.init, network_of=node.server))
     private = yield node.compute(node.learner.init, member=1)
     return (yield node.compute(PACK, proxy, private)), 1.0
 
@@ -91,6 +94,16 @@ def train_both(node: Node, cfg: Any, both: Ref, round_: int) -> Steps:
             round=round_,
         )
     )
+
+
+def private_of(node: Node) -> Task:
+    """The task that takes the private model out of both."""
+    return replace(BESIDE_FIRST, network_of=node.name)
+
+
+def any_private_network(cfg: Any) -> str:
+    """Proxies are of the task's network, whatever the private models are of."""
+    return ""
 
 
 def push_on(
@@ -129,7 +142,7 @@ def take_turn_of_both(
 ) -> Steps:
     """ProxyFL: train both, push the proxy, take over the one that comes; the private model stays."""
     both = yield from train_both(node, cfg, state[0], round_)
-    private = yield node.compute(BESIDE_FIRST, both, round=round_)
+    private = yield node.compute(private_of(node), both, round=round_)
     state = yield from push_on(node, cfg, (both, state[1]), round_, mail, used=private, keep_state=True)
     return state, private
 
@@ -139,7 +152,7 @@ def local(node: Node, cfg: Fml, received: Ref, own: Ref | None, round_: int) -> 
     both = (yield from start_both(node, cfg))[0] if own is None else own
     both = yield node.compute(CARRY, received, both)
     trained = yield from train_both(node, cfg, both, round_)
-    private = yield node.compute(BESIDE_FIRST, trained, round=round_)
+    private = yield node.compute(private_of(node), trained, round=round_)
     return Work(update=trained, own=trained, personal=private)
 
 
@@ -157,6 +170,7 @@ PROXYFL = Algorithm(
             peer_site, take_turn=take_turn_of_both, start=start_both, model_of=model_of, adopt=adopt_proxy
         )
     ),
+    mixed_networks=any_private_network,
     summary="AvgPush of proxies; each learns with a private model that stays at its site",
     source="Kalra et al., Nature Communications 2023",
 )
@@ -165,6 +179,7 @@ FML = Algorithm(
     site=fine_tuned(partial(site, method=METHOD)),
     server=partial(server, method=METHOD),
     check=check,
+    mixed_networks=any_private_network,
     summary="a server averages proxies; each learns with a private model that stays at its site",
     source="Shen et al., arXiv 2006.16765, 2020",
 )

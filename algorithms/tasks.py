@@ -53,6 +53,16 @@ def _stage(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[st
     )
 
 
+def _transfer(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str, Any]) -> Cost:
+    """A stage whose first input is the incoming model."""
+    cost = _stage(data, model, num_inputs, params)
+    return replace(
+        cost,
+        forward_items=cost.incoming_forward_items,
+        incoming_forward_items=cost.forward_items,
+    )
+
+
 def _extra_stage(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str, Any]) -> Cost:
     """A second stage in a round: all of it is more than the budget of local epochs."""
     cost = _stage(data, model, num_inputs, params)
@@ -101,6 +111,9 @@ STAGE = Task(
     reported=True,
 )
 """Mutual learning of the local and an incoming model, merge and gate in one."""
+
+TRANSFER = replace(STAGE, function="algorithms.mutual:transfer", cost=_transfer)
+"""The same for a method that keeps the incoming model: ``(incoming, local)``."""
 
 EXTRA_STAGE = replace(STAGE, cost=_extra_stage)
 """The same work after the first stage of a round; only its account differs."""

@@ -93,8 +93,8 @@ class Cost:
     ``train_items`` are forward-and-backward passes over one slice or patch, ``forward_items``
     forward passes, ``flop`` anything else. ``extra_train_items`` says how many of the
     ``train_items`` a plain local epoch would not have had; they are reported apart. All these are
-    passes of the first input's network; the ``incoming`` ones are of the second's, which may be
-    another one, and those of training are extra work too.
+    passes of the first input's network; the ``incoming`` ones are of the second's (where there is only
+    one input, of the node's own), which may be another one, and those of training are extra work too.
     """
 
     train_items: float = 0.0
@@ -110,7 +110,8 @@ class Task:
     """A pure function that names its work.
 
     Where sites have different networks, an outcome that is a model has the network of the first
-    input, or the site's own where there is no input; the other inputs keep theirs.
+    input, or the site's own where there is no input, unless ``network_of`` says otherwise; the other
+    inputs keep theirs.
 
     Args:
         name: as records show it.
@@ -129,6 +130,8 @@ class Task:
             private site does to an update depends on it.
         apart: from the same, how many of these values belong to what a run's account shows apart, by
             its name there.
+        network_of: the node whose network the outcome has; that of the server, also where there is
+            none (``node.server``), is the scenario's common one.
     """
 
     name: str
@@ -142,6 +145,7 @@ class Task:
     change: bool = False
     payload: Callable[[ModelSize, Mapping[str, Any]], tuple[int, ...]] | None = None
     apart: Callable[[ModelSize, Mapping[str, Any]], Mapping[str, int]] | None = None
+    network_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

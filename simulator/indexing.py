@@ -122,9 +122,11 @@ def _against_mixture(algorithm: Algorithm, scenario: ScenarioBase) -> str:
     """Why sites of this scenario must have the same network, or an empty text."""
     number = next(i for i, site in enumerate(scenario.sites) if site.network is not None)
     if algorithm.mixed_networks is None:
+        methods = registry("algorithms").items()
+        others = ", ".join(name for name, one in methods if one.mixed_networks is not None)
         return (
             f"sites.{number}.network: under {scenario.algorithm.name} all models have the same parameters, "
-            "so sites need the same network; remove it, or use a method that exchanges predictions (gcml)"
+            f"so sites need the same network; remove it, or use a method that allows it ({others})"
         )
     return algorithm.mixed_networks(scenario.algorithm)
 

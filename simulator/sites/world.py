@@ -128,7 +128,7 @@ class World:
         self.keys.add(job.key)
         self.reported |= {job.key} if task.reported else set()
         self.changes |= {job.key} if task.change else set()
-        size = self.sizes_of(node, refs)[0]
+        size = self._sizes[self._namer.network_of(job.key)]
         if task.payload:
             apart = task.apart(size, params) if task.apart else None
             self.payloads.declare(job.key, task.payload(size, params), apart=apart)
@@ -145,8 +145,9 @@ class World:
         return ref
 
     def sizes_of(self, node: str, refs: tuple[Ref, ...]) -> list[ModelSize]:
-        """Sizes of the networks of a task's inputs, or of the node's own where there is none."""
-        return [self._sizes[name] for name in self._namer.networks_of(node, refs)]
+        """Sizes of the networks of a task's inputs, and where these are fewer than two, of the node's own."""
+        names = [self._namer.network_of(ref.key) for ref in refs]
+        return [self._sizes[name] for name in (*names, *[self._namer.own.get(node, "")] * (2 - len(names)))]
 
     def value(self, ref: Ref) -> Bundle:
         """The outcome itself; waits in wall time."""

@@ -94,8 +94,8 @@ class Namer:
         inputs = tuple(ref.key for ref in refs)
         # the root of a data set on disk may move; what lies there is named by the prepared cases
         unkeyed = {"dataset", "strict"}
-        networks = self.networks_of(site, refs)
-        network = networks[0]
+        networks = [self.network_of(key) for key in inputs]
+        network = self._network_of_outcome(task, site, networks)
         whole = self._recipe_with(network)
         recipe = {name: value for name, value in whole.items() if name not in unkeyed}
         key = digest(
@@ -116,20 +116,20 @@ class Namer:
             self._stateless.add(key)
         if network:
             self._network_of[key] = network
-        others = tuple(
-            None if name == network else self._recipe_with(name)["network"] for name in networks[: len(refs)]
-        )
+        others = tuple(None if name == network else self._recipe_with(name)["network"] for name in networks)
         return Job(
             key=key, task=task.name, function=task.function, inputs=inputs, data=data, params=params,
             site=site, seed=self.seed, recipe=whole, networks=others, flop=flop, stateful=stateful,
         )  # fmt: skip
 
-    def networks_of(self, site: str, refs: tuple[Ref, ...]) -> list[str]:
-        """Return the names of the networks whose models these outcomes are, empty for the recipe's; the
-        name of the site's own where there is no outcome.
-        """
-        known = self._network_of
-        return [known.get(ref.key.removesuffix(MODEL), "") for ref in refs] or [self.own.get(site, "")]
+    def network_of(self, key: str) -> str:
+        """Return the name of the network whose model an outcome is, empty for the recipe's."""
+        return self._network_of.get(key.removesuffix(MODEL), "")
+
+    def _network_of_outcome(self, task: Task, site: str, inputs: list[str]) -> str:
+        if task.network_of is None and inputs:
+            return inputs[0]
+        return self.own.get(site if task.network_of is None else task.network_of, "")
 
     def _recipe_with(self, network: str) -> Mapping[str, Any]:
         return {**self.recipe, "network": self.networks[network]} if network else self.recipe

@@ -15,12 +15,21 @@ from simulator.work.executors import PlanExecutor
 from simulator.work.store import Store
 from tests.algorithms.test_all import SCENARIO
 
+METHODS = (
+    "name: gcml, merge: keep_local",
+    "name: local",
+    "name: defkt",
+    "name: proxyfl",
+    "name: proxyfl, mix: push_sum",
+    "name: fml",
+)
+
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mixed")
     path = folder / "mixed.yaml"
-    text = SCENARIO % "{name: gcml, rounds: 3, merge: keep_local}, {name: local, rounds: 3}"
+    text = SCENARIO % ", ".join(f"{{{algorithm}, rounds: 3}}" for algorithm in METHODS)
     small = "{name: unet, channels: [3, 6, 6], num_res_units: 1}"
     path.write_text(text.replace("{name: a,", f"{{name: a, network: {small},"), encoding="utf-8")
     study = load_study(str(path))
@@ -29,19 +38,52 @@ def played(tmp_path_factory):
     return study, result, Store(folder / "store")
 
 
-def test_every_site_ends_with_a_model_of_its_own_network(played):
+def sizes_of_models(played, *algorithms):
+    """The sizes of the models that each site used."""
     study, result, store = played
     sizes = {}
+    for point in study.points:
+        if point.scenario.algorithm.name in algorithms:
+            metrics = pl.read_parquet(result.folder / point.label / "metrics.parquet")
+            assert set(metrics["site"]) == {"a", "b", "c"}
+            for site, key in metrics.select("site", "key").unique().iter_rows():
+                sizes.setdefault(site, set()).add(store.get(key.removesuffix("#model")).arrays["model"].size)
+    return sizes
+
+
+def test_every_site_ends_with_a_model_of_its_own_network(played):
+    study, result, _ = played
     manifest = json.loads((result.folder / study.points[0].label / "manifest.json").read_text())
     of_a = manifest["model"]["sites"]["a"]["num_parameters"]
-    for point in study.points:
-        metrics = pl.read_parquet(result.folder / point.label / "metrics.parquet")
-        assert set(metrics["site"]) == {"a", "b", "c"}
-        for site, key in metrics.select("site", "key").unique().iter_rows():
-            sizes.setdefault(site, set()).add(store.get(key.removesuffix("#model")).arrays["model"].size)
+    sizes = sizes_of_models(played, "gcml", "local", "proxyfl", "fml")
     assert sizes["b"] == sizes["c"]
     assert all(len(found) == 1 for found in sizes.values())
     assert sizes["a"] == {of_a} != sizes["b"]
+
+
+def test_under_defkt_models_wander_with_their_networks(played):
+    assert max(map(len, sizes_of_models(played, "defkt").values())) == 2
+
+
+@pytest.mark.parametrize("algorithm", ["proxyfl", "fml"])
+def test_only_proxies_of_the_common_network_travel(played, algorithm):
+    study, result, _ = played
+    for point in study.points:
+        if point.scenario.algorithm.name == algorithm:
+            transfers = pl.read_parquet(result.folder / point.label / "transfers.parquet")
+            assert transfers.filter(pl.col("nbytes") > 1000)["nbytes"].n_unique() == 1
+            manifest = json.loads((result.folder / point.label / "manifest.json").read_text())
+            assert manifest["model"]["num_parameters"] * 4 < transfers["nbytes"].max()
+
+
+@pytest.mark.parametrize("algorithm", ["defkt", "proxyfl", "fml"])
+def test_what_was_planned_is_what_ran(played, algorithm):
+    study, result, _ = played
+    for point in study.points:
+        if point.scenario.algorithm.name == algorithm:
+            plan = simulate(point.label, point.scenario, PlanExecutor(), "plan", lambda _: None)
+            work = pl.read_parquet(result.folder / point.label / "work.parquet")
+            assert work["end_s"].to_list() == [row[5] for row in plan.world.work]
 
 
 def test_a_model_learns_from_one_of_another_network(played):

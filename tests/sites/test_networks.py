@@ -44,6 +44,9 @@ def test_bytes_follow_the_network_of_the_model(tmp_path):
         ("{name: gossip-averaging, rounds: 1}", "sites.0.network: under gossip-averaging"),
         ("{name: gcml, rounds: 1}", "algorithm.merge: val_weighted joins the parameters of two models"),
         ("{name: gcml, rounds: 1, merge: keep_incoming}", "algorithm.merge: keep_incoming joins"),
+        ("{name: defkt, rounds: 1, optimizer_after_merge: keep}", "algorithm.optimizer_after_merge: keep"),
+        ("{name: dml, rounds: 1}", "sites.0.network: under dml"),
+        ("{name: avgpush, rounds: 1}", "sites.0.network: under avgpush"),
     ],
 )
 def test_methods_that_join_parameters_refuse_different_networks(tmp_path, algorithm, reason):
@@ -59,6 +62,22 @@ def test_the_servers_network_counts_too(tmp_path):
     run(tmp_path, "algorithm: {name: gossip-averaging, rounds: 1}\n", sites=everywhere)
     with pytest.raises(ScenarioError, match="under fedavg"):
         run(tmp_path, "algorithm: {name: fedavg, rounds: 1}\n", sites=everywhere)
+
+
+def test_time_of_a_proxy_and_a_private_model_is_that_of_both_networks(tmp_path):
+    result = run(tmp_path, "algorithm: {name: proxyfl, rounds: 2}\n", sites=MIXED)
+    both = [row for row in result.world.work if row[1] == "mutual_epochs" and row[0] == "a"]
+    assert len(both) == 2
+    for _, _, _, _, start, end, _, flop, extra in both:
+        assert flop == pytest.approx(3 * 10 * (1e9 + 1e8)), "the proxy's and the private model's"
+        assert extra == pytest.approx(3 * 10 * 1e8)
+        assert end - start == pytest.approx(flop / SPEED["a"])
+
+
+def test_time_of_a_kept_model_is_that_of_its_network(tmp_path):
+    result = run(tmp_path, "algorithm: {name: defkt, rounds: 8}\n", sites=MIXED)
+    trained = {row[7] for row in result.world.work if row[0] == "a" and row[1] == "train"}
+    assert trained == {3 * 10 * 1e8, 3 * 10 * 1e9}, "first its own, later one that came"
 
 
 def test_a_newcomer_goes_on_with_the_network_it_adopted(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from algorithms.contrast import Contrast
-from algorithms.mutual import merge_and_gate, stage
+from algorithms.mutual import merge_and_gate, stage, transfer
 from simulator.api import Bundle
 from simulator.errors import Diverged
 from simulator.learning.batches import epoch_batches, training_items
@@ -219,6 +219,38 @@ def test_a_local_model_that_diverges_by_itself_is_an_error(toy_registry):
     broken = Bundle(arrays=dict(local.arrays) | {"model": local.arrays["model"] * 1e30})
     with pytest.raises(Diverged):
         stage(ctx, broken, incoming, **SETTINGS)
+
+
+KEEP_INCOMING = SETTINGS | {"merge": "keep_incoming", "optimizer_after_merge": "reset"}
+SMALL = {"name": "unet", "channels": [2, 4], "num_res_units": 0, "norm": "batch"}
+
+
+def test_a_kept_model_of_another_network_is_kept_whole(toy_registry):
+    """The local model is of the other network; the outcome is the incoming one, its counters too."""
+    ctx, _, incoming = pair(network={"norm": "batch"})
+    other = toy.context(toy.recipe(network=SMALL))
+    local = dataclasses.replace(initial(other), network=other.recipe.model_dump(mode="json")["network"])
+    outcome = transfer(ctx, incoming, local, **KEEP_INCOMING)
+    assert outcome.network is None, "that of the first input"
+    for name in WEIGHTS:
+        assert outcome.arrays[name].shape == incoming.arrays[name].shape
+    own, trained = together(ctx, local, incoming, coupling=Contrast(lam=1.0, margin=0.693))
+    assert outcome.arrays["model"].tobytes() == trained.arrays["model"].tobytes()
+    assert outcome.arrays["counters"].tolist() == trained.arrays["counters"].tolist()
+    assert outcome.arrays["counters"].size != own.arrays["counters"].size
+    broken = dict(incoming.arrays) | {"model": incoming.arrays["model"] * np.nan}
+    with pytest.raises(ValueError, match="is not finite, and north cannot go on with its own"):
+        transfer(ctx, Bundle(arrays=broken), local, **KEEP_INCOMING)
+
+
+def test_with_equal_networks_a_transfer_is_the_stage_with_its_inputs_swapped(toy_registry):
+    ctx, local, incoming = pair()
+    expected = stage(ctx, local, incoming, **KEEP_INCOMING)
+    assert toy.same(transfer(ctx, incoming, local, **KEEP_INCOMING), expected)
+    broken = Bundle(arrays=dict(incoming.arrays) | {"model": incoming.arrays["model"] * np.nan})
+    assert (
+        transfer(ctx, broken, local, **KEEP_INCOMING).meta["rejected"] == "the incoming model is not finite"
+    )
 
 
 def test_both_models_see_the_batches_of_a_plain_epoch(toy_registry, monkeypatch):
