@@ -59,6 +59,8 @@ def submit(
     settings = {"split": split, "distances": False, "overlays": 0, "empty": run.scenario.evaluation.empty}
     if seen.predictor:
         params |= {"predictor": seen.predictor, "predictor_params": dict(seen.predictor_params)}
+    if run.scenario.evaluation.small_lesions is not None:
+        params["small_lesions"] = run.scenario.evaluation.small_lesions
     job = run.namer.job(EVALUATE, site, (seen.model,), settings | params, 0.0)
     executor.submit(job)
     how = seen.predictor, seen.predictor_params

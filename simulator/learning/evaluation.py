@@ -11,6 +11,7 @@ from torch import Tensor
 
 from simulator.api import Bundle
 from simulator.learning.cases import Case
+from simulator.learning.lesion_dice import LesionDice
 from simulator.learning.loop import forward
 from simulator.learning.losses import decide, hard_dice, main_head
 from simulator.learning.metrics import (
@@ -103,6 +104,7 @@ def evaluate(
     overlays: int,
     predictor: str = "",
     predictor_params: Mapping[str, Any] | None = None,
+    small_lesions: float | None = None,
 ) -> Bundle:
     """Measure a model on the site's cases of one split (a task function).
 
@@ -115,6 +117,8 @@ def evaluate(
         overlays: for how many cases, from the first, one slice is kept for a picture.
         predictor: how the model predicts, see :meth:`simulator.api.Node.record`.
         predictor_params: what the predictor is told.
+        small_lesions: from which ratio of an item to its smallest lesion's box that counts as small;
+            then the Dice of items is reported by size of lesions. None: it is not.
 
     Returns:
         ``dice``, ``hd95_mm``, ``assd_mm`` float64 and ``status`` uint8, all (cases, structures);
@@ -122,7 +126,7 @@ def evaluate(
         ``overlay.prediction.<i>`` uint8 (structures, H, W) of the slice with most truth. Meta:
         ``cases``, ``structures``, ``loss`` (mean validation loss, NaN without cases),
         ``missed`` and ``false_alarms`` (counts), ``status_names``, ``overlay_slices``, and ``report``
-        if the predictor gives one.
+        if the predictor gives one, or by size of lesions.
     """
     how = predictor_params or {}
     run = resolve(predictor)(ctx, model, **how) if predictor else one_pass(ctx, model)
@@ -135,10 +139,14 @@ def evaluate(
     losses: list[float] = []
     # FLAIR shows the whole lesion of a brain tumor
     channel = next((i for i, name in enumerate(ctx.meta.channels) if "flair" in name.lower()), 0)
+    by_size = None if small_lesions is None else LesionDice(threshold=small_lesions)
     for row, case in enumerate(cases):
         logits = predict(ctx, run, case)
         losses.append(_case_loss(ctx, logits, case))
-        prediction = _mask(case, decide(logits, softmax=ctx.loss.softmax))
+        decided = decide(logits, softmax=ctx.loss.softmax)
+        if by_size is not None:
+            by_size.add(case, decided.cpu().numpy())
+        prediction = _mask(case, decided)
         truth = _mask(case, case.labels > 0)
         for column, pair in enumerate(zip(prediction, truth, strict=True)):
             status[row, column] = status_of(*pair)
@@ -157,8 +165,11 @@ def evaluate(
         "status_names": list(STATUS_NAMES),
         "overlay_slices": slices,
     }
-    if hasattr(run, "report"):
-        meta["report"] = run.report()
+    report = dict(run.report()) if hasattr(run, "report") else {}
+    if by_size is not None:
+        report |= by_size.report()
+    if report:
+        meta["report"] = report
     return Bundle(arrays={**tables, "status": status, **pictures}, meta=meta)
 
 

@@ -73,6 +73,8 @@ class Evaluation(Settings):
     ``selection`` says which of the models that a site had is tested as its selected one: that with the
     ``best`` validation loss, or that with the best exponential moving average of it up to its round
     (``ema``: a tenth of the new loss, nine tenths of the average before, over the rounds measured).
+    ``small_lesions`` is the size of an item over that of its smallest lesion's bounding box from which
+    that lesion is small; with it, the Dice of single slices (volumes) by size of lesions is measured.
     """
 
     every_rounds: Count = 1
@@ -81,6 +83,7 @@ class Evaluation(Settings):
     overlays: Annotated[int, Field(ge=0, le=8)] = 2
     empty: Literal["one", "exclude"] = "one"
     target_dice: Share | None = None
+    small_lesions: Annotated[float, Field(ge=1)] | None = None
 
 
 class AccessLink(Settings):
