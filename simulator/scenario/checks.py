@@ -177,6 +177,10 @@ def _task(scenario: ScenarioBase) -> Iterator[Finding]:
     if task.patch_size is not None and len(task.patch_size) != meta.spatial_dims:
         message = f"{len(task.patch_size)} numbers for {meta.spatial_dims}-D data; write {meta.spatial_dims}"
         yield Finding(path=("task", "patch_size"), message=message)
+    if task.patches_per_case > 1 and (meta.spatial_dims == 2 or task.patch_size is None):
+        why = "slices are visited once per epoch" if meta.spatial_dims == 2 else "there is no task.patch_size"
+        message = f"{task.patches_per_case} patches of a case, but {why}; remove it"
+        yield Finding(path=("task", "patches_per_case"), message=message, of_key=True)
     background = task.loss == "jaccard_ce"
     outputs = len(meta.structures) + background
     if task.class_weight is not None and len(task.class_weight) != outputs:
