@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parent / "golden"
 
 SCENARIOS = {
     "gcml-pairs": ("algorithm: {name: gcml, rounds: 4, warmup_epochs: 1}\n", ()),
+    "gml": ("algorithm: {name: gml, rounds: 2, warmup_epochs: 1}\n", ()),
     "gcml-bernoulli": ("algorithm: {name: gcml, rounds: 3, schedule: bernoulli}\n", ()),
     "gcml-async": ("algorithm: {name: gcml, rounds: 4, schedule: async}\n", ()),
     "gcml-crash-and-recovery": (
@@ -154,6 +155,12 @@ SCENARIOS = {
     "adpsgd": ("algorithm: {name: adpsgd, rounds: 3}\n", ()),
     "epidemic": ("algorithm: {name: epidemic, rounds: 2, num_peers: 1}\n", ()),
     "gossip-exchange": ("algorithm: {name: gossip-averaging, rounds: 2, form: exchange}\n", ()),
+    "defkt-networks": (
+        "algorithm: {name: defkt, rounds: 3}\n",
+        (
+            "sites.0.network={name: declared, num_parameters: 24990, num_buffers: 2, num_counters: 3, forward_flop: 1.0e8}",
+        ),
+    ),
     "defkt-idle": ("algorithm: {name: defkt, rounds: 2, others: idle}\n", ()),
     "avgpush": ("algorithm: {name: avgpush, rounds: 2}\n", ()),
     "proxyfl-crash": (
