@@ -158,7 +158,8 @@ SCENARIOS = {
     "defkt-networks": (
         "algorithm: {name: defkt, rounds: 3}\n",
         (
-            "sites.0.network={name: declared, num_parameters: 24990, num_buffers: 2, num_counters: 3, forward_flop: 1.0e8}",
+            "sites.0.network={name: declared, num_parameters: 24990, num_buffers: 2, num_counters: 3, "
+            "forward_flop: 1.0e8}",
         ),
     ),
     "defkt-idle": ("algorithm: {name: defkt, rounds: 2, others: idle}\n", ()),
