@@ -75,7 +75,7 @@ def start_both(node: Node, cfg: Any) -> Steps:
 
 def adopt_proxy(node: Node, state: tuple[Ref, float], model: Ref) -> Steps:
     """Another proxy beside the private model."""
-    private = yield node.compute(BESIDE_FIRST, state[0])
+    private = yield node.compute(private_of(node), state[0])
     return (yield node.compute(PACK, model, private)), state[1]
 
 

@@ -128,7 +128,18 @@ def _against_mixture(algorithm: Algorithm, scenario: ScenarioBase) -> str:
             f"sites.{number}.network: under {scenario.algorithm.name} all models have the same parameters, "
             f"so sites need the same network; remove it, or use a method that allows it ({others})"
         )
-    return algorithm.mixed_networks(scenario.algorithm)
+    return algorithm.mixed_networks(scenario.algorithm) or _against_differences(scenario)
+
+
+def _against_differences(scenario: ScenarioBase) -> str:
+    """Why what leaves a site may not be compared with what it received, or an empty text."""
+    why = "works on an update, which models of different networks do not have"
+    for number, site in enumerate(scenario.sites):
+        if site.rogue is not None and site.rogue.kind not in {"label-flip", "replay"}:
+            return f"sites.{number}.rogue.kind: {site.rogue.kind} {why}; write label-flip or replay"
+    return (
+        "" if scenario.privacy is None else f"privacy: {why}; remove it, or give all sites the same network"
+    )
 
 
 def taking_part(index: Mapping[str, SiteIndex]) -> list[str]:

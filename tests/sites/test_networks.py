@@ -56,6 +56,18 @@ def test_methods_that_join_parameters_refuse_different_networks(tmp_path, algori
     run(tmp_path, text)
 
 
+@pytest.mark.parametrize("kind", ["noise", "label-flip"])
+def test_what_works_on_updates_refuses_different_networks(tmp_path, kind):
+    rogue = MIXED.replace("data: {train: 10,", f"rogue: {{kind: {kind}}}\n    data: {{train: 10,")
+    if kind == "label-flip":
+        run(tmp_path, GCML, sites=rogue)
+        return
+    with pytest.raises(ScenarioError, match=r"^sites\.0\.rogue\.kind: noise works on an update"):
+        run(tmp_path, GCML, sites=rogue)
+    with pytest.raises(ScenarioError, match=r"^privacy: works on an update"):
+        run(tmp_path, GCML + "privacy: {clip: 1.0, noise: 1.0, delta: 1.0e-5}\n", sites=MIXED)
+
+
 def test_the_servers_network_counts_too(tmp_path):
     """All sites have one network, but the server has the task's."""
     everywhere = SITES.replace("data: {", f"network: {SMALL}\n    data: {{")
