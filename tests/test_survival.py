@@ -49,7 +49,7 @@ def whole(tmp_path_factory):
 
 def wait_for_results(store, count):
     deadline = time.monotonic() + 120
-    while len(list(store.glob("??/*.zst"))) < count and time.monotonic() < deadline:
+    while len(list(store.glob("??/*.safetensors"))) < count and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
@@ -88,7 +88,7 @@ def test_asked_twice_it_stops_at_once(whole, tmp_path):
 def test_a_damaged_file_is_named_and_its_work_done_again(whole, tmp_path):
     path, store, undisturbed = whole
     # evaluations are read for the tables, whatever else is known
-    victim = min(store.glob("??/*.zst"), key=lambda one: one.stat().st_size)
+    victim = min(store.glob("??/*.safetensors"), key=lambda one: one.stat().st_size)
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 0xFF
     victim.write_bytes(bytes(data))

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from simulator.work.locks import is_held, take_lock
 _MARK = ".partial"
 
 
-def write_durably(path: Path, *parts: bytes | memoryview) -> None:
-    """Write ``parts`` one after another to ``path``, in place of what lies there.
+def write_durably(path: Path, parts: Iterable[bytes | memoryview]) -> int:
+    """Write ``parts`` one after another to ``path``, in place of what lies there; return their bytes.
 
     They go to a hidden file beside it, locked as long as its writer lives, are forced to the disk,
     and then get their name; so is the name itself.
@@ -25,7 +25,8 @@ def write_durably(path: Path, *parts: bytes | memoryview) -> None:
     try:
         with partial.open("wb", buffering=0) as file:
             for part in parts:
-                _write_all(file.fileno(), memoryview(part).cast("B"))
+                _write_all(file.fileno(), memoryview(part))
+            nbytes = file.tell()
             os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
@@ -33,6 +34,7 @@ def write_durably(path: Path, *parts: bytes | memoryview) -> None:
         raise
     lock.release()
     sync_folder(path.parent)
+    return nbytes
 
 
 def _write_all(descriptor: int, view: memoryview) -> None:

@@ -1,12 +1,11 @@
 """The store: every task's result on disk under its key, checked when read.
 
-A result is one safetensors blob inside one zstd frame with a content checksum, written so that a
-reader sees all of it or nothing, also after a power cut. A damaged file is moved to ``quarantine/``
-and counts as absent: its task runs again. Several processes may use one store at a time.
+A result is one file, see :mod:`simulator.work.blobs`, written so that a reader sees all of it or
+nothing, also after a power cut. A damaged file is moved to ``quarantine/`` and counts as absent: its
+task runs again. Several processes may use one store at a time.
 """
 
 import errno
-import json
 import os
 import time
 from collections.abc import Collection, Iterator
@@ -15,22 +14,16 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
-import numpy as np
-import zstandard
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
-
 from simulator.api import Bundle
 from simulator.errors import SetupError
+from simulator.work.blobs import Damaged, pieces, read
 from simulator.work.durable import left_over, write_durably
 from simulator.work.leases import Lease, gate, leased
 from simulator.work.locks import Lock, is_held, try_lock
 
-SUFFIX = ".safetensors.zst"
+SUFFIX = ".safetensors"
 LIMIT_NBYTES = 50e9
 _FOLDERS = ("quarantine", "leases", "locks")
-_LARGEST_NBYTES = 64 * 2**30  # a frame that claims more is not one of ours
-_ALWAYS_NBYTES, _MOST_RATIO = 2**30, 1_000  # beyond these a small file claims too much: no model does
 _HOUR_S = 3600.0
 
 
@@ -59,7 +52,7 @@ class Kept:
     @property
     def key(self) -> str:
         """The key of the task."""
-        return self.path.name.removesuffix(SUFFIX)
+        return self.path.name.partition(".")[0]
 
 
 def default_root() -> Path:
@@ -111,36 +104,27 @@ class Store:
 
         Raises:
             SetupError: the disk is full or read-only; nothing is left half-written.
-            ValueError: larger than :meth:`get` would read back.
+            ValueError: an array of objects, or more than :meth:`get` would read back.
         """
-        arrays = {name: np.ascontiguousarray(array) for name, array in bundle.arrays.items()}
-        blob = save(arrays, metadata={"meta": json.dumps(bundle.meta)})
-        # trained weights hardly compress: level 1 saves 8 % at six times the processor time
-        frame = zstandard.ZstdCompressor(level=-1, write_checksum=True).compress(blob)
-        if _claims_too_much(len(blob), len(frame)):
-            raise ValueError(f"a result of {len(blob):,} bytes that compresses to {len(frame):,} is no model")
         path = self.path(key)
         try:
             path.parent.mkdir(exist_ok=True)
-            write_durably(path, frame)
+            return write_durably(path, pieces(bundle))
         except OSError as error:
             full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
             remedy = "make room with medgossip gc, or choose another with --store"
             raise SetupError(
                 f"cannot write to the store {self.root}: {error.strerror}{f'; {remedy}' if full else ''}"
             ) from error
-        return len(frame)
 
     def get(self, key: str) -> Bundle | None:
         """Return what is kept under ``key``, or None if there is nothing that can be read whole."""
         path = self.path(key)
         try:
-            frame = path.read_bytes()
+            bundle = read(path)
         except FileNotFoundError:
             return None
-        try:
-            bundle = _read(frame)
-        except (zstandard.ZstdError, SafetensorError, ValueError, KeyError, TypeError):
+        except Damaged:
             # another process may have found the same damage first, or evicted the file
             with suppress(FileNotFoundError):
                 path.replace(self.root / "quarantine" / path.name)
@@ -157,7 +141,7 @@ class Store:
         return sorted(self._files())
 
     def _files(self) -> Iterator[Kept]:
-        for path in self.root.glob(f"??/*{SUFFIX}"):
+        for path in self.root.glob(f"??/*{SUFFIX}*"):  # those of earlier formats too
             try:
                 status = path.stat()
             except FileNotFoundError:  # another process evicted it meanwhile
@@ -211,20 +195,3 @@ class Store:
                     total -= one.nbytes
                     count += 1
         return count
-
-
-def _claims_too_much(nbytes: int, frame_nbytes: int) -> bool:
-    """Whether a frame would take more memory than a file of its size may ask for."""
-    return nbytes > min(_LARGEST_NBYTES, _ALWAYS_NBYTES + _MOST_RATIO * frame_nbytes)
-
-
-def _read(frame: bytes) -> Bundle:
-    """Take a file's content apart; what it claims is checked before memory is set aside for it."""
-    nbytes = zstandard.frame_content_size(frame)
-    if nbytes < 0 or _claims_too_much(nbytes, len(frame)):
-        raise zstandard.ZstdError("claims more than a result of its size holds")
-    blob = zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False)
-    arrays = load(blob)
-    # the header of a safetensors blob: its length in 8 bytes, then JSON
-    header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
-    return Bundle(arrays=arrays, meta=json.loads(header["__metadata__"]["meta"]))

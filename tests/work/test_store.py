@@ -6,6 +6,7 @@ import pytest
 
 from simulator.api import Bundle
 from simulator.errors import SetupError
+from simulator.work.blobs import Damaged, read
 from simulator.work.store import Store
 
 KEY = "ab" + "0" * 38
@@ -67,23 +68,22 @@ def test_an_unusable_place_is_an_environment_error(tmp_path):
 def test_a_file_that_vanishes_or_is_moved_meanwhile_counts_as_absent(tmp_path, monkeypatch):
     store = Store(tmp_path)
     store.put(KEY, bundle())
-    path = store.path(KEY)
-    data = path.read_bytes()
-    path.write_bytes(data[:-3])
 
-    def read_and_lose(self):
-        self.unlink()
-        return data[:-3]
+    def lost(path):
+        path.unlink()
+        raise Damaged(f"{path}: cut short while it was read")
 
-    monkeypatch.setattr(type(path), "read_bytes", read_and_lose)
-    assert store.get(KEY) is None
+    with monkeypatch.context() as patch:
+        patch.setattr("simulator.work.store.read", lost)
+        assert store.get(KEY) is None
     store.put(KEY, bundle())
 
-    def evicted(self):
-        self.unlink()
-        return data
+    def evicted(path):
+        found = read(path)
+        path.unlink()
+        return found
 
-    monkeypatch.setattr(type(path), "read_bytes", evicted)
+    monkeypatch.setattr("simulator.work.store.read", evicted)
     assert np.array_equal(store.get(KEY).arrays["model"], bundle().arrays["model"])
 
 
