@@ -23,8 +23,8 @@ def start(*arguments, **options):
     return subprocess.Popen(command, cwd=ROOT, **pipes, **options)
 
 
-def call(*arguments):
-    process = start(*arguments)
+def call(*arguments, **options):
+    process = start(*arguments, **options)
     out, err = process.communicate()
     return process.returncode, out, err
 
