@@ -20,7 +20,7 @@ from simulator.commands.executing import execute_study, show_forecast, warn
 from simulator.commands.exporting import export
 from simulator.commands.listing import Kind, print_list
 from simulator.commands.network import network
-from simulator.commands.options import Overrides, Scenario, StoreOption, Verbose
+from simulator.commands.options import Cluster, Overrides, Scenario, StoreOption, Verbose
 from simulator.commands.results import print_plan
 from simulator.commands.resuming import check_failed, original_command, whole_study
 from simulator.commands.tables import print_table
@@ -94,6 +94,7 @@ def run(
     jobs: Jobs = None,
     device: DeviceOption = Device.AUTO,
     store: StoreOption = None,
+    cluster: Cluster = None,
     verbose: Verbose = False,
 ) -> None:
     """Train and simulate; write a report.
@@ -102,7 +103,7 @@ def run(
     """
     with errors_shown(verbose):
         study = load_study(scenario, overrides or ()).only(only or ())
-    execute_study(study, out, jobs, device.value, store, verbose)
+    execute_study(study, out, jobs, device.value, store, verbose, cluster)
 
 
 @app.command()
@@ -114,6 +115,7 @@ def sweep(
     jobs: Jobs = None,
     device: DeviceOption = Device.AUTO,
     store: StoreOption = None,
+    cluster: Cluster = None,
     only_plan: Annotated[bool, typer.Option("--plan", help="tell what it takes, run nothing")] = False,
     verbose: Verbose = False,
 ) -> None:
@@ -130,7 +132,7 @@ def sweep(
     if only_plan:
         show_forecast(study, out, device.value, store, verbose)
         return
-    execute_study(study, out, jobs, device.value, store, verbose)
+    execute_study(study, out, jobs, device.value, store, verbose, cluster)
 
 
 @app.command()
@@ -140,13 +142,14 @@ def resume(
     jobs: Jobs = None,
     device: DeviceOption = Device.AUTO,
     store: StoreOption = None,
+    cluster: Cluster = None,
     verbose: Verbose = False,
 ) -> None:
     """Finish the study that a folder holds or belongs to.
 
     Finished runs stay as they are, finished work comes from the store.
     """
-    _again(folder, out, jobs, device, store, verbose, only_failed=False)
+    _again(folder, out, jobs, device, store, cluster, verbose, only_failed=False)
 
 
 @app.command()
@@ -156,13 +159,14 @@ def retry(
     jobs: Jobs = None,
     device: DeviceOption = Device.AUTO,
     store: StoreOption = None,
+    cluster: Cluster = None,
     verbose: Verbose = False,
 ) -> None:
     """Run again the runs of a study that failed; refuse where none did.
 
     Finished runs stay as they are, finished work comes from the store.
     """
-    _again(folder, out, jobs, device, store, verbose, only_failed=True)
+    _again(folder, out, jobs, device, store, cluster, verbose, only_failed=True)
 
 
 def _again(
@@ -171,6 +175,7 @@ def _again(
     jobs: int | None,
     device: Device,
     store: Path | None,
+    cluster: str | None,
     verbose: bool,
     *,
     only_failed: bool,
@@ -181,7 +186,7 @@ def _again(
         if only_failed:
             check_failed(folder, study)
     with recorded_as(original_command(folder)):
-        execute_study(study, out or folder.resolve().parent, jobs, device.value, store, verbose)
+        execute_study(study, out or folder.resolve().parent, jobs, device.value, store, verbose, cluster)
 
 
 @app.command()

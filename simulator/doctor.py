@@ -30,6 +30,7 @@ def checks(store: Path, out: Path) -> list[Check]:
         _python(),
         *_packages(),
         _compiler(),
+        _cluster(),
         *_torch(),
         _folder("store", store),
         _folder("results", out),
@@ -72,6 +73,15 @@ def _compiler() -> Check:
     except PackageNotFoundError:
         found = 'not there, so large networks are slower; pip install "medgossip[fast]"'
     return Check(name="compiled network", ok=True, found=found)
+
+
+def _cluster() -> Check:
+    """What ``--cluster`` takes."""
+    try:
+        found = f"Dask {version('distributed')}, dask-jobqueue {version('dask-jobqueue')}"
+    except PackageNotFoundError as error:
+        found = f'without {error.name}, so no --cluster; pip install "medgossip[cluster]"'
+    return Check(name="cluster", ok=True, found=found)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -77,12 +77,14 @@ def execute(
     store: Path | None,
     progress: Progress,
     stopping: Stopping = lambda: False,
+    cluster: str | None = None,
 ) -> StudyResult:
     """Run every point of a study, write its folder and report.
 
     The folder is declared at once and completed at the end; what was trained before an interruption
     lies in the store, so the same command goes on from there. Points whose results lie in the folder
-    are kept as they are, unless something has changed that decides them.
+    are kept as they are, unless something has changed that decides them. With a ``cluster``, its workers
+    train, see :func:`simulator.work.cluster.connect`; ``jobs`` of them, or all for 0.
 
     Raises:
         Interrupted: ``stopping`` said so; running tasks were finished first.
@@ -100,7 +102,7 @@ def execute(
             return _result(folder, outcomes, [dict(noted[one.point.label]) for one in outcomes], ())
         study_folder.declare(folder, study)
         kept_in = store or default_root()
-        executor = _prepared_executor(Store(kept_in), jobs, chosen, stopping)
+        executor = _prepared_executor(Store(kept_in), jobs, chosen, stopping, cluster)
         damaged = executor.store.quarantined()
         try:
             wall_s = _work(outcomes, modes, executor, progress, start)
@@ -147,9 +149,15 @@ def _work(
     return {"start": ready - start, "simulate": simulated - ready, "compute": computed - simulated}
 
 
-def _prepared_executor(store: Store, jobs: int, device: str, stopping: Stopping) -> PoolExecutor:
+def _prepared_executor(
+    store: Store, jobs: int, device: str, stopping: Stopping, cluster: str | None
+) -> PoolExecutor:
     from simulator.learning.numerics import setup_process
 
+    if cluster is not None:
+        from simulator.work.cluster import connect
+
+        return PoolExecutor(store, connect(cluster, store=store, device=device, num_workers=jobs), stopping)
     if jobs == 1:  # else this process trains nothing
         setup_process()
     return make_executor(store, jobs, device, stopping)

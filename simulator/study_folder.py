@@ -1,7 +1,6 @@
 """A study's folder over its life: declared at the start, locked while it runs, complete at the end."""
 
 import errno
-import hashlib
 import inspect
 import json
 import shutil
@@ -126,11 +125,8 @@ def _names(scenario: ScenarioBase) -> list[str]:
 @cache
 def _code(role: Any) -> str:
     """A digest of the source of the simulator and of the folder that an algorithm lies in."""
-    found = hashlib.blake2b(digest_size=20)
-    roots = {Path(file).parent for file in (simulator.__file__, inspect.getsourcefile(role)) if file}
-    for path in sorted(path for root in roots for path in root.rglob("*.py")):
-        found.update(path.read_bytes())
-    return found.hexdigest()
+    files = (simulator.__file__, inspect.getsourcefile(role))
+    return manifest.source_digest(Path(file).parent for file in files if file)
 
 
 def is_finished(run: Path, basis: str) -> bool:

@@ -30,6 +30,7 @@ ONLY = {
     "monai": {"learning"},
     "networkx": {"network"},
     "polars": {"record", "report"},
+    "distributed": {"work"},
     "matplotlib": {"report"},
     "torch": {"learning", "doctor", "commands"},
 }

@@ -16,9 +16,15 @@ from simulator.scenario.load import Study
 
 
 def execute_study(
-    study: Study, out: Path, jobs: int | None, device: str, store: Path | None, verbose: bool
+    study: Study,
+    out: Path,
+    jobs: int | None,
+    device: str,
+    store: Path | None,
+    verbose: bool,
+    cluster: str | None = None,
 ) -> None:
-    """Run a study and print what came of it.
+    """Run a study, here or on a cluster's workers, and print what came of it.
 
     Raises:
         typer.Exit: a run failed, or the study could not be run.
@@ -35,11 +41,12 @@ def execute_study(
             result = execute(
                 study,
                 out=out,
-                jobs=jobs or num_cores(),
+                jobs=jobs or (0 if cluster else num_cores()),
                 device=device,
                 store=store,
                 progress=progress,
                 stopping=stopping,
+                cluster=cluster,
             )
         finally:
             progress.close()

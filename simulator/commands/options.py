@@ -13,3 +13,7 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="show the traceback of 
 StoreOption = Annotated[
     Path | None, typer.Option("--store", help="folder of trained models; default: your cache folder")
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(metavar="WHERE", help="train there: tcp://HOST:PORT of a Dask scheduler, or slurm"),
+]

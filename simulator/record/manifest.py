@@ -1,10 +1,11 @@
 """Under what circumstances a run was made: versions, hardware, command."""
 
+import hashlib
 import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.metadata import PackageNotFoundError, version
@@ -25,6 +26,14 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def source_digest(folders: Iterable[Path]) -> str:
+    """A digest of all Python source in some folders."""
+    found = hashlib.blake2b(digest_size=20)
+    for path in sorted(path for folder in set(folders) for path in folder.rglob("*.py")):
+        found.update(path.read_bytes())
+    return found.hexdigest()
 
 
 def hardware() -> dict[str, Any]:

@@ -33,3 +33,13 @@ def die_once(ctx, *inputs, marker):
 def slow(ctx, *inputs, value):
     time.sleep(0.2)
     return add(ctx, *inputs, value=value)
+
+
+def hang_once(ctx, *inputs, marker):
+    try:
+        descriptor = os.open(marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    except FileExistsError:
+        return add(ctx, *inputs, value=1)
+    os.write(descriptor, str(os.getpid()).encode())
+    time.sleep(600)
+    raise AssertionError("nobody killed it")
