@@ -7,6 +7,7 @@ into it, whatever the number of sites.
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from simulator.learning.networks import NetworkSpec, build
 from simulator.rng import draw_seed
 
 Array = np.ndarray
+_TENSORS: WeakKeyDictionary[nn.Module, tuple[list[Tensor], list[Tensor], list[Tensor]]] = WeakKeyDictionary()
 
 
 @lru_cache(maxsize=8)
@@ -77,16 +79,26 @@ def unflatten(array: Array, tensors: Sequence[Tensor]) -> None:
         start = stop
 
 
-def _buffers(module: nn.Module, *, floating: bool) -> list[Tensor]:
-    return [buffer for buffer in module.buffers() if buffer.is_floating_point() == floating]
+def _tensors(module: nn.Module) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """A module's parameters, float buffers and integer buffers; looked up once, as that takes longer than
+    copying a small model.
+    """
+    found = _TENSORS.get(module)
+    if found is None:
+        buffers = list(module.buffers())
+        floats = [buffer for buffer in buffers if buffer.is_floating_point()]
+        counters = [buffer for buffer in buffers if not buffer.is_floating_point()]
+        found = _TENSORS[module] = (list(module.parameters()), floats, counters)
+    return found
 
 
 def weights_of(module: nn.Module) -> dict[str, Array]:
     """Return the arrays of a module's model, in memory of their own."""
+    parameters, floats, counters = _tensors(module)
     return {
-        "model": flatten(list(module.parameters()), torch.float32),
-        "buffers": flatten(_buffers(module, floating=True), torch.float32),
-        "counters": flatten(_buffers(module, floating=False), torch.int64),
+        "model": flatten(parameters, torch.float32),
+        "buffers": flatten(floats, torch.float32),
+        "counters": flatten(counters, torch.int64),
     }
 
 
@@ -96,9 +108,10 @@ def load_weights(module: nn.Module, model: Bundle) -> None:
     Raises:
         ValueError: it is the model of another network.
     """
-    unflatten(model.arrays["model"], list(module.parameters()))
-    unflatten(model.arrays["buffers"], _buffers(module, floating=True))
-    unflatten(model.arrays["counters"], _buffers(module, floating=False))
+    parameters, floats, counters = _tensors(module)
+    unflatten(model.arrays["model"], parameters)
+    unflatten(model.arrays["buffers"], floats)
+    unflatten(model.arrays["counters"], counters)
 
 
 def is_finite(arrays: Mapping[str, Array]) -> bool:
