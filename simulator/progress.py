@@ -2,9 +2,13 @@
 
 import sys
 import time
+from contextlib import suppress
+from math import inf
+from pathlib import Path
 from typing import Protocol, TextIO
 
 _QUIET_S = 5.0  # between two lines of a log
+_NOTE_S = 1.0  # between two notes for other processes
 _SURE_S, _SURE_STEPS = 5.0, 5  # below these an estimate would be a guess
 
 
@@ -69,6 +73,57 @@ def _estimate(done: int, total: int, elapsed_s: float) -> str:
     if left <= 0 or done < _SURE_STEPS or elapsed_s < _SURE_S:
         return ""
     return f"about {elapsed_s / done * left:.0f} s left"
+
+
+class NotedProgress:
+    """Passes on what it is told, and notes where the run stands in a file, for other processes to read.
+
+    The file is written once a second at most; without room on the disk it stays as it was.
+    """
+
+    def __init__(self, progress: Progress, path: Path) -> None:
+        self._progress, self._path = progress, path
+        self._stage, self._done, self._total = "", 0, 0
+        self._begun = time.monotonic()
+        self._noted = -inf
+
+    def stage(self, text: str) -> None:
+        """Begin a part."""
+        self._stage, self._done, self._total, self._begun = text, 0, 0, time.monotonic()
+        self._noted = -inf
+        self._note()
+        self._progress.stage(text)
+
+    def total(self, count: int) -> None:
+        """Set the number of steps."""
+        self._total = count
+        self._progress.total(count)
+
+    def advance(self, text: str) -> None:
+        """Count a step."""
+        self._done += 1
+        self._note()
+        self._progress.advance(text)
+
+    def line(self, text: str) -> None:
+        """Print it."""
+        self._progress.line(text)
+
+    def close(self) -> None:
+        """End it."""
+        self._progress.close()
+
+    def _note(self) -> None:
+        now = time.monotonic()
+        if now - self._noted < _NOTE_S:
+            return
+        self._noted = now
+        left = _estimate(self._done, self._total, now - self._begun)
+        steps = [f"{self._done} of {self._total} tasks"] if self._total else []
+        partial = self._path.with_name(f"{self._path.name}.partial")
+        with suppress(OSError):
+            partial.write_text(", ".join([self._stage, *steps, *([left] if left else [])]), encoding="utf-8")
+            partial.replace(self._path)
 
 
 class RichProgress:

@@ -9,11 +9,12 @@ from time import perf_counter
 from simulator import observations, results, study_folder
 from simulator.errors import ExitCode, Interrupted, MedgossipError
 from simulator.outcome import Outcome
-from simulator.progress import Progress
+from simulator.progress import NotedProgress, Progress
 from simulator.scenario import Study
 from simulator.simulation import Simulated, simulate
-from simulator.work.executors import Executor, PlanExecutor, PoolExecutor, Stopping
-from simulator.work.pools import InlinePool, Pool, ProcessPool
+from simulator.work.executors import Executor, PlanExecutor, PoolExecutor, Stopping, Tell
+from simulator.work.pools import InlinePool, ProcessPool
+from simulator.work.slots import slots
 from simulator.work.store import LIMIT_NBYTES, Store, default_root
 
 
@@ -95,6 +96,7 @@ def execute(
     start = perf_counter()
     chosen, folder = pick_device(device), out / study_folder.name_of(study)
     modes = [numeric_mode(point.scenario.task.precision, chosen) for point in study.points]
+    progress = NotedProgress(progress, study_folder.note_of(folder))
     with study_folder.alone(folder):
         outcomes = _outcomes(study, modes, folder)
         if all(outcome.kept for outcome in outcomes) and (folder / "report.html").is_file():
@@ -102,7 +104,7 @@ def execute(
             return _result(folder, outcomes, [dict(noted[one.point.label]) for one in outcomes], ())
         study_folder.declare(folder, study)
         kept_in = store or default_root()
-        executor = _prepared_executor(Store(kept_in), jobs, chosen, stopping, cluster)
+        executor = _prepared_executor(Store(kept_in), jobs, chosen, stopping, cluster, progress.line)
         damaged = executor.store.quarantined()
         try:
             wall_s = _work(outcomes, modes, executor, progress, start)
@@ -150,26 +152,39 @@ def _work(
 
 
 def _prepared_executor(
-    store: Store, jobs: int, device: str, stopping: Stopping, cluster: str | None
+    store: Store, jobs: int, device: str, stopping: Stopping, cluster: str | None, tell: Tell
 ) -> PoolExecutor:
     from simulator.learning.numerics import setup_process
 
     if cluster is not None:
         from simulator.work.cluster import connect
 
-        return PoolExecutor(store, connect(cluster, store=store, device=device, num_workers=jobs), stopping)
+        pool = connect(cluster, store=store, device=device, num_workers=jobs)
+        return PoolExecutor(store, pool, stopping, tell)
     if jobs == 1:  # else this process trains nothing
         setup_process()
-    return make_executor(store, jobs, device, stopping)
+    return make_executor(store, jobs, device, stopping, tell)
 
 
-def make_executor(store: Store, jobs: int, device: str, stopping: Stopping = lambda: False) -> PoolExecutor:
-    """Inline for one job on a CPU, resident processes otherwise."""
-    from simulator.learning.numerics import WORKER_ENVIRONMENT
+def make_executor(
+    store: Store,
+    jobs: int,
+    device: str,
+    stopping: Stopping = lambda: False,
+    tell: Tell = lambda _: None,
+) -> PoolExecutor:
+    """Inline for one job, resident processes otherwise; on a GPU as many of these as find room."""
+    from simulator.learning.numerics import WORKER_ENVIRONMENT, free_gpu_memory
 
-    pool: Pool
-    pool = InlinePool(store, device) if jobs == 1 else ProcessPool(store, device, jobs, WORKER_ENVIRONMENT)
-    return PoolExecutor(store, pool, stopping)
+    if jobs == 1:
+        return PoolExecutor(store, InlinePool(store, device), stopping, tell)
+    count, nbytes = jobs, 0.0
+    if device == "cuda":
+        shared = slots(free_gpu_memory(), jobs)
+        tell(str(shared))
+        count, nbytes = shared.count, shared.count * shared.nbytes
+    pool = ProcessPool(store, device, count, WORKER_ENVIRONMENT, nbytes)
+    return PoolExecutor(store, pool, stopping, tell)
 
 
 def _simulate(outcome: Outcome, executor: Executor, mode: str) -> None:

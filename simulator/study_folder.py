@@ -54,11 +54,17 @@ def alone(folder: Path) -> Iterator[None]:
             shutil.rmtree(path, ignore_errors=True)
         yield
     finally:
+        note_of(folder).unlink(missing_ok=True)
         lock.release(remove=True)
 
 
 def _lock_of(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.lock")
+
+
+def note_of(folder: Path) -> Path:
+    """Where a live process notes how far the study of this folder is."""
+    return folder.with_name(f".{folder.name}.note")
 
 
 def is_running(folder: Path) -> bool:

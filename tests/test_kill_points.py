@@ -99,6 +99,8 @@ def test_struck_and_resumed_it_is_what_it_would_have_been(undisturbed, tmp_path,
     (folder,) = (place / "runs").glob("tiny-*")
     assert tables(folder) == tables(next((sample / "runs").glob("tiny-*")))
     after = results(place)
-    assert after.keys() == results(sample).keys()
+    lost = results(sample).keys() - after.keys()
+    assert len(lost) <= (action in {"flip", "truncate"}), "a damaged one that nobody needs again stays so"
+    assert after.keys() <= results(sample).keys()
     assert {name: after[name] for name in before} == before, "what was there was neither lost nor done again"
     assert not [one for one in (place / "runs").iterdir() if re.search("partial|lock", one.name)]

@@ -1,6 +1,6 @@
 import io
 
-from simulator.progress import PlainProgress, RichProgress, make_progress
+from simulator.progress import NotedProgress, PlainProgress, RichProgress, make_progress
 
 
 def test_lines_are_few(monkeypatch):
@@ -59,3 +59,23 @@ def test_a_bar_can_be_driven_and_closed_twice(capsys):
 
 def test_logs_get_lines():
     assert isinstance(make_progress(), PlainProgress)
+
+
+def test_other_processes_can_read_where_it_stands(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("simulator.progress.time.monotonic", lambda: now[0])
+    path = tmp_path / ".study.note"
+    progress = NotedProgress(PlainProgress(io.StringIO()), path)
+    progress.stage("training")
+    assert path.read_text() == "training"
+    progress.total(20)
+    for _ in range(11):
+        now[0] += 0.9
+        progress.advance("train")
+    assert path.read_text() == "training, 10 of 20 tasks, about 9 s left", "not at every step"
+    progress.stage("writing")
+    assert path.read_text() == "writing"
+    path.unlink()
+    tmp_path.rmdir()
+    now[0] += 5
+    progress.advance("no folder to write to")

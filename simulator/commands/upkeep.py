@@ -19,9 +19,9 @@ def status(
     folder: Annotated[Path, typer.Argument(help="a folder that medgossip run has written")],
     verbose: Verbose = False,
 ) -> None:
-    """Tell where a study stands."""
+    """Tell where a study stands, also while another process runs it."""
     with errors_shown(verbose), reader_may_leave():
-        from simulator.study_folder import is_running, states
+        from simulator.study_folder import is_running, note_of, states
 
         folder = whole_study(folder)
         rows = states(folder.resolve())
@@ -32,7 +32,11 @@ def status(
         print_table(rows, RESULT_COLUMNS)
         count = {name: sum(row["status"] == name for row in rows) for name in sorted(_statuses(rows))}
         told = ", ".join(f"{number} {name}" for name, number in count.items())
-        print(f"{folder}: {'running' if is_running(folder.resolve()) else 'not running'}; {told}")
+        running = is_running(folder.resolve())
+        print(f"{folder}: {'running' if running else 'not running'}; {told}")
+        note = note_of(folder.resolve())
+        if running and note.is_file():
+            print(note.read_text(encoding="utf-8"))
 
 
 def _statuses(rows: list[dict[str, object]]) -> set[str]:

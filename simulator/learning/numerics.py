@@ -75,3 +75,33 @@ def setup_process() -> None:
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def free_gpu_memory() -> int:
+    """Bytes that nobody uses on the GPU."""
+    import torch
+
+    free, _ = torch.cuda.mem_get_info()
+    return int(free)
+
+
+def limit_gpu_memory(nbytes: float) -> None:
+    """Let this process take no more of the GPU's memory; what it asks for beyond is an error of its own."""
+    import torch
+
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(nbytes / total, 1.0))
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory, the GPU's or the machine's, did not suffice."""
+    import torch
+
+    return isinstance(error, MemoryError | torch.OutOfMemoryError)
+
+
+def release_memory() -> None:
+    """Give back what this process keeps of the GPU for later use."""
+    import torch
+
+    torch.cuda.empty_cache()  # nothing where there is no GPU

@@ -26,6 +26,10 @@ Progress = Callable[[str, int, int], None]
 Stopping = Callable[[], bool]
 """Says whether to stop: what runs is finished, nothing else is started."""
 
+Tell = Callable[[str], None]
+"""Called with a line to print."""
+
+_NEARLY = 0.9  # as urgent: then a worker prefers the site whose data it has
 _TRIES = 3  # a job whose worker dies this often is at fault itself
 
 
@@ -83,9 +87,12 @@ class PlanExecutor:
 class PoolExecutor:
     """Runs what is needed on a pool: the longest way to the end first, near its data if possible."""
 
-    def __init__(self, store: Store, pool: Pool, stopping: Stopping = lambda: False) -> None:
+    def __init__(
+        self, store: Store, pool: Pool, stopping: Stopping = lambda: False, tell: Tell = lambda _: None
+    ) -> None:
         self.tally = Tally()
         self.store = store
+        self._tell = tell
         self._stopping = stopping
         self._pool = pool
         self._jobs: dict[str, Job] = {}
@@ -134,6 +141,9 @@ class PoolExecutor:
                 error = outcome.error if outcome is not None else None
                 if isinstance(error, SetupError):
                     raise error  # a full disk, say: every other job would end the same way
+                if outcome is not None and outcome.starved and self._made_room(job):
+                    self._again(graph, job, None)
+                    continue
                 if outcome is None or outcome.missing:
                     tries[job.key] += 1
                     if tries[job.key] < _TRIES:
@@ -175,17 +185,40 @@ class PoolExecutor:
             stack.extend(job.needs)
         return needed
 
+    def _made_room(self, job: Job) -> bool:
+        """Whether a job that memory did not suffice for may try again, with fewer beside it."""
+        num = self._pool.make_room(job)
+        if num:
+            self._tell(f"{job.task} at {job.site}: out of memory; again, {num} at a time from now on")
+        return num > 0
+
     def _hand_out(self, graph: Graph) -> None:
-        """Give idle workers the most urgent ready jobs, preferring the worker that knows the site."""
+        """Give idle workers the most urgent ready jobs, of nearly equal ones those of sites they know."""
         idle = self._pool.idle()
         graph.ready.sort(key=lambda key: (graph.urgency[key], key))
-        while idle and graph.ready:
-            job = graph.jobs[graph.ready.pop()]
-            home = self._home.get(job.site, idle[0])
-            worker = home if home in idle else idle[0]
-            idle.remove(worker)
-            self._home[job.site] = worker
-            self._pool.start(worker, job)
+        for worker in list(idle):
+            key = self._job_at_home(graph, worker)
+            if key is not None:
+                idle.remove(worker)
+                self._start(graph, worker, key)
+        for worker in idle:
+            if graph.ready:
+                self._start(graph, worker, graph.ready[-1])
+
+    def _job_at_home(self, graph: Graph, worker: int) -> str | None:
+        """The most urgent of the jobs whose site is new to all workers or known to this one."""
+        for key in reversed(graph.ready):
+            if graph.urgency[key] < _NEARLY * graph.urgency[graph.ready[-1]]:
+                break
+            if self._home.get(graph.jobs[key].site, worker) == worker:
+                return key
+        return None
+
+    def _start(self, graph: Graph, worker: int, key: str) -> None:
+        job = graph.jobs[key]
+        graph.ready.remove(key)
+        self._home[job.site] = worker
+        self._pool.start(worker, job)
 
     def _book(self, job: Job, outcome: Outcome) -> None:
         self._known.add(job.key)

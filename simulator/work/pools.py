@@ -28,6 +28,11 @@ class Pool(Protocol):
     def wait(self) -> list[tuple[int, Job, Outcome | None]]:
         """Wait for at least one job to end; None instead of an outcome: its worker died."""
 
+    def make_room(self, job: Job) -> int:
+        """For a job that memory did not suffice for: how many jobs at a time there are from now on so that
+        it may try again, 0 if it was alone.
+        """
+
     def close(self) -> None:
         """End all workers."""
 
@@ -57,15 +62,32 @@ class InlinePool:
         done, self._done = self._done, []
         return done
 
+    def make_room(self, job: Job) -> int:
+        """Return 0: it was alone."""
+        return 0
+
     def close(self) -> None:
         """Nothing to end."""
 
 
 class ProcessPool:
-    """Resident worker processes, one torch thread each; results travel through the store."""
+    """Resident worker processes, one torch thread each; results travel through the store.
 
-    def __init__(self, store: Store, device: str, num_workers: int, environment: Mapping[str, str]) -> None:
+    They share ``gpu_nbytes`` of the GPU's memory, 0 for no limit, in equal parts. A job that its part does
+    not suffice for runs again with half as many at a time.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        device: str,
+        num_workers: int,
+        environment: Mapping[str, str],
+        gpu_nbytes: float = 0.0,
+    ) -> None:
         self.device = device
+        self._most, self._gpu_nbytes = num_workers, gpu_nbytes
+        self._beside: dict[str, int] = {}  # jobs at a time when a job began
         self._root, self._environment = store.root, dict(environment)
         self._processes: dict[int, Any] = {}
         self._connections: dict[int, Connection] = {}
@@ -91,8 +113,28 @@ class ProcessPool:
         self._processes[worker], self._connections[worker] = process, ours
 
     def idle(self) -> list[int]:
-        """Workers without a job, in order."""
-        return [worker for worker in self._processes if worker not in self._jobs]
+        """Workers that may take a job, in order."""
+        free = [worker for worker in self._processes if worker not in self._jobs]
+        while len(self._processes) > self._most and free:
+            self._retire(free.pop())
+        return free[: max(self._most - len(self._jobs), 0)]
+
+    def make_room(self, job: Job) -> int:
+        """Halve the number of jobs at a time, unless that has happened since this one began."""
+        if self._most == self._beside[job.key] == 1:
+            return 0
+        self._most = max(min(self._most, self._beside[job.key] // 2), 1)
+        return self._most
+
+    def _retire(self, worker: int) -> None:
+        """End an idle worker."""
+        process, connection = self._processes.pop(worker), self._connections.pop(worker)
+        try:
+            connection.send((None, 0))
+        except BrokenPipeError:
+            process.kill()
+        process.join()
+        connection.close()
 
     def busy(self) -> bool:
         """Whether any worker has a job."""
@@ -100,9 +142,9 @@ class ProcessPool:
 
     def start(self, worker: int, job: Job) -> None:
         """Send the job to its worker."""
-        self._jobs[worker] = job
+        self._jobs[worker], self._beside[job.key] = job, self._most
         try:
-            self._connections[worker].send(job)
+            self._connections[worker].send((job, self._gpu_nbytes / self._most))
         except BrokenPipeError:
             return  # it died while idle; wait() finds that out
 
@@ -124,13 +166,7 @@ class ProcessPool:
 
     def close(self) -> None:
         """Ask idle workers to end and stop busy ones at once: the store has results whole or not."""
-        for worker, process in self._processes.items():
+        for worker in list(self._processes):
             if worker in self._jobs:
-                process.kill()
-            else:
-                try:
-                    self._connections[worker].send(None)
-                except BrokenPipeError:
-                    process.kill()
-            process.join()
-            self._connections[worker].close()
+                self._processes[worker].kill()
+            self._retire(worker)

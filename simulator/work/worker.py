@@ -16,7 +16,7 @@ from simulator.registry import resolve
 from simulator.work.jobs import MODEL, Job
 from simulator.work.store import Store
 
-_CACHE_NBYTES = 1 << 30
+_CACHE_NBYTES = 1 << 28  # beyond it, reading from the store again costs little
 _PATIENCE_S, _LOOK_EVERY_S = 600.0, 0.2  # with another process that computes the same result
 
 
@@ -25,7 +25,8 @@ class Outcome:
     """What became of a job: its size, the error that stopped it, or the inputs it did not find.
 
     ``missing`` are keys whose results are gone or damaged; the job can run once they are there again.
-    ``found``: another process with the same store has done the work meanwhile.
+    ``found``: another process with the same store has done the work meanwhile. ``starved``: the error is
+    that memory did not suffice; with fewer jobs at a time it might.
     """
 
     key: str
@@ -34,6 +35,7 @@ class Outcome:
     error: MedgossipError | None = None
     missing: tuple[str, ...] = ()
     found: bool = False
+    starved: bool = False
 
 
 class Unreadable(Exception):
@@ -109,6 +111,7 @@ class Bench:
     def _work(self, job: Job) -> Outcome:
         # imported here: a plan, and the process that only schedules, never need torch
         from simulator.learning.context import Context
+        from simulator.learning.numerics import is_out_of_memory
 
         start = perf_counter()
         try:
@@ -138,7 +141,8 @@ class Bench:
             return _failed(job, start, error)
         except Exception as error:  # a task is foreign code: its run reports this and ends
             reason = f"{type(error).__name__}: {error}; recipe: {job.describe()}"
-            return _failed(job, start, TaskFailed(job.task, job.site, reason))
+            failed = _failed(job, start, TaskFailed(job.task, job.site, reason))
+            return replace(failed, starved=True) if is_out_of_memory(error) else failed
         self._keep(job.key, bundle)
         return Outcome(key=job.key, seconds=perf_counter() - start, nbytes=nbytes)
 
@@ -154,10 +158,12 @@ def _unusable(store: Store, error: MedgossipError | OSError) -> MedgossipError:
 
 
 def serve(connection: Connection, root: Path, device: str) -> None:
-    """The main loop of a resident worker: a job comes in, an outcome goes out, None ends it."""
+    """The main loop of a resident worker: a job and its part of the GPU's memory in bytes, 0 for any, come
+    in, an outcome goes out; no job ends it.
+    """
     import signal
 
-    from simulator.learning.numerics import setup_process
+    from simulator.learning.numerics import limit_gpu_memory, release_memory, setup_process
 
     ending: list[int] = []
 
@@ -175,9 +181,14 @@ def serve(connection: Connection, root: Path, device: str) -> None:
             if ending or os.getppid() != parent:
                 return
         try:
-            job = connection.recv()
+            job, memory_nbytes = connection.recv()
         except EOFError:
             return
         if job is None:
             return
-        connection.send(bench.run(job))
+        if memory_nbytes:
+            limit_gpu_memory(memory_nbytes)
+        outcome = bench.run(job)
+        if outcome.starved:
+            release_memory()
+        connection.send(outcome)

@@ -43,3 +43,17 @@ def hang_once(ctx, *inputs, marker):
     os.write(descriptor, str(os.getpid()).encode())
     time.sleep(600)
     raise AssertionError("nobody killed it")
+
+
+def hungry(ctx, *inputs, folder, most):
+    """Has memory enough for ``most`` of its kind at a time."""
+    mine = Path(folder) / str(os.getpid())
+    mine.touch()
+    time.sleep(1.0)  # until the others have begun too
+    num = len(list(Path(folder).iterdir()))
+    if num > most:
+        mine.unlink()
+        raise MemoryError(f"{num} at a time")
+    bundle = add(ctx, *inputs, value=1)
+    mine.unlink()
+    return bundle
