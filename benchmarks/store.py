@@ -1,4 +1,5 @@
-"""The store against plain files of the same bytes, and a finished study run again.
+"""The store against plain files of the same bytes, a finished study run again, and one method under
+many network conditions.
 
 A model of 100 MB is put and got; beside it, in turn, the bytes that lie on the disk then are written
 with fsync (file and folder) and read back. A study of declared size is run twice.
@@ -6,6 +7,7 @@ with fsync (file and folder) and read back. A study of declared size is run twic
 
 import argparse
 import io
+import json
 import os
 import tempfile
 from datetime import date
@@ -93,11 +95,37 @@ def warm(folder: Path, num_runs: int) -> tuple[float, float]:
     return times[0], times[1]
 
 
+def conditions(folder: Path, num: int) -> tuple[float, float, int]:
+    """Wall seconds of FedAvg under one network condition and under ``num``, each with a new store, and by
+    how many tasks the second executed more.
+    """
+    speeds = ", ".join(f"{speed} Mbit/s" for speed in range(1, num + 1))
+    fixed = STUDY.partition("sweep:")[0].replace("rounds: 2", "rounds: 30").replace("size: 16", "size: 64")
+    times, executed = [], []
+    for name, sweep in (("one", ""), ("many", f"sweep: {{sites.*.link.up: [{speeds}]}}")):
+        path = folder / f"{name}.yaml"
+        path.write_text(fixed.replace("channels: [2, 4]", "channels: [16, 32, 64]") + sweep, encoding="utf-8")
+        study, start = load_study(str(path)), perf_counter()
+        result = execute(
+            study,
+            out=folder / name,
+            jobs=1,
+            device="cpu",
+            store=folder / f"store of {name}",
+            progress=PlainProgress(io.StringIO()),
+        )
+        times.append(perf_counter() - start)
+        manifest = next(result.folder.glob("*/manifest.json"))
+        executed.append(json.loads(manifest.read_text(encoding="utf-8"))["tasks"]["executed"])
+    return times[0], times[1], executed[1] - executed[0]
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--runs", type=int, default=100)
+    parser.add_argument("--conditions", type=int, default=20)
     options = parser.parse_args()
     about = hardware()
     print(f"{date.today()}  {about['processor']}, {about['cores']} cores")
@@ -111,6 +139,11 @@ def main() -> None:
         print(f"both {both:.2f} x")
         cold, again = warm(Path(name), options.runs)
         print(f"{options.runs} runs: first {cold:.1f} s, again {again:.2f} s")
+        one, many, more = conditions(Path(name), options.conditions)
+        print(
+            f"FedAvg under one network condition {one:.1f} s, under {options.conditions} {many:.1f} s: "
+            f"{many / one:.2f} x, {more} more tasks executed"
+        )
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from monai.transforms import Compose, EnsureTyped, RandFlipd
 from torch.nn import functional
 
 from algorithms.contrast import Contrast
+from benchmarks.peers.workload import loss_of
 from simulator.api import Bundle
 from simulator.learning.context import Context
 from simulator.learning.models import load_weights, weights_of
@@ -86,12 +87,7 @@ def bare_step(network, images, labels, precision):
     """Forward and the same loss in its plain form, backward."""
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
         logits = network(images)
-    logits = logits.float()
-    log_p = functional.logsigmoid(logits)
-    p, axes = log_p.exp(), (0, *range(2, labels.ndim))
-    overlap = 2 * (p * labels).sum(axes) + 1e-5
-    dice = 1 - (overlap / (p.sum(axes) + labels.sum(axes) + 1e-5)).mean()
-    (dice + (logits - log_p - labels * logits).mean()).backward()
+    loss_of(logits, labels).backward()
 
 
 class Arms:
