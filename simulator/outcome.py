@@ -12,12 +12,14 @@ from simulator.simulation import Simulated
 class Outcome:
     """A point, its run in virtual time, what is evaluated of it, and the error that ended it.
 
-    ``basis`` is a digest of all that decides its results; ``kept``: they lie in the study's folder.
+    ``basis`` is a digest of all that decides its results; ``kept``: they lie in the study's folder; ``plan``:
+    nothing was trained.
     """
 
     point: Point
     basis: str = ""
     kept: bool = False
+    plan: bool = False
     run: Simulated | None = None
     error: MedgossipError | None = None
     rounds: list[Evaluation] = field(default_factory=list)

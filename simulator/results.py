@@ -20,9 +20,13 @@ from simulator.scenario import Study, dump
 from simulator.scenario.schema import ScenarioBase
 from simulator.scenario.topologies import MACHINES, SERVER, STANDBY
 from simulator.simulation import Simulated
-from simulator.work.executors import PoolExecutor
+from simulator.work.executors import PlanExecutor, PoolExecutor
 
 Row = tuple[Any, ...]
+
+
+Computed = PoolExecutor | PlanExecutor
+"""Who has the values of a run that is written; a plan has none."""
 
 
 def traffic(ledger: Ledger) -> dict[str, Any]:
@@ -46,7 +50,7 @@ def traffic(ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def write_run(folder: Path, outcome: Outcome, executor: PoolExecutor, wall_s: Mapping[str, float]) -> None:
+def write_run(folder: Path, outcome: Outcome, executor: Computed, wall_s: Mapping[str, float]) -> None:
     """Write one run's folder."""
     from simulator.record.tables_io import write_table
     from simulator.report.timeline import write_trace
@@ -69,13 +73,13 @@ def write_run(folder: Path, outcome: Outcome, executor: PoolExecutor, wall_s: Ma
         write_trace(folder)
 
 
-def _outcomes(outcome: Outcome, executor: PoolExecutor) -> dict[str, Bundle]:
+def _outcomes(outcome: Outcome, executor: Computed) -> dict[str, Bundle]:
     if outcome.error is not None:
         return {}
     return {one.key: executor.value(one.key) for one in [*outcome.rounds, *outcome.tests]}
 
 
-def _tables(outcome: Outcome, executor: PoolExecutor, outcomes: Mapping[str, Bundle]) -> dict[str, list[Row]]:
+def _tables(outcome: Outcome, executor: Computed, outcomes: Mapping[str, Bundle]) -> dict[str, list[Row]]:
     run = outcome.run
     assert run is not None
     trace = run.world.trace
@@ -101,12 +105,12 @@ def _tables(outcome: Outcome, executor: PoolExecutor, outcomes: Mapping[str, Bun
     }
 
 
-def _evaluated(outcome: Outcome, executor: PoolExecutor) -> set[str]:
+def _evaluated(outcome: Outcome, executor: Computed) -> set[str]:
     """What went into this run's evaluations: the same keys whatever lies in the store."""
     return executor.ancestors(one.key for one in [*outcome.rounds, *outcome.tests])
 
 
-def _reported(outcome: Outcome, executor: PoolExecutor) -> list[Row]:
+def _reported(outcome: Outcome, executor: Computed) -> list[Row]:
     """What tasks said of themselves (accepted, merge weights, …), as events at their end."""
     run = outcome.run
     assert run is not None
@@ -140,7 +144,7 @@ def _sites(run: Simulated) -> list[Row]:
     return rows
 
 
-def _skipped(outcome: Outcome, executor: PoolExecutor) -> list[Row]:
+def _skipped(outcome: Outcome, executor: Computed) -> list[Row]:
     """Cases that could not be used: found at the index, and when they were opened."""
     run = outcome.run
     assert run is not None
@@ -156,7 +160,7 @@ def _skipped(outcome: Outcome, executor: PoolExecutor) -> list[Row]:
     return rows
 
 
-def _manifest(outcome: Outcome, executor: PoolExecutor, wall_s: Mapping[str, float]) -> dict[str, Any]:
+def _manifest(outcome: Outcome, executor: Computed, wall_s: Mapping[str, float]) -> dict[str, Any]:
     scenario, run = outcome.point.scenario, outcome.run
     dataset = registry("datasets")[scenario.task.dataset.name]
     meta = dataset.describe(scenario.task.dataset)
@@ -171,7 +175,7 @@ def _manifest(outcome: Outcome, executor: PoolExecutor, wall_s: Mapping[str, flo
         "status": outcome.status,
         "basis": outcome.basis,
         "error": str(outcome.error) if outcome.error else None,
-        "plan": False,
+        "plan": outcome.plan,
         "simulated_data": meta.simulated,
         "virtual_time_s": run.virtual_time_s if run else None,
         "end_reason": run.end_reason if run else None,

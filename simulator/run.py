@@ -1,7 +1,7 @@
 """A study from its points to its folder: simulate, compute what is needed, evaluate, write, report."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -11,8 +11,8 @@ from simulator.errors import ExitCode, Interrupted, MedgossipError
 from simulator.outcome import Outcome
 from simulator.progress import NotedProgress, Progress
 from simulator.scenario import Study
-from simulator.simulation import Simulated, simulate
-from simulator.work.executors import Executor, PlanExecutor, PoolExecutor, Stopping, Tell
+from simulator.simulation import simulate
+from simulator.work.executors import Executor, PoolExecutor, Stopping, Tell
 from simulator.work.pools import InlinePool, ProcessPool
 from simulator.work.slots import slots
 from simulator.work.store import LIMIT_NBYTES, Store, default_root
@@ -29,44 +29,6 @@ class StudyResult:
     exit_code: ExitCode
     lines: list[dict[str, object]]
     damaged: tuple[Path, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanRow:
-    """A run's time and traffic, without training."""
-
-    label: str
-    virtual_time_s: float
-    transmissions: int
-    carried_nbytes: int
-    wasted_nbytes: int
-    busiest_link: str
-    busiest_nbytes: int
-    end_reason: str
-    warnings: tuple[str, ...]
-    apart_nbytes: Mapping[str, int]  # of what was delivered, what a method counts apart
-
-
-def plan(study: Study) -> list[PlanRow]:
-    """Simulate every point without computing a value."""
-    rows = []
-    for point in study.points:
-        run = simulate(point.label, point.scenario, PlanExecutor(), "plan", lambda _: None)
-        rows.append(plan_row(run))
-    return rows
-
-
-def plan_row(run: Simulated) -> PlanRow:
-    """Time and traffic of a simulated run."""
-    traffic = results.traffic(run.ledger)
-    return PlanRow(
-        label=run.label,
-        virtual_time_s=run.virtual_time_s,
-        end_reason=run.end_reason,
-        warnings=run.warnings,
-        apart_nbytes=run.world.payloads.account()["apart_nbytes"],
-        **traffic,
-    )
 
 
 def execute(

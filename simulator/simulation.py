@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import simpy
 
@@ -26,7 +27,7 @@ from simulator.network.underlay import underlay_of
 from simulator.network.wiring import check_wiring, overlay_of
 from simulator.record.ledger import Ledger
 from simulator.record.participation import newcomers, remarks
-from simulator.registry import SiteIndex, registry
+from simulator.registry import DataMeta, SiteIndex, registry
 from simulator.rng import stream
 from simulator.scenario.schema import NodeSpec, ScenarioBase
 from simulator.scenario.targets import tags_of
@@ -41,7 +42,7 @@ from simulator.sites.node import NodeRuntime
 from simulator.sites.succession import role_at
 from simulator.sites.world import World
 from simulator.work.executors import Executor
-from simulator.work.jobs import Namer
+from simulator.work.jobs import Job, Namer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,34 +60,65 @@ class Simulated:
     warnings: tuple[str, ...]
 
 
-def simulate(
-    label: str, scenario: ScenarioBase, executor: Executor, mode: str, progress: Callable[[float], None]
-) -> Simulated:
-    """Run a scenario in virtual time. What ``executor`` computes is its own affair."""
-    algorithm: Algorithm = registry("algorithms")[scenario.algorithm.name]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What a run is made of besides its network, algorithm and faults: the same for all scenarios with
+    the same task, learning seed, and data and networks of the sites.
+    """
+
+    index: Mapping[str, SiteIndex]
+    data: Mapping[str, SiteData]
+    meta: DataMeta
+    recipe: Mapping[str, Any]
+    opened: tuple[Job, ...]  # one per case
+    prepared: Mapping[str, Job]  # one per site
+
+
+def basis_of(scenario: ScenarioBase) -> Basis:
+    """Look at a scenario's data, without opening an image."""
     index = index_sites(scenario)
     opened = read_jobs(scenario, index)
-    jobs = prepare_jobs(scenario, index, opened)
-    for job in [*chain.from_iterable(opened.values()), *jobs.values()]:
+    return Basis(
+        index=index,
+        data=site_data(scenario, index),
+        meta=registry("datasets")[scenario.task.dataset.name].describe(scenario.task.dataset),
+        recipe=recipe_of(scenario),
+        opened=tuple(chain.from_iterable(opened.values())),
+        prepared=prepare_jobs(scenario, index, opened),
+    )
+
+
+def simulate(
+    label: str,
+    scenario: ScenarioBase,
+    executor: Executor,
+    mode: str,
+    progress: Callable[[float], None],
+    basis: Basis | None = None,
+) -> Simulated:
+    """Run a scenario in virtual time. What ``executor`` computes is its own affair; a ``basis`` is that
+    of a scenario which has it in common with this one.
+    """
+    algorithm: Algorithm = registry("algorithms")[scenario.algorithm.name]
+    basis = basis or basis_of(scenario)
+    for job in [*basis.opened, *basis.prepared.values()]:
         executor.submit(job)
-    meta = registry("datasets")[scenario.task.dataset.name].describe(scenario.task.dataset)
     networks = site_networks(scenario)
     namer = Namer(
-        recipe=recipe_of(scenario),
-        meta=meta,
+        recipe=basis.recipe,
+        meta=basis.meta,
         mode=mode,
         seed=scenario.seed.learning,
-        prepared={name: job.key for name, job in jobs.items()},
+        prepared={name: job.key for name, job in basis.prepared.items()},
         own=networks.own,
         networks=networks.settings,
     )
-    data = site_data(scenario, index)
-    reason = objection(scenario, data)
+    reason = objection(scenario, basis.data)
     if reason:
         raise ScenarioError(reason)
     if scenario.privacy is not None:
         _check_privacy(scenario)
-    world, ledger, injector, conditions, presences = start(scenario, algorithm, data, namer, executor)
+    world, ledger, injector, conditions, presences = start(scenario, algorithm, basis.data, namer, executor)
     end_reason = world.run(scenario.stop.virtual_time, progress)
     world.network.close()
     warnings = [*injector.finish(), *conditions.finish()]
@@ -101,7 +133,7 @@ def simulate(
         world=world,
         ledger=ledger,
         namer=namer,
-        index=index,
+        index=basis.index,
         end_reason=end_reason,
         virtual_time_s=float(world.env.now),
         warnings=tuple(warnings),

@@ -59,9 +59,10 @@ def fake(monkeypatch, tmp_path):
         return module.result
 
     module.execute = execute
-    module.plan = lambda study: (module.calls.append((study, {})), [Row()])[1]
-    monkeypatch.setitem(sys.modules, "simulator.run", module)
-    monkeypatch.setattr("simulator.run", module, raising=False)
+    module.plan = lambda study, jobs: (module.calls.append((study, {})), [Row()])[1]
+    for name in ("simulator.run", "simulator.plans"):
+        monkeypatch.setitem(sys.modules, name, module)
+        monkeypatch.setattr(name, module, raising=False)
     yield module
     schema.scenario_model.cache_clear()
 

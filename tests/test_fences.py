@@ -18,7 +18,8 @@ LAYERS = [
     {"simulation", "observations", "outcome", "probe"},
     {"results", "report"},
     {"study_folder"},
-    {"progress", "run", "forecast"},
+    {"crew", "plans"},
+    {"progress", "run", "forecast", "advice"},
     {"cli", "commands", "doctor"},
 ]
 # known exceptions, each with its reason
@@ -38,6 +39,7 @@ TORCH_FREE = [
     "simulator.cli",
     "simulator.run",
     "simulator.simulation",
+    "simulator.plans",
     "simulator.probe",
     "simulator.commands.network_check",
     "simulator.commands.network_probe",

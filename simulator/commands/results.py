@@ -13,7 +13,8 @@ from simulator.commands.tables import cell, print_table
 
 if TYPE_CHECKING:  # importing them takes longer than the commands that print nothing of them
     from simulator.forecast import Forecast
-    from simulator.run import PlanRow, StudyResult
+    from simulator.plans import PlanRow
+    from simulator.run import StudyResult
 
 RESULT_COLUMNS = {
     "label": "run",

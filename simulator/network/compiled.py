@@ -19,6 +19,11 @@ def available() -> bool:
     return find_spec("numba") is not None
 
 
+def is_loaded() -> bool:
+    """Whether this process has paid for the compiled functions already."""
+    return functions.cache_info().currsize > 0
+
+
 @cache
 def functions() -> Any:
     """Return the kernel's functions, compiled when they are first called.

@@ -71,6 +71,8 @@ class Shares:
         for index, state in enumerate(states):
             state.index = index
         self.touch_links(states)
+        if compiled.is_loaded():
+            self.compile()
 
     def rule(self, control: Control, max_window: float) -> None:
         """From now on windows move by themselves, by the rules of a congestion control."""

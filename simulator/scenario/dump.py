@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from simulator.scenario.schema import ScenarioBase
+from simulator import registry
+from simulator.scenario.schema import ScenarioBase, scenario_model
 
 
 def dump(scenario: ScenarioBase) -> str:
@@ -24,6 +25,23 @@ def dump(scenario: ScenarioBase) -> str:
     stream = io.StringIO()
     yaml.dump(_without_nulls(scenario, _json(scenario)), stream)
     return stream.getvalue()
+
+
+def pack(scenario: ScenarioBase) -> str:
+    """Return what the scenario says as one line, defaults left out, for another process;
+    :func:`unpack` gives it back.
+    """
+    return scenario.model_dump_json(by_alias=True, exclude_unset=True)
+
+
+def unpack(text: str) -> ScenarioBase:
+    """Return the scenario that was packed; what types cannot say has been checked before."""
+    scenario = scenario_model().model_validate_json(text)
+    settings = registry.registry("datasets")[scenario.task.dataset.name].site_settings
+    sites = tuple(
+        site.model_copy(update={"data": settings.model_validate(site.data)}) for site in scenario.sites
+    )
+    return scenario.model_copy(update={"sites": sites})
 
 
 def digest(scenario: ScenarioBase) -> str:

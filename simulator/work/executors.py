@@ -80,6 +80,10 @@ class PlanExecutor:
         """Nothing to do."""
         return {}
 
+    def ancestors(self, keys: Iterable[str]) -> set[str]:
+        """Nothing is evaluated, so nothing went into it."""
+        return set()
+
     def close(self) -> None:
         """Nothing to do."""
 

@@ -20,8 +20,14 @@ MODEL = "#model"
 
 def digest(content: Any) -> str:
     """Return a short digest of JSON-like ``content``; equal for equal content."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _digest_of(_text(content))
+
+
+def _digest_of(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
+
+
+_text = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +87,9 @@ class Namer:
     networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     _network_of: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
     _stateless: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+    _parts: dict[tuple[object, ...], tuple[str, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )  # what many keys have in common, written as JSON once
 
     def job(
         self, task: Task, site: str, refs: tuple[Ref, ...], params: Mapping[str, Any], flop: float
@@ -92,24 +101,10 @@ class Namer:
             "all": tuple(self.prepared[name] for name in sorted(self.prepared)),
         }[task.data]
         inputs = tuple(ref.key for ref in refs)
-        # the root of a data set on disk may move; what lies there is named by the prepared cases
-        unkeyed = {"dataset", "strict"}
         networks = [self.network_of(key) for key in inputs]
         network = self._network_of_outcome(task, site, networks)
-        whole = self._recipe_with(network)
-        recipe = {name: value for name, value in whole.items() if name not in unkeyed}
-        key = digest(
-            {
-                "task": [task.name, task.function, task.version],
-                "inputs": inputs,
-                "data": data,
-                "params": params,
-                "owner": {"no": None, "run": self.seed, "site": [self.seed, site]}[task.seeded],
-                "recipe": recipe,
-                "meta": [self.meta.channels, self.meta.structures, self.meta.spatial_dims],
-                "mode": self.mode,
-            }
-        )
+        before, between, after = self._common(task, site, data, network)
+        key = _digest_of(f'{before}"inputs":{_text(inputs)}{between}"params":{_text(params)}{after}')
         # what comes from no model and no cases, as initial weights do, has not been trained yet
         stateful = task.stateful and bool(inputs or data)
         if not stateful:
@@ -119,7 +114,8 @@ class Namer:
         others = tuple(None if name == network else self._recipe_with(name)["network"] for name in networks)
         return Job(
             key=key, task=task.name, function=task.function, inputs=inputs, data=data, params=params,
-            site=site, seed=self.seed, recipe=whole, networks=others, flop=flop, stateful=stateful,
+            site=site, seed=self.seed, recipe=self._recipe_with(network), networks=others,
+            flop=flop, stateful=stateful,
         )  # fmt: skip
 
     def network_of(self, key: str) -> str:
@@ -130,6 +126,25 @@ class Namer:
         if task.network_of is None and inputs:
             return inputs[0]
         return self.own.get(site if task.network_of is None else task.network_of, "")
+
+    def _common(self, task: Task, site: str, data: tuple[str, ...], network: str) -> tuple[str, ...]:
+        """What a key is a digest of, as JSON with sorted names: what stands before the inputs, between
+        these and the params, and after them.
+        """
+        place = (task.name, task.function, task.version, task.seeded, site, data, network)
+        if place not in self._parts:
+            # the root of a data set on disk may move; what lies there is named by the prepared cases
+            unkeyed = {"dataset", "strict"}
+            whole = self._recipe_with(network)
+            meta = [self.meta.channels, self.meta.structures, self.meta.spatial_dims]
+            owner = {"no": None, "run": self.seed, "site": [self.seed, site]}[task.seeded]
+            recipe = {name: value for name, value in whole.items() if name not in unkeyed}
+            self._parts[place] = (
+                f'{{"data":{_text(data)},',
+                f',"meta":{_text(meta)},"mode":{_text(self.mode)},"owner":{_text(owner)},',
+                f',"recipe":{_text(recipe)},"task":{_text([task.name, task.function, task.version])}}}',
+            )
+        return self._parts[place]
 
     def _recipe_with(self, network: str) -> Mapping[str, Any]:
         return {**self.recipe, "network": self.networks[network]} if network else self.recipe
