@@ -13,10 +13,11 @@ from typing import Annotated
 
 import typer
 
-from simulator.commands.checking import check_data
+from simulator.commands.advising import advise
+from simulator.commands.checking import check_data, check_out
 from simulator.commands.drawing import compare, report
 from simulator.commands.endings import errors_shown, reader_may_leave
-from simulator.commands.executing import execute_study, show_forecast, warn
+from simulator.commands.executing import execute_study, num_cores, show_forecast, warn
 from simulator.commands.exporting import export
 from simulator.commands.listing import Kind, print_list
 from simulator.commands.network import network
@@ -38,6 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(network, name="network")
+app.command()(advise)
 app.command()(report)
 app.command()(compare)
 app.command()(export)
@@ -195,18 +197,30 @@ def plan(
     overrides: Overrides = None,
     only: Only = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+    with_report: Annotated[
+        bool, typer.Option("--report", help="write a folder with tables and a report for planners, too")
+    ] = False,
+    out: Out = Path("runs"),
+    jobs: Jobs = None,
     verbose: Verbose = False,
 ) -> None:
     """Tell time and traffic without training."""
     with errors_shown(verbose):
         study = load_study(scenario, overrides or ()).only(only or ())
     with errors_shown(verbose, study):
-        from simulator.run import plan as plan_study
+        from simulator import plans
 
-        rows = plan_study(study)
+        page = None
+        if with_report:
+            check_out(out)
+            rows, page = plans.plan_with_report(study, out)
+        else:
+            rows = plans.plan(study, jobs or num_cores())
     warn(study, verbose)
     with reader_may_leave():
         print_plan(rows, as_json)
+        if page is not None:
+            print(f"report: {page}", file=sys.stderr if as_json else sys.stdout)
 
 
 @app.command()

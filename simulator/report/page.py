@@ -11,6 +11,7 @@ import polars as pl
 
 from simulator.record.measures_run import Run, Study
 from simulator.report.findings import Findings
+from simulator.report.planners import Story
 from simulator.report.style import Picture
 from simulator.report.tables import Table
 from simulator.report.text import MISSING, count, duration, listing, natural, plural, size
@@ -36,6 +37,7 @@ class Page:
     pictures: tuple[Picture, ...]
     timelines: tuple[Picture, ...]
     left_out: str
+    stories: tuple[Story, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,7 @@ class PaperPage:
 def render(page: Page, figures: Path) -> str:
     """Return the report as HTML; ``figures`` holds the files of the page's pictures."""
     runs = page.study.runs
-    return _template("report.html.j2").render(
+    return template("report.html.j2").render(
         page=page,
         sources=_sources((*page.pictures, *page.timelines), figures),
         what=_what_was_run(runs),
@@ -67,7 +69,7 @@ def render(page: Page, figures: Path) -> str:
 
 def render_paper(page: PaperPage, figures: Path) -> str:
     """Return a comparison as HTML."""
-    return _template("compare.html.j2").render(
+    return template("compare.html.j2").render(
         page=page,
         sources=_sources(page.pictures, figures),
         what=_what_was_run(page.runs),
@@ -77,7 +79,8 @@ def render_paper(page: PaperPage, figures: Path) -> str:
     )
 
 
-def _template(name: str) -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """Return a page's template; what it is given is escaped, and what it lacks is an error."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("simulator.report", "templates"),
         autoescape=True,

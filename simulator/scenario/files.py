@@ -11,14 +11,21 @@ from simulator.scenario.reading import read_file
 
 MAX_FILES = 50
 _SUFFIXES = {".yaml", ".yml"}
+_FOLDERS = ("", "presets")
+"""Where bundled scenarios lie."""
 
 
 def bundled() -> dict[str, Path]:
     """Return the scenarios that come with medgossip by name, sorted."""
     spec = importlib.util.find_spec("scenarios")
     folders = spec.submodule_search_locations if spec is not None else None
-    found = [path for folder in folders or () for path in Path(folder).glob("*.yaml")]
-    return {path.stem: path for path in sorted(found)}
+    found = [
+        path
+        for folder in folders or ()
+        for inside in _FOLDERS
+        for path in sorted(Path(folder, inside).glob("*.yaml"))
+    ]
+    return {path.stem: path for path in found}
 
 
 def find_file(name_or_path: str) -> tuple[Path, str]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from simulator.scenario.advise import SECTION, Advise
 from simulator.scenario.generate import MAX_SITES
 from simulator.scenario.schema import scenario_model
 
@@ -51,6 +52,9 @@ def json_schema() -> dict[str, Any]:
     }
     schema["properties"]["sweep"] = _SWEEP
     schema["properties"]["include"] = _INCLUDE
+    advise = Advise.model_json_schema(mode="validation", by_alias=True, ref_template="#/$defs/{model}")
+    definitions |= advise.pop("$defs")
+    schema["properties"][SECTION] = advise
     complete = {
         "required": schema.pop("required"),
         "properties": {"task": {"required": definitions["Task"].pop("required")}},

@@ -16,6 +16,7 @@ from simulator import registry
 from simulator.errors import ScenarioError
 from simulator.registry import Dataset, suggest
 from simulator.scenario import checks, messages
+from simulator.scenario.advise import SECTION, Advise, read_advise
 from simulator.scenario.availability import embed_presences
 from simulator.scenario.expand_graphs import expand_graphs
 from simulator.scenario.files import find_file, read_scenario
@@ -57,13 +58,16 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
-    """A scenario file with all of its points; ``overrides`` are the ``--set`` options as given."""
+    """A scenario file with all of its points, and its section ``advise``; ``overrides`` are the ``--set``
+    options as given.
+    """
 
     name: str
     description: str
     source: Path
     overrides: tuple[str, ...]
     points: tuple[Point, ...]
+    advise: Advise = field(default_factory=Advise)
 
     def only(self, labels: Sequence[str]) -> "Study":
         """Return the study with the points of these labels only; with all of them if there are none.
@@ -110,11 +114,14 @@ def load_study(name_or_path: str, overrides: Sequence[str] = ()) -> Study:
         if option.path[0] in {"sweep", "include"}:
             remedy = "set the key itself, it is then no longer swept"
             raise ScenarioError(f"{option.value.place}: {option.path[0]} cannot be set; {remedy}")
+    about_advice = [option for option in options if option.path[0] == SECTION]
+    advise = read_advise(root.keys.get(SECTION), about_advice, root)
+    options = [option for option in options if option not in about_advice]
     swept = read_axes(root.keys.get("sweep"))
     axes = [axis for axis in swept if not _pinned(axis, options)]
     # a rule on a key that an option sets has lost its meaning with the axis
     rules = [rule for rule in read_rules(root.keys.get("sweep"), swept) if rule.is_about(axes)]
-    base = without_entry(root, "sweep") if "sweep" in root.keys else root
+    base = without_entry(without_entry(root, "sweep"), SECTION)
     place = root.keys["sweep"].place if "sweep" in root.keys else root.place
     combinations = combine(axes, rules, _default_label(base, options), place)
     points = _points(base, combinations, options)
@@ -125,6 +132,7 @@ def load_study(name_or_path: str, overrides: Sequence[str] = ()) -> Study:
         source=path,
         overrides=tuple(overrides),
         points=tuple(points),
+        advise=advise,
     )
 
 

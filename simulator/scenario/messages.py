@@ -11,7 +11,7 @@ from simulator.registry import suggest
 from simulator.scenario.locate import Finding, KeyPath, describe
 from simulator.scenario.times import call
 
-_FILE_KEYS = ["include", "sweep"]
+_FILE_KEYS = ["include", "sweep", "advise"]
 """What a file may say besides what the model knows."""
 
 _DISTRIBUTIONS = {"choice", "integers", "exp", "uniform", "lognormal"}

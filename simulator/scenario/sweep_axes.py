@@ -89,7 +89,7 @@ def _refuse_overlaps(axes: list[tuple[Axis, Located]]) -> None:
 
 def _axis(key: str, node: Located, where: str, group: int) -> Axis:
     path = split_key(key, node.key or node.place)
-    if path[0] in {"sweep", "include", "name", "description"}:
+    if path[0] in {"sweep", "include", "advise", "name", "description"}:
         raise ScenarioError(f"{node.key}: {where}: {path[0]} cannot be swept; remove it")
     return Axis(path=path, values=_values(where, path, node), group=group)
 
