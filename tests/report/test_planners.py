@@ -1,0 +1,51 @@
+"""What a planner reads of a plan whose times follow by hand."""
+
+from simulator.plans import plan_row, plan_with_report
+from simulator.record.measures_run import load_run
+from simulator.report.planners import stories
+from simulator.scenario.load import reload_study
+from tests.support import run, study
+
+# a round is 3 s down (the server's line is shared), 40 s of training and 1 s up at b, the slowest
+FEDAVG = "algorithm: {name: fedavg, rounds: 4, round_deadline: 2 min, server_patience: 1 h}\n"
+# c is cut off in round 2 as it sends; its update is lost, and the server waits out its two minutes
+CUT = "faults:\n  - {at: 78 s, for: 80 s, disconnect: c}\n"
+
+
+def told(tmp_path, text):
+    rows, page = plan_with_report(study(tmp_path, text), tmp_path / "runs")
+    (story,) = stories({"fedavg": [load_run(page.parent / "fedavg")]})
+    return rows, page, story
+
+
+def test_what_happened_who_waited_and_what_it_cost(tmp_path):
+    _, page, story = told(tmp_path, FEDAVG + CUT)
+    text = " ".join(story.sentences).replace("\N{NO-BREAK SPACE}", " ")
+    assert "4 rounds of the server, in the middle" in text
+    assert "Longer than that: round 2" in text
+    assert "After 78 s c was cut off for 80 s: 1 model broken off." in text
+    assert "medgossip advise tiny" in text
+    assert 'id="planners"' in page.read_text(encoding="utf-8")
+    assert "Plan: time and traffic only" in page.read_text(encoding="utf-8")
+
+
+def test_the_slowest_hospital_never_waits_and_is_the_last_to_answer(tmp_path):
+    _, _, story = told(tmp_path, FEDAVG)
+    text = " ".join(story.sentences).replace("\N{NO-BREAK SPACE}", " ")
+    assert "The last to answer was b in 4 of 4 rounds; whoever was last came 9 s after the one before" in text
+    rows = {row[0]: row[1:] for row in story.table.rows}
+    assert list(rows) == ["a", "b", "c"]
+    assert rows["b"][2] == "0\N{NO-BREAK SPACE}s"
+    # a computes 10 s of 44 s a round and moves models for 3 + 1 s
+    assert [cell.replace("\N{NO-BREAK SPACE}", " ") for cell in rows["a"]] == [
+        "40 s",
+        "19 s",
+        "120 s",
+        "67 %",
+    ]
+
+
+def test_a_plan_with_a_report_has_the_numbers_of_one_without(tmp_path):
+    rows, page, _ = told(tmp_path, FEDAVG + CUT)
+    assert rows == [plan_row(run(tmp_path, FEDAVG + CUT))]
+    assert reload_study(page.parent).points[0].scenario == study(tmp_path, FEDAVG + CUT).points[0].scenario
