@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from algorithms.common import Count, Exchanging, Steps, train_round
+from algorithms.common import Count, Exchanging, Steps, not_outdated, train_round
 from algorithms.server_based import offer_final
 from algorithms.server_succession import gossip_on
 from simulator.api import (
@@ -159,7 +159,7 @@ def server(node: Node, cfg: Asynchronous, absorb: Absorb) -> Role:
 def site(node: Node, cfg: Asynchronous, work: Callable[..., Steps]) -> Steps:
     """Train whatever model comes and report, for the budget; return the model used last."""
     done, model = node.durable.get("round", (0, None))
-    is_new = node.now > 0 and model is None
+    is_new, sent_s = node.now > 0 and model is None, 0.0
     if node.now > 0:
         node.post(node.server, "hello")
     while True:
@@ -168,10 +168,10 @@ def site(node: Node, cfg: Asynchronous, work: Callable[..., Steps]) -> Steps:
         except ReceiveTimeout:
             node.record("server_lost", round=done)
             break
-        given = [one for one in messages + node.drain("global") if one.ref is not None]
+        given = not_outdated(messages + node.drain("global"), sent_s)
         if not given:  # the server lives
             continue
-        message, model = given[-1], given[-1].model
+        message, model, sent_s = given[-1], given[-1].model, given[-1].sent_s
         if is_new:
             node.record("newcomer", start="server", peer=message.src)
             is_new = False

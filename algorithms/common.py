@@ -1,13 +1,13 @@
 """What the methods share: the budget of local epochs, and how a model's epochs are numbered."""
 
 import re
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Sequence
 from math import ceil
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from simulator.api import Node, Ref, Role, Sending, Settings
+from simulator.api import Message, Node, Ref, Role, Sending, Settings
 
 Steps = Generator[Any, Any, Any]
 """A part of a role; what it returns is handed to whoever yields from it."""
@@ -145,6 +145,14 @@ def whose_cases(node: Node, names: Collection[str]) -> dict[str, Any]:
     total = sum(node.cases_of.values())
     cases = sum(node.cases_of[name] for name in names)
     return {"sites": sorted(names), "cases_share": round(cases / total, 6)}
+
+
+def not_outdated(messages: Sequence[Message], since_s: float) -> list[Message]:
+    """Those with a model, in the order in which they were sent. One that left before ``since_s``, when what
+    this site works on did, was overtaken on a line that stood still.
+    """
+    models = [message for message in messages if message.ref is not None and message.sent_s >= since_s]
+    return sorted(models, key=lambda message: message.sent_s)
 
 
 def train_round(node: Node, cfg: Budget, model: Ref, round_: int) -> Steps:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from algorithms.common import Count, Steps, fine_tuned, needed, whose_cases
+from algorithms.common import Count, Steps, fine_tuned, needed, not_outdated, whose_cases
 from algorithms.server_based import Method, server, train
 from algorithms.server_policies import ServerBased, check
 from algorithms.tasks import MEAN
@@ -133,6 +133,7 @@ def average_regions(
 
 def site(node: Node, cfg: Hierarchical) -> Steps:
     """Do whatever comes: aggregate a region if the server sends a model, train if an edge does."""
+    sent_s = 0.0
     if node.now > 0:
         region = next(names for names in regions_of(node, cfg) if node.name in names)
         for other in [node.server, *(name for name in region if name != node.name)]:
@@ -143,10 +144,10 @@ def site(node: Node, cfg: Hierarchical) -> Steps:
         except ReceiveTimeout:
             node.record("server_lost", round=node.durable.get("next", 0))
             break
-        given = [one for one in messages + node.drain("global") if one.ref is not None]
+        given = not_outdated(messages + node.drain("global"), sent_s)
         if not given:  # the server lives
             continue
-        message = given[-1]
+        message, sent_s = given[-1], given[-1].sent_s
         round_ = message.header["round"]
         use(node, message, round_)
         if round_ == cfg.num_rounds:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from algorithms.common import Steps, train_round
+from algorithms.common import Steps, not_outdated, train_round
 from algorithms.defenses import robustly
 from algorithms.server_policies import Collected, ServerBased, collect, drawn_cohort, heard_of, listed
 from algorithms.server_succession import (
@@ -209,7 +209,7 @@ def site(node: Node, cfg: ServerBased, method: Method) -> Steps:
 def serve(node: Node, cfg: ServerBased, method: Method) -> Steps:
     """Serve whoever may lead, or lead, until the rounds are over or nobody does."""
     state, next_round = node.durable.get("state", (None, 0))
-    began, elections = node.now, cfg.when_server_lost == "elect"
+    began, elections, sent_s = node.now, cfg.when_server_lost == "elect", 0.0
     if elections:
         stand_for_election(node, cfg)
     leads = authority_of(node)[1] == node.name
@@ -230,12 +230,12 @@ def serve(node: Node, cfg: ServerBased, method: Method) -> Steps:
             continue
         messages = rightful(node, messages + node.drain("global"))
         leads = authority_of(node)[1] == node.name
-        drawn = [message for message in messages if message.ref is not None]
+        drawn = not_outdated(messages, sent_s)
         if not drawn:
             if any("pruned" in message.header for message in messages):
                 node.post(authority_of(node)[1], "hello")
             continue
-        state, round_ = drawn[-1].model, drawn[-1].header["round"]  # a slow site skips to the newest
+        state, round_, sent_s = drawn[-1].model, drawn[-1].header["round"], drawn[-1].sent_s  # the newest
         if began > 0 and "state" not in node.durable:
             node.record("newcomer", start="server", peer=drawn[-1].src)
         yield from receive_state(node, cfg, method, state, drawn[-1].header)

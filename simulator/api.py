@@ -150,12 +150,13 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What arrived: who sent it, of which kind, the model as decoded, and the header."""
+    """What arrived: who sent it, of which kind, the model as decoded, the header, and when it left."""
 
     src: str
     kind: str
     ref: Ref | None
     header: Mapping[str, Any]
+    sent_s: float = 0.0
 
     @property
     def model(self) -> Ref:

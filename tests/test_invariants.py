@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 
 import pytest
-from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
 
 from simulator.errors import ScenarioError
@@ -208,7 +208,14 @@ def every_fault_is_seen(result):
 
 
 def searched(folder, examples, methods):
-    @settings(max_examples=examples, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.generate],  # shrinking takes minutes; add Phase.shrink to look into a failure
+        suppress_health_check=list(HealthCheck),
+    )
     @given(st.sampled_from(methods), st.lists(FAULT, max_size=5), PLACE, st.integers(1, 1000))
     def holds(algorithm, faults, place, seed):
         try:
@@ -223,7 +230,7 @@ def searched(folder, examples, methods):
 
 
 def test_invariants_hold_in_random_scenarios(tmp_path):
-    searched(tmp_path, 40, METHODS)
+    searched(tmp_path, 200, METHODS)
 
 
 @pytest.mark.slow

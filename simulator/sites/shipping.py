@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from simulator.sites.node import NodeRuntime
     from simulator.sites.world import World
 
+Tries = tuple[float, ...]
+"""When a message was handed to the network, each time."""
+
 
 class Shipping:
     """All messages of a run. ``in_flight`` counts those whose end is still open.
@@ -47,13 +50,13 @@ class Shipping:
             self._encode((sender.name, dst, kind), ref, header, event)
 
     def _encode(
-        self, way: Way, ref: Ref, header: Mapping[str, Any], event: simpy.Event | None, num_tries: int = 0
+        self, way: Way, ref: Ref, header: Mapping[str, Any], event: simpy.Event | None, tries: Tries = ()
     ) -> None:
         """Encode a model and send it."""
         self._world.payloads.encode(
             way,
             ref,
-            lambda payload: self._carry(*way, payload, header, event, num_tries),
+            lambda payload: self._carry(*way, payload, header, event, tries),
             lambda: self._lost(*way, header, "crashed while encoding"),
         )
 
@@ -75,10 +78,11 @@ class Shipping:
         payload: Payload | None,
         header: Mapping[str, Any],
         event: simpy.Event | None,
-        num_tries: int = 0,
+        tries: Tries = (),
     ) -> None:
         """Hand a message, with its model encoded, to the network; deliver it when it has arrived."""
-        message = Message(src, kind, payload.received if payload else None, header)
+        tries = (*tries, self._world.now)
+        message = Message(src, kind, payload.received if payload else None, header, tries[0])
 
         def deliver() -> None:
             self._over()
@@ -92,7 +96,7 @@ class Shipping:
                 self._world.payloads.settle(payload, arrived=outcome.ok)
             if not outcome.ok:
                 failure = cast(TransferFailed, outcome.value)
-                if payload is not None and self._sends_again(payload, header, event, num_tries, failure):
+                if payload is not None and self._sends_again(payload, header, event, tries, failure):
                     return
                 self._lost(src, dst, kind, header, failure.reason)
             elif payload is None:
@@ -128,21 +132,21 @@ class Shipping:
         payload: Payload,
         header: Mapping[str, Any],
         event: simpy.Event | None,
-        num_tries: int,
+        tries: Tries,
         failure: TransferFailed,
     ) -> bool:
         """Whether a model that did not arrive will be sent again, later and twice as late each time."""
         src, dst, kind = payload.way
-        if num_tries == self._sending.retries or not self._world.payloads.is_remembered(payload):
+        if len(tries) > self._sending.retries or not self._world.payloads.is_remembered(payload):
             return False
 
         def again(_: simpy.Event) -> None:
             if self._world.payloads.is_remembered(payload):
-                self._encode(payload.way, payload.sent, header, event, num_tries + 1)
+                self._encode(payload.way, payload.sent, header, event, tries)
             else:
                 self._lost(src, dst, kind, header, "crashed before it was sent again")
 
-        wait_s = self._sending.backoff * 2**num_tries
+        wait_s = self._sending.backoff * 2 ** (len(tries) - 1)
         detail = {"kind": kind, "reason": failure.reason, "in_s": wait_s}
         self._world.observe(src, "sends_again", header.get("round"), None, dst, detail)
         self._world.env.timeout(wait_s).callbacks.append(again)
