@@ -28,6 +28,10 @@ class Partitions:
         """Whether any of them keeps a transfer from going on."""
         return any(_is_apart(transfer, groups) for groups in self._groups.values())
 
+    def parts(self, node: str, other: str) -> bool:
+        """Whether any of them lies between two nodes."""
+        return any(groups[node] != groups[other] for groups in self._groups.values())
+
 
 def _is_apart(transfer: Transfer, groups: Mapping[str, int]) -> bool:
     """Whether a transfer's ends, or the relay that passes it on, are of different groups."""

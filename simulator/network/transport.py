@@ -224,6 +224,10 @@ class Network:
         apart = self._partitions.heal(cause, self._transfers.values())
         self._carrier.resume([flow for transfer in apart for flow in transfer.flows.values()])
 
+    def is_parted(self, node: str, other: str) -> bool:
+        """Whether a partition lies between two nodes."""
+        return self._partitions.parts(node, other)
+
     def revive_node(self, name: str) -> None:
         """The node is back."""
         self._crashed.discard(name)

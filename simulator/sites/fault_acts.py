@@ -65,6 +65,7 @@ class Acts:
         causes = self._causes[subject, BEGUN[verb]]
         if verb == "heal":
             self._world.network.heal(index)
+            self._world.succession.look()
         elif verb == "clean":
             self._world.network.damage.end((index, subject))
         elif verb in {"restore", "catch_up"}:
@@ -114,6 +115,7 @@ class Acts:
     def _part(self, index: int, _: str) -> str:
         groups = self.groups(index)
         self._world.network.part(index, groups)
+        self._world.succession.look()
         there = {group for node, group in groups.items() if not self._world.why_gone(node)}
         return "" if len(there) > 1 else "all that are left are in one group"
 

@@ -52,6 +52,7 @@ class Succession:
         self._replicas: dict[str, _Replica] = {}
         self._silence = 0  # numbers the times that the server fell silent; timers of earlier ones are stale
         self._is_vacant = False
+        self._promised = ""  # who takes over as soon as it has what the server left
         self.acting = ""
         self.is_detecting = False
 
@@ -93,7 +94,7 @@ class Succession:
 
     def begin(self, node: "NodeRuntime") -> None:
         """Start a node, or have it wait for its turn."""
-        if self.is_server(node.name) and node.name != self.acting:
+        if self.is_server(node.name) and (node.name != self.acting or self._promised):
             node.state = WAITING
         else:
             node.start()
@@ -102,9 +103,9 @@ class Succession:
 
     def look(self) -> None:
         """Something has happened to a node: notice a server that fell silent, or is back in time."""
-        if len(self._line) < 2 or self._world.nodes[self.acting].state == "done":
+        if len(self._line) < 2 or self._promised or self._world.nodes[self.acting].state == "done":
             return
-        if self._is_there(self.acting):
+        if self._is_there(self.acting) and self._heir() is None:
             self._silence += 1
             self.is_detecting = self._is_vacant = False
             self.replicate(self._world.nodes[self.acting])  # to a standby that is back
@@ -118,16 +119,38 @@ class Succession:
             timer.callbacks.append(lambda _: self._detected(number))
 
     def hand_over(self, machine: str) -> str:
-        """Make a standby the server; return why nothing happened, or an empty text."""
+        """Stop the server, and let a standby take over as soon as it has what that one left; return why
+        nothing happened, or an empty text.
+        """
         name = role_at(machine)
         if name == self.acting:
             return "is the server already"
-        if self._world.nodes[self.acting].state == "done":
+        if self._promised:
+            return "another hand-over is under way"
+        old = self._world.nodes[self.acting]
+        if old.state == "done":
             return "its protocol had ended"
-        if not self._is_there(name):
+        if not self._is_there(name) or self._are_parted(name, self.acting):
             return f"{machine} is out of reach"
-        self._take_over(name)
+        self.replicate(old)
+        if old.state == "up" and self._replicas[name].busy:
+            self._promised, self.is_detecting = name, True
+            self._silence += 1
+            self._world.payloads.forget(old.name)
+            old.stop(WAITING)
+        else:
+            self._take_over(name)
         return ""
+
+    def _keep_promise(self) -> None:
+        """The state that the server left has arrived, or will not."""
+        heir, self._promised = self._promised, ""
+        self.is_detecting, self._world.changed = False, True
+        if self._is_there(heir):
+            self._take_over(heir)
+        elif self._is_there(self.acting):
+            self._world.nodes[self.acting].start()
+        self.look()
 
     def _detected(self, number: int) -> None:
         if number == self._silence and self.is_detecting:
@@ -136,7 +159,7 @@ class Succession:
             self._succeed()
 
     def _succeed(self) -> None:
-        heir = next((name for name in self._line if name != self.acting and self._is_there(name)), None)
+        heir = self._heir()
         self._is_vacant = heir is None
         if heir is not None:
             self._take_over(heir)
@@ -151,6 +174,25 @@ class Succession:
         self.acting, world.changed = heir, True
         world.observe(heir, "fail_over", None, None, old.name, {})
         world.nodes[heir].start()
+
+    def _heir(self) -> str | None:
+        """The first in the line that may take over now: if the server is gone, any; if a partition hides
+        it, one whose side has more sites, so that no two take each other's place in turn.
+        """
+        is_gone = not self._is_there(self.acting)
+        others = (name for name in self._line if name != self.acting and self._is_there(name))
+        return next((name for name in others if is_gone or self._outnumbers(name)), None)
+
+    def _outnumbers(self, name: str) -> bool:
+        """Whether a partition lies between a standby and the server, with more sites on its side."""
+        if not self._are_parted(name, self.acting):
+            return False
+        sites = [one for one in self._world.sites if self._world.nodes[one].state not in {"down", "absent"}]
+        sides = [sum(not self._are_parted(end, one) for one in sites) for end in (name, self.acting)]
+        return sides[0] > sides[1]
+
+    def _are_parted(self, name: str, other: str) -> bool:
+        return self._world.network.is_parted(self.machine_of(name), self.machine_of(other))
 
     def _is_there(self, name: str) -> bool:
         is_connected = self._world.network.is_connected(self.machine_of(name))
@@ -194,6 +236,8 @@ class Succession:
                 replica.wanted = replica.held  # the next step of the server tries again
             if replica.wanted is not state and outcome.ok and src == self.acting:
                 self._ship(src, dst)
+            elif self._promised == dst:
+                self._keep_promise()
 
         transfer.event.callbacks.append(ended)
 

@@ -69,6 +69,41 @@ def test_what_a_replaced_server_still_sends_reaches_nobody(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("parted", "servers"),
+    [
+        ("server", ["server", *["server@a"] * 3]),  # all others can do without it
+        ("'server c; a b'", ["server", *["server@a"] * 3]),
+        ("a", ["server"] * 4),  # the standby alone is no reason to leave the others without a server
+        ("'server b c; a'", ["server"] * 4),
+    ],
+)
+def test_a_standby_takes_over_across_a_partition_with_more_sites_on_its_side(tmp_path, parted, servers):
+    result = run(
+        tmp_path,
+        FEDAVG + f"faults: [{{at: 60 s, for: 300 s, partition: {parted}}}]\n",
+        "server.standby=a",
+    )
+    assert [name for name, _ in rounds(result)] == servers
+    assert result.end_reason == "all protocols ended"
+
+
+@pytest.mark.parametrize("at", range(40, 75, 2))
+def test_a_planned_fail_over_repeats_no_round(tmp_path, at):
+    text = FEDAVG + f"faults: [{{at: {at} s, fail_over: a}}, {{at: 160 s, fail_over: server}}]\n"
+    result = run(tmp_path, text, "server.standby=a")
+    assert [round_ for _, round_ in rounds(result)] == [0, 1, 2, 3]
+    assert {name for name, _ in rounds(result)} == {"server", "server@a"}
+    assert len([row for row in result.world.work if row[1] == "train"]) == 12, "nothing is trained twice"
+
+
+def test_a_standby_lost_during_a_planned_fail_over_leaves_the_server_in_place(tmp_path):
+    moments = [row[1] for row in run(tmp_path, FEDAVG).world.trace.events if row[3] == "aggregated"]
+    faults = f"{{at: {moments[0] + 0.5} s, fail_over: a}}, {{at: {moments[0] + 0.8} s, crash: a}}"
+    result = run(tmp_path, FEDAVG + f"faults: [{faults}]\n", "server.standby=a")
+    assert rounds(result) == [("server", round_) for round_ in range(4)]
+
+
+@pytest.mark.parametrize(
     ("override", "message"),
     [
         ("server.standby=d", 'server.standby: no site "d"'),
