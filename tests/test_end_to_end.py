@@ -132,6 +132,27 @@ def test_two_workers_give_the_same_bits_as_none(first, tmp_path):
     assert same(tables(result), tables(other)) == []
 
 
+def test_two_workers_give_the_same_bits_under_churn_and_fail_over(tmp_path):
+    """With a standby that takes over twice, a newcomer with nothing of its own, stragglers, and damage."""
+    path = write(tmp_path, **FLAT)
+    faults = (
+        "[{from: 0 s, to: 30 s, churn: [b, c], rate: 300 %/min, replacement: exp(1 s)}, "
+        "{from: 1 s, to: 9 s, straggle: a, factor: 3}, {at: 6 s, for: 10 s, crash: server}, "
+        "{from: 0 s, to: 8 s, corrupt: {site: b, probability: 0.5}}, {at: 20 s, fail_over: server}]"
+    )
+    overrides = (f"faults={faults}", "server.standby=a", "server.detect_after=1 s", "evaluation.overlays=0")
+    results = [
+        go(path, tmp_path / f"runs-{jobs}", tmp_path / f"store-{jobs}", jobs, *overrides) for jobs in (1, 2)
+    ]
+    one, two = map(tables, results)
+    assert same(one, two) == []
+    assert "fail_over" in set(one["fedavg", "events"]["event"])
+    assert {"leave", "join"} <= set(one["gcml", "faults"].filter(pl.col("status") == "fired")["verb"])
+    assert [not table.is_empty() for (_, name), table in one.items() if name == "metrics"] == [True] * 3
+    figures = {path.name for path in (results[0].folder / "figures").iterdir()}
+    assert {"timeline-fedavg.png", "timeline-gcml.png"} <= figures
+
+
 def test_a_plan_has_the_event_log_of_the_run(first):
     path, _, result = first
     for point in load_study(str(path)).points:

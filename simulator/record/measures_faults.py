@@ -1,13 +1,17 @@
 """What each fault cost: bytes wasted, work lost and models that did not arrive while it lasted."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
 from simulator.record.measures_run import Run
 
-HARMFUL = ("crash", "leave", "disconnect")
+HARMFUL = ("crash", "leave", "disconnect", "straggle", "corrupt", "partition", "set")
 """Verbs that take something away; the others give it back or bring a node in."""
+
+_ENDS = {"straggle": "catch_up", "corrupt": "clean", "partition": "heal", "set": "restore"}
+"""What ends a fault that is no outage of a node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,36 @@ class FaultCost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailOver:
+    """A standby that became the server.
+
+    Attributes:
+        node: the server from then on; ``machine``: where it runs.
+        silent_s: how long the former server had been out of reach; None where none was.
+        replica_nbytes: what replicas of the server's state had cost by the end of the run; None if the
+            table of transfers is missing.
+
+    """
+
+    time_s: float
+    node: str
+    machine: str
+    former: str
+    silent_s: float | None
+    replica_nbytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Impairment:
+    """A span in which a node was there, but slow, parted from others or on a line that damages."""
+
+    node: str
+    what: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnfiredFault:
     """A declared fault that did not happen, with the reason."""
 
@@ -54,6 +88,45 @@ def fault_costs(run: Run) -> list[FaultCost]:
     return [_cost(run, row) for row in fired.sort("time_s", "fault", "node").iter_rows(named=True)]
 
 
+def fail_overs(run: Run) -> list[FailOver]:
+    """Return every change of the server, whether a fault asked for it or its silence."""
+    replicas = run.tables["transfers"].filter(pl.col("kind") == "replica")
+    nbytes = None if "transfers" in run.missing else int(replicas["carried_nbytes"].sum())
+    rows = run.tables["events"].filter((pl.col("event") == "fail_over") & pl.col("peer").is_not_null())
+    found = []
+    for row in rows.iter_rows(named=True):
+        former, time_s = row["peer"].removeprefix("server@"), row["time_s"]
+        gone = run.tables["outages"].filter(
+            (pl.col("node") == former) & (pl.col("start_s") <= time_s) & (pl.col("end_s") >= time_s)
+        )
+        found.append(
+            FailOver(
+                time_s=time_s,
+                node=row["node"],
+                machine=row["node"].removeprefix("server@"),
+                former=row["peer"],
+                silent_s=None if gone.is_empty() else time_s - float(gone["start_s"].min()),  # type: ignore[arg-type]
+                replica_nbytes=nbytes,
+            )
+        )
+    return found
+
+
+def impairments(run: Run) -> list[Impairment]:
+    """Return the spans of faults that take no node away; of a partition, for every node that it names."""
+    found = []
+    fired = run.tables["faults"].filter((pl.col("status") == "fired") & pl.col("verb").is_in(list(_ENDS)))
+    for row in fired.sort("time_s", "fault", "node").iter_rows(named=True):
+        end = _undone_at(run, row)
+        last = (run.virtual_time_s or row["time_s"]) if end is None else end
+        is_partition = row["verb"] == "partition"
+        nodes = row["node"].replace(";", " ").split() if is_partition else [row["node"]]
+        found += [
+            Impairment(node=node, what=row["verb"], start_s=row["time_s"], end_s=last) for node in nodes
+        ]
+    return found
+
+
 def unfired_faults(run: Run) -> list[UnfiredFault]:
     """Return the declared faults that never fired, had no effect, or do not apply to this algorithm."""
     faults, place = run.tables["faults"], ["fault", "text", "node"]
@@ -67,13 +140,17 @@ def unfired_faults(run: Run) -> list[UnfiredFault]:
 
 def _cost(run: Run, fault: dict[str, object]) -> FaultCost:
     node, begin = str(fault["node"]), float(str(fault["time_s"]))
-    end = _end_of(run, node, str(fault["verb"]), begin)
     horizon = run.virtual_time_s
+    if fault["verb"] in _ENDS:
+        end = _undone_at(run, fault)
+        end = horizon if end is None else end
+    else:
+        end = _end_of(run, node, str(fault["verb"]), begin)
     last = float("inf") if end is None else end
     broken = run.tables["transfers"].filter(
         ~pl.col("control")
         & (pl.col("status") == "failed")
-        & ((pl.col("src") == node) | (pl.col("dst") == node) | _by_way_of(node))
+        & _met(fault)
         & (pl.col("start_s") <= last)
         & (pl.col("end_s") >= begin)
     )
@@ -93,6 +170,27 @@ def _cost(run: Run, fault: dict[str, object]) -> FaultCost:
         lost_s=None if no_work else float((work["end_s"] - work["start_s"]).sum()),
         remark=str(fault["reason"] or ""),
     )
+
+
+def _met(fault: Mapping[str, object]) -> pl.Expr:
+    """Whether a transfer that failed met a fault: at its node, on its link, or for its reason."""
+    node, reason = str(fault["node"]), pl.col("reason")
+    at_node = (pl.col("src") == node) | (pl.col("dst") == node) | _by_way_of(node)
+    if fault["verb"] == "partition":
+        return reason == "partitioned"
+    on_link = at_node | pl.col("route").str.split(" ").list.contains(node)
+    return on_link & (reason == "checksum") if fault["verb"] == "corrupt" else on_link
+
+
+def _undone_at(run: Run, fault: Mapping[str, object]) -> float | None:
+    """When a fault that is no outage ended; None if it lasted to the end of the run."""
+    undone = run.tables["faults"].filter(
+        (pl.col("fault") == fault["fault"])
+        & (pl.col("node") == fault["node"])
+        & (pl.col("verb") == _ENDS[str(fault["verb"])])
+        & (pl.col("time_s") >= fault["time_s"])
+    )
+    return None if undone.is_empty() else float(undone["time_s"].min())  # type: ignore[arg-type]
 
 
 def _by_way_of(node: str) -> pl.Expr:

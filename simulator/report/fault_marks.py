@@ -7,6 +7,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from simulator.record.measures_faults import fail_overs
 from simulator.record.measures_run import Run
 from simulator.report.style import GRAY
 
@@ -17,6 +18,14 @@ _VERBS = {
     "recover": "{} recovers",
     "join": "{} joins",
     "reconnect": "{} is back",
+    "straggle": "{} slows down",
+    "catch_up": "{} catches up",
+    "corrupt": "{} damages payloads",
+    "clean": "{} is clean",
+    "partition": "parted: {}",
+    "heal": "joined: {}",
+    "set": "{} set otherwise",
+    "restore": "{} as before",
 }
 MAX_LABELS = 6
 """So many faults are written out; the others are ticks at the foot of the figure."""
@@ -38,6 +47,8 @@ def marks(runs: Sequence[Run]) -> list[Mark]:
         servers = set(run.tables["sites"].filter(pl.col("role") == "server")["site"]) | {"server"}
         for row in run.tables["faults"].filter(pl.col("status") == "fired").iter_rows(named=True):
             verb, node = row["verb"], row["node"] or ""
+            if verb == "fail_over":  # it is among the events, as those are that no fault asked for
+                continue
             important = node in servers or verb in {"crash", "leave", "join"}
             mark = Mark(
                 time_s=row["time_s"],
@@ -45,6 +56,9 @@ def marks(runs: Sequence[Run]) -> list[Mark]:
                 important=important,
             )
             found.setdefault((row["time_s"], verb, node), mark)
+        for one in fail_overs(run):
+            mark = Mark(time_s=one.time_s, text=f"server at {one.machine}", important=True)
+            found.setdefault((one.time_s, "fail_over", one.node), mark)
     return [found[key] for key in sorted(found)]
 
 

@@ -12,6 +12,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.patches import Patch
 
 from simulator.record.measures import busiest_link
+from simulator.record.measures_faults import impairments
 from simulator.record.measures_run import Run
 from simulator.report.fault_marks import mark_faults, marks
 from simulator.report.style import (
@@ -33,6 +34,7 @@ _COMPUTE = {"train": BLUE, "mutual": ORANGE, "other": GREEN}
 _NAMES = {"train": "training", "mutual": "mutual learning", "other": "other work"}
 _FLOWS = {"out": SKY, "in": PURPLE}
 _OUT = "#b9b9b9"
+_IMPAIRED = "#fbd9b5"
 ZOOM_SHARE = 0.25
 """The enlarged part is this share of the run at most; no part is enlarged above 12 nodes."""
 
@@ -109,7 +111,9 @@ def _caption(run: Run, link: str | None, *, enlarged: bool) -> str:
     text = "Upper half of a row: computing" + (", hatched where a crash destroyed it. " if lost else ". ")
     text += "Lower half: models sent and received. "
     if not run.tables["outages"].is_empty():
-        text += "Gray: the node was down or cut off. "
+        text += "Gray: the node was down, cut off or not available. "
+    if impairments(run):
+        text += "Orange ground: it was slow or set otherwise, parted, or its line damaged payloads. "
     text += "White: idle. "
     text += (
         f"Strip: load of the busiest link, {link}, mean over each 400th of the span shown. "
@@ -123,8 +127,10 @@ def _nodes(run: Run) -> list[str]:
     """Nodes that did anything and relays that failed, in order of name, then the server."""
     transfers, sites = run.tables["transfers"], run.tables["sites"]
     columns = (run.tables["work"]["node"], transfers["src"], transfers["dst"], sites["site"])
-    seen = set(run.tables["outages"]["node"]).union(*columns)
+    gone = run.tables["outages"].filter(pl.col("what") != "partition")["node"]
+    seen = set(gone).union(*columns)
     servers = set(sites.filter(pl.col("role") == "server")["site"]) | ({"server"} & seen)
+    servers |= {node for node in seen if node.startswith("server@")}
     return [*sorted(seen - servers, key=natural), *sorted(servers)]
 
 
@@ -144,9 +150,12 @@ def _rows(axes: Axes, run: Run, nodes: Sequence[str], window: Window, divisor: f
     """Draw compute, transfers and outages; return what the legend has to say."""
     place = {node: row for row, node in enumerate(nodes)}
     legend = []
-    outages = _within(run.tables["outages"], window)
+    slow = _within(_impaired(run, nodes), window)
+    if _bars(axes, slow, "node", place, divisor, window, (-0.48, 0.48), facecolor=_IMPAIRED, zorder=0.8):
+        legend.append(Patch(facecolor=_IMPAIRED, label="slow, parted or damaged"))
+    outages = _within(_outages(run, nodes), window)
     if _bars(axes, outages, "node", place, divisor, window, (-0.48, 0.48), facecolor=_OUT, zorder=1):
-        legend.append(Patch(facecolor=_OUT, label="down or cut off"))
+        legend.append(Patch(facecolor=_OUT, label="down, cut off or away"))
     work = _within(run.tables["work"], window).filter(pl.col("end_s") > pl.col("start_s"))
     kinds = work.with_columns(
         pl.when(pl.col("extra_flop") > 0)
@@ -183,6 +192,24 @@ def _rows(axes: Axes, run: Run, nodes: Sequence[str], window: Window, divisor: f
         np.arange(len(nodes) - 1) + 0.5, 0, 1, transform=axes.get_yaxis_transform(), color="#e4e4e4", lw=0.4
     )
     return legend
+
+
+def _outages(run: Run, nodes: Sequence[str]) -> pl.DataFrame:
+    """Spans in which nodes were not there; a server at a site shares the fate of the site."""
+    known = run.tables["outages"].filter(pl.col("what") != "partition")
+    second = [
+        known.filter(pl.col("node") == node.removeprefix("server@")).with_columns(pl.lit(node).alias("node"))
+        for node in nodes
+        if node.startswith("server@")
+    ]
+    return pl.concat([known, *second])
+
+
+def _impaired(run: Run, nodes: Sequence[str]) -> pl.DataFrame:
+    """Spans in which nodes were there, but slow, parted from others or on a line that damages."""
+    found = [(one.node, one.start_s, one.end_s) for one in impairments(run) if one.node in nodes]
+    schema = {"node": pl.String, "start_s": pl.Float64, "end_s": pl.Float64}
+    return pl.DataFrame(found, schema=schema, orient="row")
 
 
 def _within(rows: pl.DataFrame, window: Window) -> pl.DataFrame:

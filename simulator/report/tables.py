@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from simulator.record.measures import Summary
 from simulator.record.measures_curves import Cost, Reach, largest, reaches, survival
 from simulator.record.measures_dice import structure_table, unseen_table
-from simulator.record.measures_faults import fault_costs, unfired_faults
+from simulator.record.measures_faults import fail_overs, fault_costs, unfired_faults
 from simulator.record.measures_run import Run, Study, by_unit
 from simulator.record.measures_sites import SiteTable
 from simulator.report.text import (
@@ -246,10 +246,23 @@ def faults(runs: Sequence[Run]) -> list[Table]:
         columns = ("run", "fault", "at", "lasted", "models not delivered", "bytes wasted", "work lost")
         note = "Counted while the fault lasted, at its node; where two overlap, for both."
         made.append(Table(title="Faults that struck", head=columns, rows=tuple(costs), note=note))
+    made += _changes_of_server(runs)
     if idle:
         head = ("run", "fault", "node", "status", "why")
         made.append(Table(title="Declared faults that did not strike", head=head, rows=tuple(idle)))
     return made
+
+
+def _changes_of_server(runs: Sequence[Run]) -> list[Table]:
+    rows = [
+        (str(run.manifest["run_id"]), duration(one.time_s), one.former, one.machine, duration(one.silent_s),
+         size(one.replica_nbytes))
+        for run in runs
+        for one in fail_overs(run)
+    ]  # fmt: skip
+    head = ("run", "at", "from", "to", "silent for", "replicas, whole run")
+    note = "“–”: by plan, the former server was there."
+    return [Table(title="Changes of the server", head=head, rows=tuple(rows), note=note)] if rows else []
 
 
 def events(summaries: Summaries) -> Table | None:

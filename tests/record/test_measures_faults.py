@@ -1,6 +1,6 @@
 import pytest
 
-from simulator.record.measures_faults import fault_costs, unfired_faults
+from simulator.record.measures_faults import fail_overs, fault_costs, impairments, unfired_faults
 from tests.record.runs_for_tests import made_run, moved
 
 
@@ -59,3 +59,42 @@ def test_faults_that_did_not_happen_are_listed(status):
         made_run(faults=[fault("crash", "b", None, status, reason="why"), fault("leave", "c", 1.0)])
     )
     assert (gone.node, gone.status, gone.reason) == ("b", status, "why")
+
+
+def test_a_slow_site_is_impaired_until_it_catches_up_and_a_partition_at_all_that_it_names():
+    run = made_run(
+        faults=[
+            fault("straggle", "b", 20.0),
+            fault("catch_up", "b", 30.0),
+            fault("partition", "a b; c", 40.0) | {"fault": 1},
+        ],
+    )
+    found = [(one.node, one.what, one.start_s, one.end_s) for one in impairments(run)]
+    assert found == [
+        ("b", "straggle", 20.0, 30.0),
+        *((name, "partition", 40.0, 100.0) for name in "abc"),
+    ]
+    assert [(cost.lasted_s, cost.undone) for cost in fault_costs(run)] == [(10.0, True), (60.0, False)]
+
+
+def test_a_corruption_is_charged_for_failed_checksums_and_a_partition_for_what_it_came_between():
+    run = made_run(
+        faults=[fault("corrupt", "b", 10.0), fault("partition", "c", 10.0) | {"fault": 1}],
+        transfers=[
+            moved(0, 100, 25.0, start_s=15.0, status="failed", carried=30) | {"reason": "checksum"},
+            moved(1, 100, 25.0, start_s=15.0, status="failed", carried=7) | {"reason": "partitioned"},
+        ],
+    )
+    assert [cost.wasted_nbytes for cost in fault_costs(run)] == [30, 7]
+
+
+def test_a_change_of_the_server_says_how_long_it_was_silent_and_what_replicas_cost():
+    change = {"event": "fail_over", "time_s": 50.0, "node": "server@b", "peer": "server"}
+    asked_for = {"event": "fail_over", "time_s": 50.0, "node": "b"}  # the fault itself, not the change
+    run = made_run(
+        events=[change, asked_for],
+        outages=[{"node": "server", "what": "crash", "start_s": 20.0, "end_s": 100.0}],
+        transfers=[moved(0, 100, 19.0) | {"kind": "replica"}, moved(1, 100, 19.0)],
+    )
+    (found,) = fail_overs(run)
+    assert (found.machine, found.former, found.silent_s, found.replica_nbytes) == ("b", "server", 30.0, 100)
