@@ -188,7 +188,7 @@ def _undone_at(run: Run, fault: Mapping[str, object]) -> float | None:
         (pl.col("fault") == fault["fault"])
         & (pl.col("node") == fault["node"])
         & (pl.col("verb") == _ENDS[str(fault["verb"])])
-        & (pl.col("time_s") >= fault["time_s"])
+        & (pl.col("time_s") >= float(str(fault["time_s"])))
     )
     return None if undone.is_empty() else float(undone["time_s"].min())  # type: ignore[arg-type]
 

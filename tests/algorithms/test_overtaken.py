@@ -4,7 +4,7 @@ import pytest
 
 from tests.support import run
 
-ROUNDS = "rounds: 5, min_answers: 2, grace: 10 s, round_deadline: 200 s, server_patience: 5 min"
+ROUNDS = "rounds: 5, quorum: 2, grace: 10 s, round_deadline: 200 s, server_patience: 5 min"
 
 
 @pytest.mark.parametrize("name", ["fedavg", "fedprox", "apfl"])
