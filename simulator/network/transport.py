@@ -54,7 +54,7 @@ class Network:
         self._transfers: dict[int, Transfer] = {}  # those that have no end yet
         self._at: dict[str, dict[int, Transfer]] = {name: {} for name in topology.nodes}
         self._crashed: set[str] = set()
-        self._partitions = Partitions()
+        self.partitions = Partitions()
         self._on_use: dict[str, Callable[[], None]] = {}  # of links that are idle now
         self._num_transfers = 0
         self._model = MODELS.get(spec.tier)
@@ -88,7 +88,7 @@ class Network:
             spec=spec,
             control=control,
             draw=self._draw,
-            is_parted=self._partitions.are_between,
+            is_parted=self.partitions.are_between,
             ended=self._bulk.ended,
         )
         self._bulk.carrier = self._carrier
@@ -98,7 +98,7 @@ class Network:
             spec=spec,
             draw=self._draw,
             path_of=lambda transfer: self._path(transfer.src, transfer.dst),
-            is_parted=self._partitions.are_between,
+            is_parted=self.partitions.are_between,
             over=self._message_over,
         )
         for link in topology.links.values():
@@ -216,17 +216,13 @@ class Network:
 
     def part(self, cause: object, groups: Mapping[str, int]) -> None:
         """Part the network: between nodes of different groups nothing passes until :meth:`heal`."""
-        apart = self._partitions.part(cause, groups, self._transfers.values())
+        apart = self.partitions.part(cause, groups, self._transfers.values())
         self._carrier.stall([flow for transfer in apart for flow in transfer.flows.values()])
 
     def heal(self, cause: object) -> None:
         """End what :meth:`part` began."""
-        apart = self._partitions.heal(cause, self._transfers.values())
+        apart = self.partitions.heal(cause, self._transfers.values())
         self._carrier.resume([flow for transfer in apart for flow in transfer.flows.values()])
-
-    def is_parted(self, node: str, other: str) -> bool:
-        """Whether a partition lies between two nodes."""
-        return self._partitions.parts(node, other)
 
     def revive_node(self, name: str) -> None:
         """The node is back."""

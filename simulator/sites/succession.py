@@ -192,7 +192,7 @@ class Succession:
         return sides[0] > sides[1]
 
     def _are_parted(self, name: str, other: str) -> bool:
-        return self._world.network.is_parted(self.machine_of(name), self.machine_of(other))
+        return self._world.network.partitions.parts(self.machine_of(name), self.machine_of(other))
 
     def _is_there(self, name: str) -> bool:
         is_connected = self._world.network.is_connected(self.machine_of(name))
