@@ -5,7 +5,8 @@ from simulator.scenario.schema import FAULT_VERBS
 from tests.record.runs_for_tests import made_run
 
 
-@pytest.mark.parametrize("verb", FAULT_VERBS)
+# changes of the server are marked by their events, which no fault may have asked for
+@pytest.mark.parametrize("verb", [verb for verb in FAULT_VERBS if verb != "fail_over"])
 def test_every_fault_that_struck_has_words(verb):
     rows = [
         {"fault": place, "verb": verb, "node": node, "time_s": 5.0, "status": "fired"}
