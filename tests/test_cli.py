@@ -92,7 +92,13 @@ def test_run_hands_everything_over_and_prints_what_came_of_it(fake, call):
     progress = options.pop("progress")
     assert callable(progress.advance)
     assert options.pop("stopping")() is False
-    assert options == {"out": Path("here"), "jobs": 2, "device": "cpu", "store": Path("kept")}
+    assert options == {
+        "out": Path("here"),
+        "jobs": 2,
+        "device": "cpu",
+        "store": Path("kept"),
+        "cluster": None,
+    }
     assert out.splitlines() == [
         "run     status  virtual time  traffic  busiest link  Dice mean  worst site  which",
         "gossip  ok      2 h           –        –             0.812      –           –",

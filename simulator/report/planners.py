@@ -21,6 +21,16 @@ _PLANNED = {
     "trace": "lines carried nothing",
 }
 """Conditions that interrupt lines, in words."""
+_FAULTS = {
+    "crash": ("{} died", "and did not come back"),
+    "leave": ("{} left", "and did not come back"),
+    "disconnect": ("{} was cut off", "and did not come back"),
+    "straggle": ("{} computed slowly", "to the end"),
+    "corrupt": ("messages over {} were damaged", "to the end"),
+    "partition": ("the network fell apart into {}", "to the end"),
+    "set": ("the line {} was set to other values", "to the end"),
+}
+"""Harmful faults in words, and what is said of one that nothing undid."""
 _MOST = 8
 """So many faults, and so many other outages, are told."""
 _LONGER = 1.005
@@ -80,11 +90,11 @@ def _rounds(run: Run) -> list[str]:
 
 
 def _faults(run: Run) -> list[str]:
-    verbs = {"crash": "died", "leave": "left", "disconnect": "was cut off"}
     said = []
     for one in fault_costs(run)[:_MOST]:
-        lasting = f" for {duration(one.lasted_s)}" if one.undone else ", and did not come back"
-        text = f"After {duration(one.time_s)} {one.node} {verbs[one.verb]}{lasting}"
+        happened, for_good = _FAULTS[one.verb]
+        lasting = f" for {duration(one.lasted_s)}" if one.undone else f", {for_good}"
+        text = f"After {duration(one.time_s)} {happened.format(one.node)}{lasting}"
         lost = [f"{plural(one.failed_models, 'model')} broken off"] if one.failed_models else []
         lost += [f"{duration(one.lost_s)} of its work lost"] if one.lost_s else []
         said.append(f"{text}{': ' + ' and '.join(lost) if lost else ''}.")

@@ -23,9 +23,9 @@ def bundled() -> dict[str, Path]:
         path
         for folder in folders or ()
         for inside in _FOLDERS
-        for path in sorted(Path(folder, inside).glob("*.yaml"))
+        for path in Path(folder, inside).glob("*.yaml")
     ]
-    return {path.stem: path for path in found}
+    return {path.stem: path for path in sorted(found, key=lambda path: path.stem)}
 
 
 def find_file(name_or_path: str) -> tuple[Path, str]:

@@ -49,3 +49,19 @@ def test_a_plan_with_a_report_has_the_numbers_of_one_without(tmp_path):
     rows, page, _ = told(tmp_path, FEDAVG + CUT)
     assert rows == [plan_row(run(tmp_path, FEDAVG + CUT))]
     assert reload_study(page.parent).points[0].scenario == study(tmp_path, FEDAVG + CUT).points[0].scenario
+
+
+def test_every_harmful_fault_is_told_in_words(tmp_path):
+    faults = (
+        "faults:\n  - {at: 5 s, for: 3 s, crash: c}\n  - {from: 10 s, to: 60 s, straggle: a, factor: 3}\n"
+        "  - {from: 1 s, to: 70 s, corrupt: {site: b, probability: 1}}\n"
+        "  - {at: 75 s, for: 9 s, partition: [[a], [b]]}\n"
+        "  - {at: 90 s, set: {link: a.up, bandwidth: 1 MB/s}}\n"
+    )
+    _, _, story = told(tmp_path, FEDAVG + faults)
+    text = " ".join(story.sentences).replace("\N{NO-BREAK SPACE}", " ")
+    assert "After 5 s c died for 3 s" in text
+    assert "After 10 s a computed slowly for 50 s" in text
+    assert "After 1 s messages over b were damaged for 69 s" in text
+    assert "After 75 s the network fell apart into a; b for 9 s" in text
+    assert "After 90 s the line a.up was set to other values, to the end" in text
