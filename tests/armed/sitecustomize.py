@@ -56,6 +56,7 @@ def write_half(descriptor, data):
     return write(descriptor, data)
 
 
-if ("--multiprocessing-fork" in sys.orig_argv) == (ROLE == "worker"):
+# the process that workers are forked from counts as one of them; it uses no file of the folder
+if any("multiprocessing" in word for word in sys.orig_argv) == (ROLE == "worker"):
     sys.addaudithook(watch)
     os.write = write_half
