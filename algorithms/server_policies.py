@@ -106,8 +106,8 @@ def drawn_cohort(node: Node, cfg: ServerBased, round_: int) -> list[str]:
     """The sites asked in a round, drawn uniformly."""
     names = listed(node, cfg)
     size = min(len(names), ceil(cfg.over_selection * cfg.cohort_size(len(names)) - 1e-9))
-    drawn: list[str] = node.common_rng("cohort", round_).choice(names, size=size, replace=False).tolist()
-    return drawn
+    drawn = node.common_rng("cohort", round_).choice(len(names), size=size, replace=False)
+    return [names[place] for place in drawn.tolist()]
 
 
 def _is_pruned(cfg: ServerBased, silent_rounds: int) -> bool:

@@ -1,5 +1,6 @@
 """Processes that work through many small pieces: plans, each a fraction of a second."""
 
+import gc
 import multiprocessing
 import signal
 from collections.abc import Callable, Sequence
@@ -74,7 +75,10 @@ class Crew:
 
 
 def _begin() -> None:
-    """Leave Ctrl-C to the process that asks, and load the compiled kernel, which pays for many plans."""
+    """Leave Ctrl-C to the process that asks; load the compiled kernel, which pays for many plans, and have
+    the garbage collector look no more at what stays for good.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if compiled.available():
         compiled.functions()
+    gc.freeze()

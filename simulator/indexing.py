@@ -186,7 +186,7 @@ def site_data(scenario: ScenarioBase, index: Mapping[str, SiteIndex]) -> dict[st
 
 def union(data: Mapping[str, SiteData]) -> SiteData:
     """All sites' cases taken together."""
-    sums = {name: sum(asdict(one)[name] for one in data.values()) for name in SiteData.__slots__}
+    sums = {name: sum(getattr(one, name) for one in data.values()) for name in SiteData.__slots__}
     return SiteData(**sums)
 
 

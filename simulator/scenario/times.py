@@ -5,6 +5,7 @@ a constant.
 import math
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -74,6 +75,7 @@ def _bare(text: str, name: str, kind: str, low: float, high: float) -> float:
     return value
 
 
+@cache
 def parse_distribution(text: str, dimension: str) -> Sampler:
     """Return what draws a quantity of ``dimension``, in the unit used inside; a constant draws nothing.
 

@@ -71,6 +71,7 @@ class Injector:
     def __init__(self, world: World, faults: Sequence[Fault], tags: Tags, links: Conditions) -> None:
         self._world = world
         self._faults = faults
+        self._texts = [describe(fault) for fault in faults]
         self._tags = tags
         self._acts = Acts(world, faults, tags, links, absent_at_start(faults, tags))
         self._happens: dict[tuple[int, str], bool] = {}  # whether the last firing had an effect
@@ -210,8 +211,7 @@ class Injector:
         if not self._happens[place]:
             remark = remark or self._remarks[place]  # the end of what did nothing does nothing either
         world.observe(node, verb, None, None, None, {"fault": index})
-        text = describe(self._faults[index])
-        world.trace.faults.append((index, text, verb, node, world.now, status, remark or None))
+        world.trace.faults.append((index, self._texts[index], verb, node, world.now, status, remark or None))
         self._note_outage(verb, node)
 
     def _note_outage(self, verb: str, node: str) -> None:
@@ -245,7 +245,7 @@ class Injector:
     def _unfired(self, index: int, fault: Fault) -> Iterator[str]:
         """Write what did not happen into the table; yield a warning for each."""
         for node in subjects_of(fault, self._tags):
-            place, row = (index, node), (index, describe(fault), verb_of(fault), node, None)
+            place, row = (index, node), (index, self._texts[index], verb_of(fault), node, None)
             reason = self._why_not(index, node)
             if reason:
                 self._world.trace.faults.append((*row, "not applicable", reason))
@@ -253,9 +253,9 @@ class Injector:
             elif place not in self._had_effect:
                 reason = f"the run ended at {self._world.now:.6g} s"
                 self._world.trace.faults.append((*row, "never fired", reason))
-                yield f"fault {describe(fault)} never fired for {node}: {reason}"
+                yield f"fault {self._texts[index]} never fired for {node}: {reason}"
             elif not self._had_effect[place]:
-                yield f"fault {describe(fault)} had no effect on {node}: {self._remarks[place]}"
+                yield f"fault {self._texts[index]} had no effect on {node}: {self._remarks[place]}"
 
     def _undamaged(self) -> None:
         """A corruption that nothing met, or that chance spared all of, had no effect."""

@@ -27,6 +27,8 @@ from simulator.work.jobs import MODEL
 
 Way = tuple[str, str, str]
 """Sender, receiver and kind of message."""
+_Sizes = tuple[tuple[int, ...], int]
+"""Values of each float array, and integers, of an outcome."""
 
 _FLOAT_NBYTES, _COUNTER_NBYTES = 4, 8
 
@@ -81,8 +83,9 @@ class Payloads:
         self._env, self._codec = env, codec
         self._submit, self._value, self._model_only = submit, value, model_only
         self._one_model = (model.num_parameters, model.num_buffers), model.num_counters
-        self._declared: dict[str, tuple[tuple[int, ...], int]] = {}  # of outcomes that are not one model
+        self._declared: dict[str, _Sizes] = {}  # of outcomes that are not one model
         self._apart: dict[str, dict[str, float]] = {}  # shares of outcomes that the account shows apart
+        self._nbytes: dict[tuple[_Sizes, bool], int] = {}  # of payloads before zstd
         self._held: dict[Way, Payload] = {}  # the last that is known to have arrived
         self._cores: dict[str, _Core] = {}
         self._lives: Counter[str] = Counter()  # how often each node lost its memory
@@ -111,8 +114,7 @@ class Payloads:
         if origin in self._apart:
             self._apart[key] = self._apart[origin]
 
-    def _counts(self, ref: Ref) -> tuple[tuple[int, ...], int]:
-        """Values of each float array, and integers, of an outcome."""
+    def _counts(self, ref: Ref) -> _Sizes:
         return self._declared.get(ref.key.removesuffix(MODEL), self._one_model)
 
     def raw_nbytes(self, ref: Ref) -> int:
@@ -150,7 +152,7 @@ class Payloads:
         delta, node = base is not None, inputs[0].node
         values = values_of(self._codec, delta=delta)
         received, sizes = inputs[0], self._counts(inputs[0])
-        nbytes = plain_nbytes(self._codec, *sizes, delta=delta)
+        nbytes = self._plain_nbytes(sizes, delta=delta)
         if values["kind"] != "fp32":
             received = self._submit(TRANSMIT, node, inputs, values)
             self._declared[received.key] = sizes
@@ -170,6 +172,12 @@ class Payloads:
             base=base.number if base else None,
             lives=self._lives_of(way),
         )
+
+    def _plain_nbytes(self, sizes: _Sizes, *, delta: bool) -> int:
+        """Bytes before zstd, worked out once."""
+        if (sizes, delta) not in self._nbytes:
+            self._nbytes[sizes, delta] = plain_nbytes(self._codec, *sizes, delta=delta)
+        return self._nbytes[sizes, delta]
 
     def is_remembered(self, payload: Payload) -> bool:
         """Whether its sender has not lost its memory since it was encoded."""

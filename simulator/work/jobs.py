@@ -104,7 +104,8 @@ class Namer:
         networks = [self.network_of(key) for key in inputs]
         network = self._network_of_outcome(task, site, networks)
         before, between, after = self._common(task, site, data, network)
-        key = _digest_of(f'{before}"inputs":{_text(inputs)}{between}"params":{_text(params)}{after}')
+        written = ",".join(f'"{one}"' for one in inputs)  # as JSON: keys need no escaping
+        key = _digest_of(f'{before}"inputs":[{written}]{between}"params":{_text(params)}{after}')
         # what comes from no model and no cases, as initial weights do, has not been trained yet
         stateful = task.stateful and bool(inputs or data)
         if not stateful:
