@@ -20,7 +20,7 @@ from simulator.learning.numerics import setup_process
 from simulator.record.manifest import hardware
 from simulator.run import make_executor
 from simulator.scenario import load_study
-from simulator.scenario.schema import Codec
+from simulator.scenario.transmission import Codec
 from simulator.simulation import simulate
 from simulator.work.store import Store
 

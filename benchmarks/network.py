@@ -25,7 +25,7 @@ from simulator.network.transport import Network
 from simulator.record.ledger import Ledger
 from simulator.record.manifest import hardware
 from simulator.rng import stream
-from simulator.scenario.schema import TransportSpec
+from simulator.scenario.transmission import TransportSpec
 
 RAMP_S = 1.0
 FEW, PATIENCE = 50, 10  # events below which a number is measured longer, and how many times longer

@@ -11,7 +11,7 @@ import zstandard
 
 from simulator.api import Bundle, Cost, ModelSize, SiteData, Task, TaskContext
 from simulator.codec.wire import decode, encode, form_of
-from simulator.scenario.schema import Codec
+from simulator.scenario.transmission import Codec
 
 
 def _free(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str, Any]) -> Cost:

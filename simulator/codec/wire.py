@@ -26,7 +26,7 @@ from simulator.api import OPTIMIZER, Bundle
 from simulator.codec import dense, sparse
 from simulator.codec.dense import Array, Layout
 from simulator.errors import DamagedPayload
-from simulator.scenario.schema import Codec
+from simulator.scenario.transmission import Codec
 
 Form = tuple[tuple[str, str, tuple[int, ...]], ...]
 """Name, type and shape of all arrays that travel, sorted by name; floats are ``<f4``."""

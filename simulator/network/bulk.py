@@ -12,7 +12,7 @@ from simulator.network.agenda import Agenda
 from simulator.network.damage import Damage
 from simulator.network.flow import Flow, Path, Transfer
 from simulator.record.ledger import Attempt, Ledger
-from simulator.scenario.schema import TransportSpec
+from simulator.scenario.transmission import TransportSpec
 
 RESUMED, PART, CHECKSUM = "resumed after: ", "one of several connections", "checksum"
 MAX_DOUBLINGS = 60  # of the pause between attempts, which is then longer than any run

@@ -16,7 +16,7 @@ from simulator.network.simgrid import MODELS, hold
 from simulator.network.window import CONNECT_RTO_S, Control, Draw, probe_s, wake_s
 from simulator.network.windows.tier import Windows
 from simulator.record.ledger import Attempt
-from simulator.scenario.schema import TransportSpec
+from simulator.scenario.transmission import TransportSpec
 
 TIMED_OUT, GAVE_UP = "timed out", "connection given up"
 Look = Callable[[Flow, float], None]

@@ -23,7 +23,7 @@ from simulator.network.topology import Link, Topology
 from simulator.network.transport import Network
 from simulator.record.ledger import Ledger
 from simulator.rng import stream
-from simulator.scenario.schema import TransportSpec
+from simulator.scenario.transmission import TransportSpec
 
 __all__ = ["Case", "Errors", "against", "compare", "interchangeable", "matched", "predict", "read", "scored"]
 

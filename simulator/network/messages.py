@@ -8,7 +8,7 @@ from simulator.network.agenda import Agenda
 from simulator.network.flow import Path, Transfer
 from simulator.network.window import MIN_RTO_S, Draw
 from simulator.record.ledger import Ledger
-from simulator.scenario.schema import TransportSpec
+from simulator.scenario.transmission import TransportSpec
 
 CRASHED, DOWN, PARTED, LOST = "peer crashed", "link down", "partitioned", "message lost"
 DUPLICATE, TIMED_OUT = "duplicate dropped", "timed out"

@@ -27,7 +27,7 @@ from simulator.network.simgrid import measure as measure_simgrid
 from simulator.network.topology import Link, Topology
 from simulator.network.window import CONTROLS, EFFICIENCY
 from simulator.record.ledger import Attempt, Ledger
-from simulator.scenario.schema import TransportSpec
+from simulator.scenario.transmission import TransportSpec
 
 
 class Network:

@@ -15,9 +15,10 @@ from simulator.scenario.conditions_checks import check_conditions
 from simulator.scenario.devices import DEVICES
 from simulator.scenario.faults import check_faults
 from simulator.scenario.locate import Finding, KeyPath
-from simulator.scenario.schema import NodeSpec, ScenarioBase, TransportSpec
+from simulator.scenario.schema import NodeSpec, ScenarioBase
 from simulator.scenario.targets import tags_of
 from simulator.scenario.topologies import MACHINES, SERVER, STANDBY
+from simulator.scenario.transmission import TransportSpec
 
 MIN_WINDOW_NBYTES = 1448
 """One full segment of TCP; with less in flight nothing would ever be sent."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from simulator.scenario.locate import Finding, KeyPath
-from simulator.scenario.schema import Codec
+from simulator.scenario.transmission import Codec
 
 _PATH: KeyPath = ("network", "codec")
 

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Iterator
 
 from simulator.scenario.locate import Finding, KeyPath
-from simulator.scenario.schema import ScenarioBase, TransportSpec
+from simulator.scenario.schema import ScenarioBase
 from simulator.scenario.topologies import SERVER
 from simulator.scenario.traces import parse_csv
+from simulator.scenario.transmission import TransportSpec
 
 _EVERYTHING = ("loss", "buffer", "jitter")
 

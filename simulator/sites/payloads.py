@@ -22,7 +22,7 @@ import simpy
 from simulator.api import Bundle, ModelSize, Ref, Task
 from simulator.codec import HEADER_NBYTES, MEASURE, TRANSMIT, packing_of, plain_nbytes, values_of
 from simulator.errors import NoValue
-from simulator.scenario.schema import Codec
+from simulator.scenario.transmission import Codec
 from simulator.work.jobs import MODEL
 
 Way = tuple[str, str, str]

@@ -19,8 +19,8 @@ from simulator.api import (
 from simulator.network.transport import Network
 from simulator.record.trace import Observation, Trace
 from simulator.scenario.outgoing import Privacy, Rogue
-from simulator.scenario.schema import Codec
 from simulator.scenario.topologies import SERVER
+from simulator.scenario.transmission import Codec
 from simulator.sites.node import NodeRuntime
 from simulator.sites.outgoing import Outgoing
 from simulator.sites.payloads import Payloads

@@ -6,7 +6,7 @@ import pytest
 from simulator.api import Bundle
 from simulator.codec import decode, encode, form_of, packing_of, values_of
 from simulator.codec.tasks import measure, transmit
-from simulator.scenario.schema import Codec
+from simulator.scenario.transmission import Codec
 from tests.support import run
 
 CODECS = [

@@ -12,7 +12,7 @@ from simulator.api import Bundle
 from simulator.codec.wire import HEADER_NBYTES, encode, form_of, plain_nbytes
 from simulator.codec.wire import decode as decode_form
 from simulator.errors import DamagedPayload
-from simulator.scenario.schema import Codec
+from simulator.scenario.transmission import Codec
 
 PACKINGS = [{}, {"zstd": 3}, {"zstd": 1, "shuffle": False}]
 any_floats = arrays(np.float32, st.integers(0, 50), elements=st.floats(width=32))

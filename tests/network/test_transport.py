@@ -12,7 +12,7 @@ from simulator.network.window import EFFICIENCY
 from simulator.record.ledger import Ledger
 from simulator.record.tables import TABLES
 from simulator.rng import stream
-from simulator.scenario.schema import TransportSpec
+from simulator.scenario.transmission import TransportSpec
 
 MB = 1_000_000
 PACKET, FRAME = 1448, 1502
