@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Mapping
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import BaseContext
+from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Any, Protocol
 
 from simulator.work.jobs import Job
@@ -16,7 +16,7 @@ _READY = ("simulator.work.worker", "simulator.learning.training", "simulator.lea
 """What nearly every job imports, torch and MONAI with it."""
 
 
-def _context() -> BaseContext:
+def _context() -> ForkServerContext | SpawnContext:
     """How workers start. Linux forks them from a process that has imported what they need and has done
     nothing else: that costs one import for all of them, and its memory is theirs together.
     """
