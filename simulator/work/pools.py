@@ -16,11 +16,12 @@ _READY = ("simulator.work.worker", "simulator.learning.training", "simulator.lea
 """What nearly every job imports, torch and MONAI with it."""
 
 
-def _context() -> ForkServerContext | SpawnContext:
+def _context(device: str) -> ForkServerContext | SpawnContext:
     """How workers start. Linux forks them from a process that has imported what they need and has done
-    nothing else: that costs one import for all of them, and its memory is theirs together.
+    nothing else: that costs one import for all of them, and its memory is theirs together. CUDA does not
+    survive a fork, if any import should have looked for a GPU.
     """
-    if sys.platform != "linux":
+    if device != "cpu" or sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_READY))
@@ -112,7 +113,7 @@ class ProcessPool:
             self._spawn(worker)
 
     def _spawn(self, worker: int) -> None:
-        context = _context()
+        context = _context(self.device)
         ours, theirs = context.Pipe()
         saved = {name: os.environ.get(name) for name in self._environment}
         os.environ.update(self._environment)  # read by the C library before Python starts there
