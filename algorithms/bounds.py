@@ -3,13 +3,14 @@
 DML: Y. Zhang et al., "Deep mutual learning", CVPR 2018.
 """
 
-from typing import Annotated, Literal
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from algorithms.common import Budget, Steps, fine_tuned, train_round
-from algorithms.peer_learning import MUTUAL_POOLED
-from simulator.api import Algorithm, Node, Role
+from algorithms.peer_learning import MEMBER, MUTUAL_POOLED
+from simulator.api import Algorithm, Node, Ref, Role
 
 
 class Local(Budget):
@@ -29,11 +30,12 @@ class Dml(Budget):
     gives where data could move freely.
 
     Each network's loss is the supervised loss plus ``weight`` times the mean divergence from the others'
-    predictions. They begin with different weights; the first one is the model of all sites.
+    predictions. They begin with different weights; the first one is the model of all sites. With
+    ``num_networks: each-site`` there is one for every site, of its own architecture, which becomes its model.
     """
 
     name: Literal["dml"] = "dml"
-    num_networks: Annotated[int, Field(ge=2)] = 2
+    num_networks: Annotated[int, Field(ge=2)] | Literal["each-site"] = 2
     weight: Annotated[float, Field(ge=0)] = 1.0
 
 
@@ -74,25 +76,56 @@ def _any_networks(cfg: Local) -> str:
 
 
 def mutual_server(node: Node, cfg: Dml) -> Role:
-    """Train all networks on everybody's cases; the first is every site's model."""
+    """Train all networks on everybody's cases; the first is every site's model, or each its own site's."""
+    owners = _owners(node, cfg)
     done, outcome = node.durable.get("round", (0, None))
-    networks = [] if outcome is None else [outcome]
-    for member in range(0 if networks else cfg.num_networks):
-        networks.append((yield node.compute(node.learner.init, **({"member": member} if member else {}))))
+    networks = [] if outcome is None else (yield from _networks(node, cfg, outcome))
+    for number, owner in enumerate([] if networks else owners):
+        init = replace(node.learner.init, network_of=owner)
+        networks.append((yield node.compute(init, **({"member": number} if number else {}))))
     for round_ in range(done, cfg.num_rounds):
         outcome = yield node.compute(
             MUTUAL_POOLED,
             *networks,
-            task_weights=[1.0] * cfg.num_networks,
-            mutual_weights=[cfg.weight] * cfg.num_networks,
+            task_weights=[1.0] * len(owners),
+            mutual_weights=[cfg.weight] * len(owners),
             keep_optimizer=True,
             epochs=cfg.local_epochs,
             first_epoch=round_ * cfg.local_epochs,
             round=round_,
         )
-        networks = [outcome]
+        networks = yield from _networks(node, cfg, outcome)
         node.durable["round"] = (round_ + 1, outcome)
-        node.record("round", round=round_, model=outcome)
+        users = owners if cfg.num_networks == "each-site" else [None]
+        for user, model in zip(users, networks, strict=True):
+            node.record("round", round=round_, model=model, user=user)
+
+
+def _owners(node: Node, cfg: Dml) -> list[Any]:
+    """Of which node's architecture each network is; None: of the common one."""
+    return list(node.sites) if cfg.num_networks == "each-site" else [None] * cfg.num_networks
+
+
+def _networks(node: Node, cfg: Dml, outcome: Ref) -> Steps:
+    """What the next round goes on with: the outcome that holds all networks, and where they are the sites'
+    own, the others apart, so that each has its own architecture.
+    """
+    networks = [outcome]
+    if cfg.num_networks == "each-site":
+        for number, owner in enumerate(node.sites[1:]):
+            task = replace(MEMBER, network_of=owner)
+            networks.append((yield node.compute(task, outcome, number=number)))
+    return networks
+
+
+def _one_for_each_site(cfg: Dml) -> str:
+    """Other networks than the common one belong to sites."""
+    if cfg.num_networks == "each-site":
+        return ""
+    return (
+        f"algorithm.num_networks: {cfg.num_networks} networks of the common architecture learn, and sites "
+        "have different ones; write num_networks: each-site"
+    )
 
 
 LOCAL = Algorithm(
@@ -113,6 +146,7 @@ DML = Algorithm(
     settings=Dml,
     site=pooled_site,
     server=mutual_server,
+    mixed_networks=_one_for_each_site,
     summary="several networks learn mutually on the union of all cases (upper reference, moves data)",
     source="Zhang et al., CVPR 2018",
 )

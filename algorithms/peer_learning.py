@@ -91,6 +91,11 @@ def beside(ctx: TaskContext, outcome: Bundle) -> Bundle:
     return Bundle(arrays={name: other[name] for name in ARRAYS})
 
 
+def member(ctx: TaskContext, outcome: Bundle, *, number: int) -> Bundle:
+    """A network beside the first, with its optimizer (a task function)."""
+    return Bundle(arrays=apart(outcome, number).arrays)
+
+
 def pack(ctx: TaskContext, *models: Bundle) -> Bundle:
     """Several networks as one outcome (a task function)."""
     return Bundle(arrays=together(*models), meta=networks_beside(*models[1:]))
@@ -119,6 +124,9 @@ BESIDE_FIRST = Task(
     name="private_model", function="algorithms.peer_learning:beside", version=1, cost=free, stateful=False
 )
 """The network that stays at home: ``(outcome)``."""
+
+MEMBER = Task(name="member", function="algorithms.peer_learning:member", version=1, cost=free)
+"""A network beside the first, to go on with: ``(outcome), number``; whose network it is, the caller says."""
 
 PACK = Task(name="pack", function="algorithms.peer_learning:pack", version=1, cost=free)
 """Several networks as one outcome: ``(*models)``."""

@@ -93,8 +93,8 @@ class Cost:
     ``train_items`` are forward-and-backward passes over one slice or patch, ``forward_items``
     forward passes, ``flop`` anything else. ``extra_train_items`` says how many of the
     ``train_items`` a plain local epoch would not have had; they are reported apart. All these are
-    passes of the first input's network; the ``incoming`` ones are of the second's (where there is only
-    one input, of the node's own), which may be another one, and those of training are extra work too.
+    passes of the first input's network; the ``incoming`` ones are of the others', shared evenly (where
+    there is only one input, of the node's own), and those of training are extra work too.
     """
 
     train_items: float = 0.0
@@ -377,12 +377,14 @@ class Node(Protocol):
         round: int | None = None,
         model: Ref | None = None,
         peer: str | None = None,
+        user: str | None = None,
         predictor: str = "",
         predictor_params: Mapping[str, Any] | None = None,
         **detail: Any,
     ) -> None:
         """Write to the trace. ``event="round"`` with a model has it evaluated: at a site as the
-        model which that site uses now, at the server as the model all sites use. ``predictor``, a
+        model which that site uses now, at the server as the model all sites use, or the site
+        ``user`` alone. ``predictor``, a
         reference ``"module:function"`` to ``(ctx, model, **predictor_params) -> (images -> logits)``,
         says how it predicts where that is not one forward pass of the network. If what predicts has
         a method ``report() -> {name: number}``, these numbers join the metrics of the site.

@@ -1,6 +1,7 @@
 """How long work takes: work divided by speed, integrated over the windows in which a site computes."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simulator.api import Cost, ModelSize
@@ -13,19 +14,24 @@ BACKWARD = 2.0
 """A backward pass costs about two forward passes (it multiplies for weights and for inputs)."""
 
 
-def flop(cost: Cost, model: ModelSize, incoming: ModelSize | None = None) -> float:
-    """Floating-point operations of a piece of work; ``incoming`` is the second input's network, by
-    default the same.
+def flop(cost: Cost, model: ModelSize, *incoming: ModelSize) -> float:
+    """Floating-point operations of a piece of work; ``incoming`` are the networks of the inputs after the
+    first, by default the same.
     """
     own = (1 + BACKWARD) * cost.train_items + cost.forward_items
     others = (1 + BACKWARD) * cost.incoming_train_items + cost.incoming_forward_items
-    return model.forward_flop * own + (incoming or model).forward_flop * others + cost.flop
+    return model.forward_flop * own + _forward_flop(incoming or (model,)) * others + cost.flop
 
 
-def extra_flop(cost: Cost, model: ModelSize, incoming: ModelSize | None = None) -> float:
+def extra_flop(cost: Cost, model: ModelSize, *incoming: ModelSize) -> float:
     """The part of :func:`flop` that a plain local epoch would not have had."""
     extra = model.forward_flop * cost.extra_train_items
-    return (1 + BACKWARD) * (extra + (incoming or model).forward_flop * cost.incoming_train_items)
+    return (1 + BACKWARD) * (extra + _forward_flop(incoming or (model,)) * cost.incoming_train_items)
+
+
+def _forward_flop(networks: Sequence[ModelSize]) -> float:
+    """Operations of one forward pass, the mean of networks that share their items evenly."""
+    return math.fsum(one.forward_flop for one in networks) / len(networks)
 
 
 @dataclass(frozen=True, slots=True)

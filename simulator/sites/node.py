@@ -104,7 +104,7 @@ class NodeRuntime:
         round_ = params.pop("round", None)
         sizes = self._world.sizes_of(self.name, refs)
         cost = task.cost(self.data, sizes[0], len(refs), params)
-        work_flop, extra = flop(cost, *sizes[:2]), extra_flop(cost, *sizes[:2])
+        work_flop, extra = flop(cost, *sizes), extra_flop(cost, *sizes)
         ref = self._world.submit(task, self.name, refs, params, work_flop)
         row = [self.name, task.name, ref.key, round_]
         self._world.work.append(row)
@@ -180,6 +180,7 @@ class NodeRuntime:
         round: int | None = None,
         model: Ref | None = None,
         peer: str | None = None,
+        user: str | None = None,
         predictor: str = "",
         predictor_params: Mapping[str, Any] | None = None,
         **detail: Any,
@@ -187,7 +188,10 @@ class NodeRuntime:
         """See :meth:`simulator.api.Node.record`."""
         if round is not None:
             self._disk.reached(round)
-        self._world.observe(self.name, event, round, model, peer, detail, predictor, predictor_params)
+        if user is not None:
+            detail["user"] = user
+        how = predictor, predictor_params
+        self._world.observe(self.name, event, round, model, peer, detail, *how, user=user)
 
     # -- life cycle, driven by the world and its faults ------------------------------------------
 

@@ -168,12 +168,15 @@ class World:
         detail: dict[str, Any],
         predictor: str = "",
         predictor_params: Mapping[str, Any] | None = None,
+        user: str | None = None,
     ) -> None:
-        """Write an event; a model that a site uses from now on is noted for evaluation."""
+        """Write an event; a model that a site, ``user`` or the node itself, uses from now on is noted for
+        evaluation.
+        """
         now = float(self.env.now)
         self.trace.event(now, node, event, round_, peer, detail)
         if model is not None and round_ is not None:
-            site = None if self.succession.is_server(node) else node
+            site = user or (None if self.succession.is_server(node) else node)
             how = predictor_params or {}
             self.trace.observations.append(Observation(site, round_, now, model, predictor, how))
 

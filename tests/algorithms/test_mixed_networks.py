@@ -22,6 +22,7 @@ METHODS = (
     "name: proxyfl",
     "name: proxyfl, mix: push_sum",
     "name: fml",
+    "name: dml, num_networks: each-site",
 )
 
 
@@ -55,7 +56,7 @@ def test_every_site_ends_with_a_model_of_its_own_network(played):
     study, result, _ = played
     manifest = json.loads((result.folder / study.points[0].label / "manifest.json").read_text())
     of_a = manifest["model"]["sites"]["a"]["num_parameters"]
-    sizes = sizes_of_models(played, "gcml", "local", "proxyfl", "fml")
+    sizes = sizes_of_models(played, "gcml", "local", "proxyfl", "fml", "dml")
     assert sizes["b"] == sizes["c"]
     assert all(len(found) == 1 for found in sizes.values())
     assert sizes["a"] == {of_a} != sizes["b"]
@@ -76,7 +77,7 @@ def test_only_proxies_of_the_common_network_travel(played, algorithm):
             assert manifest["model"]["num_parameters"] * 4 < transfers["nbytes"].max()
 
 
-@pytest.mark.parametrize("algorithm", ["defkt", "proxyfl", "fml"])
+@pytest.mark.parametrize("algorithm", ["defkt", "proxyfl", "fml", "dml"])
 def test_what_was_planned_is_what_ran(played, algorithm):
     study, result, _ = played
     for point in study.points:
@@ -99,3 +100,20 @@ def test_a_model_learns_from_one_of_another_network(played):
         assert outcome.meta["rejected"] is None
         assert np.isfinite(outcome.arrays["model"]).all()
         assert outcome.meta["weights"] == [1.0, 0.0]
+
+
+def test_in_one_place_one_network_of_every_site_learns_from_the_others(played):
+    study, result, store = played
+    point = next(point for point in study.points if point.scenario.algorithm.name == "dml")
+    folder = result.folder / point.label
+    work = pl.read_parquet(folder / "work.parquet").filter(pl.col("task") == "mutual_epochs")
+    model = json.loads((folder / "manifest.json").read_text())["model"]
+    of_a, common = model["sites"]["a"]["forward_flop"], model["forward_flop"]
+    assert of_a != common
+    others = 2 * common / (of_a + 2 * common)  # the first network's epochs are the budget's
+    assert work["extra_flop"][0] == pytest.approx(work["flop"][0] * others)
+    metrics = pl.read_parquet(folder / "metrics.parquet").filter(pl.col("selection") == "selected")
+    keys = metrics.select("site", "key").unique()
+    assert keys["key"].n_unique() == 3
+    weights = {site: store.get(key.removesuffix("#model")).arrays["model"] for site, key in keys.iter_rows()}
+    assert not np.array_equal(weights["b"], weights["c"]), "equal networks begin with different weights"

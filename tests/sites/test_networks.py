@@ -45,7 +45,7 @@ def test_bytes_follow_the_network_of_the_model(tmp_path):
         ("{name: gcml, rounds: 1}", "algorithm.merge: val_weighted joins the parameters of two models"),
         ("{name: gcml, rounds: 1, merge: keep_incoming}", "algorithm.merge: keep_incoming joins"),
         ("{name: defkt, rounds: 1, optimizer_after_merge: keep}", "algorithm.optimizer_after_merge: keep"),
-        ("{name: dml, rounds: 1}", "sites.0.network: under dml"),
+        ("{name: dml, rounds: 1}", "algorithm.num_networks: 2 networks of the common"),
         ("{name: avgpush, rounds: 1}", "sites.0.network: under avgpush"),
     ],
 )
