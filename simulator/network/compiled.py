@@ -10,6 +10,9 @@ from typing import Any
 
 from simulator.network import changes, due, filling, kernel, looks, membership, pacing, window
 
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
+"""How Numba compiles. Nothing here allocates, so nobody need count who holds an array: counting took
+longer than all the rest."""
 ENTRIES = ("join", "begin", "leave", "advance", "solve")
 """What is called from Python; the rest is part of their machine code."""
 
@@ -39,14 +42,14 @@ def functions() -> Any:
     for module in modules:
         scope.update(vars(module))
     numbers = sorted((name, value) for name, value in scope.items() if isinstance(value, int | float))
-    text = "".join(inspect.getsource(module) for module in modules) + str(numbers)
+    text = "".join(inspect.getsource(module) for module in modules) + str((OPTIONS, numbers))
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     for function in [function for module in modules for function in _defined_in(module)]:
         name = function.__name__
         copy = FunctionType(function.__code__, scope, f"{name}_{digest}")
         copy.__qualname__ = copy.__name__
         copy.__module__ = kernel.__name__
-        scope[name] = numba.njit(copy, error_model="numpy")
+        scope[name] = numba.njit(copy, **OPTIONS)
         if name in ENTRIES:
             with suppress(RuntimeError):  # no place to keep it
                 scope[name].enable_caching()
