@@ -1,8 +1,8 @@
 """The network's own calendar: one pending SimPy event for any number of timers.
 
-Timers of one instant run together, after everything else that SimPy holds for that instant, then
-``settle`` is called once; it tells when it wants to be called next. SimPy cannot unschedule, so its
-event carries a version and a late one is ignored.
+Timers of one instant run together, after everything else that SimPy holds for that instant. Then, if
+anything was touched or it asked for this instant, ``settle`` is called once; it tells when it wants to
+be called next. SimPy cannot unschedule, so its event carries a version and a late one is ignored.
 """
 
 import heapq
@@ -28,8 +28,8 @@ class Timer:
         self.at_s, self.action, self.item, self.live = at_s, action, item, True
 
     def cancel(self) -> None:
-        """Forget it."""
-        self.live = False
+        """Forget it, and what it was for: that holds the timer, and a circle is left to the collector."""
+        self.live, self.item = False, None
 
 
 class Agenda:
@@ -42,6 +42,7 @@ class Agenda:
         self._count = 0
         self._version = 0
         self._armed_s = inf
+        self._next_s = inf  # when ``settle`` wants to be called
         self._tidy_from = 1024
 
     @property
@@ -65,6 +66,7 @@ class Agenda:
 
     def touch(self) -> None:
         """Have ``settle`` called at the end of this instant."""
+        self._next_s = -inf
         if self._armed_s > self._env.now:
             self._arm(self._env.now)
 
@@ -90,14 +92,15 @@ class Agenda:
             while self._heap and (self._heap[0][0] <= limit or not self._heap[0][2].live):
                 timer = heapq.heappop(self._heap)[2]
                 if timer.live:
-                    timer.live = False
-                    timer.action(timer.item)
-            next_s = self._settle()
+                    item = timer.item
+                    timer.cancel()
+                    timer.action(item)
+            if self._next_s <= limit:
+                self._next_s = self._settle()
             self._tidy()
             if not (self._heap and self._heap[0][0] <= limit):
                 break
-        if self._heap:
-            next_s = min(next_s, self._heap[0][0])
+        next_s = min(self._next_s, self._heap[0][0]) if self._heap else self._next_s
         self._armed_s = inf
         if next_s < inf:
             self._arm(next_s)

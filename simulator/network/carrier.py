@@ -67,7 +67,7 @@ class Carrier:
             header_nbytes=self._header_nbytes,
         )
         self._shares.admit(flow, float(entry.nbytes + self._header_nbytes), self._agenda.now)
-        for state in (*path.links, *path.back):
+        for state in path.states:
             state.users[flow.id] = flow
         if not self._is_open(flow):
             self._stall(flow, CONNECT_RTO_S)
@@ -81,15 +81,15 @@ class Carrier:
             flow.sync(self._agenda.now)
             if flow.stalled_s is None:
                 self._leave(flow)
+                self._agenda.touch()
         for timer in (flow.timer, flow.deadline):
             if timer is not None:
                 timer.cancel()
-        for state in (*flow.path.links, *flow.path.back):
+        for state in flow.path.states:
             state.users.pop(flow.id, None)  # a relay's line is crossed by data and acknowledgements
         self._shares.dismiss(flow)
         if self._congestion is not None:
             self._congestion.end(flow)
-        self._agenda.touch()
 
     def _connect(self, flow: Flow) -> None:
         if flow.path.connect_s > 0:

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import ceil, inf, prod
 
-import numpy as np
-import numpy.typing as npt
 import simpy
 
 from simulator.network.agenda import Timer
@@ -91,15 +89,19 @@ class Path:
     queue_s: float
     weight: float
     connect_s: float
-    hops: npt.NDArray[np.int64]
-    loads: npt.NDArray[np.float64]
+    hops: tuple[int, ...]
+    loads: tuple[float, ...]
     num_loaded: int
     limit: float = inf
+    states: tuple[LinkState, ...] = field(init=False)  # of ``links`` and ``back``
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "states", (*self.links, *self.back))
 
     @property
     def is_up(self) -> bool:
         """Whether bytes and acknowledgements pass."""
-        return not any(link.down for link in self.links) and not any(link.down for link in self.back)
+        return not [state for state in self.states if state.down]
 
 
 def measure(
@@ -119,14 +121,14 @@ def measure(
     (``pulled``).
     """
     slowest = min(there, key=lambda state: (state.capacity, state.link.id))
-    one_way_s = sum(state.latency_s for state in there)
-    back_s = sum(state.latency_s for state in back)
-    jitter_s = sum(state.link.jitter_s for state in (*there, *back))
+    one_way_s = sum([state.latency_s for state in there])
+    back_s = sum([state.latency_s for state in back])
+    jitter_s = sum([state.link.jitter_s for state in (*there, *back)])
     queue_s = slowest.queue_s
     if not ideal:
-        one_way_s += sum(FRAME_NBYTES / state.bytes_per_s for state in there)
+        one_way_s += sum([FRAME_NBYTES / state.bytes_per_s for state in there])
     rtt_s = max(one_way_s + back_s + jitter_s, MIN_RTT_S)
-    passes = prod(1 - state.loss for state in there)
+    passes = prod([1 - state.loss for state in there])
     num_hops = len(there) if ideal else len(there) + len(back)
     return Path(
         links=tuple(there),
@@ -141,8 +143,8 @@ def measure(
         queue_s=queue_s,
         weight=(rtt_s + QUEUE_FILL * queue_s) ** -rtt_bias,
         connect_s=0.0 if ideal else 2 * rtt_s if pulled else rtt_s,
-        hops=np.array([state.index for state in (*there, *back)][:num_hops], np.int64),
-        loads=np.ones(num_hops),
+        hops=tuple([state.index for state in (*there, *back)][:num_hops]),
+        loads=(1.0,) * num_hops,
         num_loaded=len(there),
     )
 

@@ -26,7 +26,7 @@ class Partitions:
 
     def are_between(self, transfer: Transfer) -> bool:
         """Whether any of them keeps a transfer from going on."""
-        return any(_is_apart(transfer, groups) for groups in self._groups.values())
+        return bool(self._groups) and any(_is_apart(transfer, groups) for groups in self._groups.values())
 
     def parts(self, node: str, other: str) -> bool:
         """Whether any of them lies between two nodes."""

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable
 from math import inf
 from typing import Any, Protocol
 
-import numpy as np
-
 from simulator.network import changes, compiled, due, kernel
 from simulator.network.flow import Flow, LinkState, Path
 from simulator.network.pacing import GROWTH_STEP_S, LOSSY_GROWTH_STEP_S
@@ -13,8 +11,10 @@ from simulator.network.rows import (
     BACKOFF,
     BUFFER,
     BY_DUE,
+    CAP,
     CAPACITY,
     CAPPED,
+    CEILING,
     CHANGE,
     CHANGED,
     DUE,
@@ -30,9 +30,12 @@ from simulator.network.rows import (
     NUM_HOPS,
     NUM_LINKS,
     PATH_RTT,
+    REMAINING,
     SLACK,
     STANDS,
     STEP,
+    STOP,
+    SYNCED,
     TURNS,
     WEIGHT,
 )
@@ -86,8 +89,9 @@ class Shares:
         table = flow.table = self.table
         slot = flow.slot = table.take()
         self._owner[slot] = flow
-        flow.remaining, flow.synced_s, flow.loss_at = nbytes, now, 0.0
-        flow.cap, flow.ceiling, table.ff[SLACK][slot], table.fi[CAPPED][slot] = inf, inf, 0.0, 0
+        ff, table.fi[CAPPED][slot] = table.ff, 0
+        ff[REMAINING][slot], ff[SYNCED][slot], ff[STOP][slot] = nbytes, now, 0.0
+        ff[CAP][slot], ff[CEILING][slot], ff[SLACK][slot] = inf, inf, 0.0
         self._put(flow, flow.path)
 
     def dismiss(self, flow: Flow) -> None:
@@ -109,7 +113,7 @@ class Shares:
 
     def repath(self, flow: Flow, path: Path, now: float, *, joined: bool) -> None:
         """Give a flow new facts of its path; ``joined`` if it takes part in the sharing."""
-        moved = joined and not np.array_equal(path.hops, flow.path.hops)
+        moved = joined and path.hops != flow.path.hops
         if moved:
             flow.sync(now)
             self.leave(flow)

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from simulator.network import kernel
 from simulator.network.rows import CAP, FREE, NUM_HOPS, NUM_LINKS, SHARE, WEIGHT
 from simulator.network.table import Table
@@ -31,7 +29,7 @@ def max_min(
     for link, limit in enumerate(capacity):
         table.lf[FREE][link] = limit
     for place, (slot, route) in enumerate(zip(slots, routes, strict=True)):
-        table.set_route(slot, np.array(route, np.int64), np.array(loads[place] if loads else 1.0))
+        table.set_route(slot, route, loads[place] if loads else [1.0] * len(route))
         table.fi[NUM_LINKS][slot] = table.fi[NUM_HOPS][slot] = len(route)
         table.ff[WEIGHT][slot], table.ff[CAP][slot] = weight[place], cap[place]
         kernel.join(*table.all, slot)

@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
-import numpy as np
-
 from simulator.network.flow import Flow, LinkState, Path
 
 CROSS_TRAFFIC = 0.05
@@ -60,8 +58,8 @@ def measure(there: Sequence[LinkState], back: Sequence[LinkState], *, model: Mod
         queue_s=0.0,
         weight=1 / penalty_s if latency_s > 0 else 1.0,
         connect_s=model.latency_factor * latency_s,
-        hops=np.array([state.index for state in (*there, *back)], np.int64),
-        loads=np.array([1.0] * len(there) + [CROSS_TRAFFIC] * len(back)),
+        hops=tuple([state.index for state in (*there, *back)]),
+        loads=(1.0,) * len(there) + (CROSS_TRAFFIC,) * len(back),
         num_loaded=len(there) + len(back),
         limit=model.bandwidth_factor * window / (2 * latency_s) if latency_s > 0 else inf,
     )

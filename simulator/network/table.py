@@ -4,7 +4,7 @@ The blocks are NumPy arrays. Compiled code takes them as they are; Python reads 
 through memoryviews, which give plain numbers, faster than NumPy does one by one.
 """
 
-from collections.abc import MutableSequence
+from collections.abc import MutableSequence, Sequence
 from math import inf
 from typing import Any
 
@@ -84,16 +84,16 @@ class Table:
         """Have a slot back."""
         self._free.append(slot)
 
-    def set_route(self, slot: int, links: npt.NDArray[np.int64], loads: npt.NDArray[np.float64]) -> None:
+    def set_route(self, slot: int, links: Sequence[int], loads: Sequence[float]) -> None:
         """Write the indices of the links that a flow loads, then those that its acknowledgements
         cross, and for each what a byte of the flow puts on it.
         """
         while len(links) > self.num_hops:
             self._widen()
-        first = slot * self.num_hops
-        last = first + len(links)
-        self._ei[LINK, first:last] = links
-        self._ef[LOAD, first:last] = loads
+        link, load, entry = self.ei[LINK], self.ef[LOAD], slot * self.num_hops
+        for hop, nbytes in zip(links, loads, strict=True):
+            link[entry], load[entry] = hop, nbytes
+            entry += 1
 
     def _add_slots(self, more: int) -> None:
         old, self._num_slots = self._num_slots, self._num_slots + more

@@ -143,7 +143,9 @@ class Network:
         self._path(src, dst)  # what cannot be routed shows here, before anything is booked
         nodes = (src, dst, via) if via else (src, dst)
         transfer = self._new(nodes, nbytes, kind, round, control)
-        refused = next((why_refused(name, transfer) for name in nodes if name in self._crashed), "")
+        refused = ""
+        if not self._crashed.isdisjoint(nodes):
+            refused = next(why_refused(name, transfer) for name in nodes if name in self._crashed)
         if control or refused:
             transfer.message = self._open(transfer, nbytes)
         if control:
@@ -354,8 +356,9 @@ class Network:
 
     def _finish(self, transfer: Transfer, reason: str) -> None:
         self._bulk.book_kept(transfer, "failed" if reason else "delivered")
-        for index in (self._transfers, *(self._at[name] for name in transfer.nodes)):
-            del index[transfer.id]
+        del self._transfers[transfer.id]
+        for name in transfer.nodes:
+            del self._at[name][transfer.id]
         if reason:
             transfer.event.fail(TransferFailed(reason))
             transfer.event.defused = True  # nobody need listen

@@ -1,5 +1,6 @@
 """What holds for any transfers and any faults: bytes, causality, capacity, and the same bits again."""
 
+import gc
 from math import inf
 
 import pytest
@@ -157,6 +158,24 @@ def test_changes_of_one_instant_are_solved_once(monkeypatch):
         bench.send(str(i), f"s{i}", "x", 1_000_000, at=1.0)
     bench.env.run(2.0)
     assert [count for count in counts if count] == [50]
+
+
+def test_a_transfer_is_settled_when_it_begins_and_when_its_last_byte_leaves(monkeypatch):
+    """Not when it is asked for, nor when that byte arrives; and nothing of it is left to the collector."""
+    instants, original = [], shares.Shares.settle
+
+    def settle(self, settler, now, others):
+        instants.append(now)
+        return original(self, settler, now, others)
+
+    monkeypatch.setattr(shares.Shares, "settle", settle)
+    bench = Bench({"a-b": (1e6, 0.1)}, preset="tcp-cubic", window="10 kB")
+    for number in range(20):
+        bench.send(str(number), "a", "b", 100_000, at=10.0 * number)
+    gc.collect()
+    bench.env.run(300.0)
+    assert gc.collect() == 0
+    assert len(instants) == 2 * 20
 
 
 @settings(max_examples=50, deadline=None)
