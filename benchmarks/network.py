@@ -3,15 +3,18 @@ of the network takes, and how many plain timeouts SimPy does beside it.
 
 Random pairs among sites on a star of access links, tcp-cubic, 1 to 20 MB each; as many transfers as
 are in flight start within a second, then every end starts another. Counted once all have started.
+Pairs and sizes are drawn before: that is no work of the network's.
 *naive*: every flow is solved anew at every event. Nothing is trained.
 """
 
 import argparse
+import gc
 import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from itertools import cycle
 from time import process_time
 from unittest.mock import patch
 
@@ -28,6 +31,7 @@ from simulator.rng import stream
 from simulator.scenario.transmission import TransportSpec
 
 RAMP_S = 1.0
+NUM_DRAWN = 50_000  # pairs and sizes; then the same again
 FEW, PATIENCE = 50, 10  # events below which a number is measured longer, and how many times longer
 
 
@@ -72,11 +76,23 @@ def topology(load: Load) -> Topology:
     return Topology(nodes=[*speeds, "core"], links=links, routes=routes)
 
 
+def drawn(load: Load) -> list[tuple[str, str, int]]:
+    """Return who sends how many bytes to whom."""
+    rng, num = np.random.default_rng(1), load.num_sites
+    src = rng.integers(num, size=NUM_DRAWN)
+    dst = (src + rng.integers(1, num, size=NUM_DRAWN)) % num
+    sizes = rng.integers(1_000_000, 20_000_000, size=NUM_DRAWN)
+    return [
+        (f"s{a}", "server" if load.server else f"s{b}", nbytes)
+        for a, b, nbytes in zip(src.tolist(), dst.tolist(), sizes.tolist(), strict=True)
+    ]
+
+
 class Traffic:
     """Keeps a number of transfers in flight."""
 
     def __init__(self, load: Load, places: Topology) -> None:
-        self.env, self._load, self._rng = simpy.Environment(), load, np.random.default_rng(1)
+        self.env, self._wanted = simpy.Environment(), cycle(drawn(load))
         spec = TransportSpec.model_validate({"preset": "tcp-cubic"})
         self.network = Network(self.env, places, spec, stream=lambda name: stream(1, name), ledger=Ledger())
         self.events = 0
@@ -84,10 +100,8 @@ class Traffic:
             self.env.timeout(at_s).callbacks.append(self._start)
 
     def _start(self, _: simpy.Event) -> None:
-        src, dst = self._rng.choice(self._load.num_sites, 2, replace=False).tolist()
-        nbytes = int(self._rng.integers(1_000_000, 20_000_000))
-        target = "server" if self._load.server else f"s{dst}"
-        transfer = self.network.transfer(f"s{src}", target, nbytes, kind="x", round=None, control=False)
+        src, dst, nbytes = next(self._wanted)
+        transfer = self.network.transfer(src, dst, nbytes, kind="x", round=None, control=False)
         transfer.event.callbacks.append(self._end)
         self.events += 1
 
@@ -101,6 +115,7 @@ def events_per_s(load: Load, places: Topology, seconds: float, settle: Callable[
     original, traffic = Shares.settle, Traffic(load, places)
     traffic.env.run(RAMP_S + 0.001)
     Shares.settle = settle
+    gc.collect()  # what was imported and drawn is no work of the network's either
     before, start, spent = traffic.events, process_time(), 0.0
     while spent < seconds or (traffic.events - before < FEW and spent < PATIENCE * seconds):
         for _ in range(50):
