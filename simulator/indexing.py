@@ -111,6 +111,9 @@ def objection(scenario: ScenarioBase, data: Mapping[str, SiteData]) -> str:
         reason = _against_mixture(algorithm, scenario)
         if reason:
             return reason
+    blind = sorted(name for name, site in data.items() if not site.num_val)
+    if scenario.task.optimizer.plateau is not None and blind:
+        return f"task.optimizer.plateau: needs validation cases, and {', '.join(blind)} has none; remove it"
     if algorithm.check is None:
         return ""
     sizes = {"": model_size(scenario), **others.sizes}

@@ -47,6 +47,7 @@ class Context:
         self.site, self.seed, self.device = site, seed, device
         self.batch_size = self.recipe.batch_size
         self.learning_rate = self.recipe.optimizer.lr
+        self.pupils: dict[str, loop.Pupil] = {}  # those whose learning rate may fall, by role
         self._data = data
         dataset = registry("datasets")[self.recipe.dataset["name"]]
         self.meta = dataset.describe(dataset.settings.model_validate(self.recipe.dataset))
@@ -176,6 +177,6 @@ class Context:
         """One forward pass, see :meth:`simulator.api.TaskContext.predictor`."""
         return one_pass(self, model)
 
-    def validate(self, model: Bundle) -> tuple[float, float]:
+    def validate(self, model: Bundle, role: str = "local") -> tuple[float, float]:
         """Validation loss and mean Dice on the validation cases, (nan, nan) if there is none."""
-        return validate(self, model)
+        return validate(self, model, role)

@@ -77,12 +77,13 @@ def _case_loss(ctx: "Context", logits: Tensor, case: Case) -> float:
     return float(ctx.loss.validation(case.as_volume(logits), case.as_volume(case.labels)))
 
 
-def validate(ctx: "Context", model: Bundle) -> tuple[float, float]:
+def validate(ctx: "Context", model: Bundle, role: str = "local") -> tuple[float, float]:
     """Return validation loss and mean Dice over cases and structures, (nan, nan) without cases.
 
-    Where both masks are empty the Dice counts 1.
+    Where both masks are empty the Dice counts 1. ``role`` names the module that is used, another one than
+    those in training.
     """
-    run = one_pass(ctx, model)
+    run = one_pass(ctx, model, role)
     losses, scores = [], []
     for case in ctx.cases("val"):
         logits = predict(ctx, run, case)

@@ -23,6 +23,7 @@ from simulator.learning.losses import Output
 from simulator.learning.models import is_finite, load_weights, weights_of
 from simulator.learning.networks import NetworkSpec, OwnLoss
 from simulator.learning.parts import bottleneck, freeze_rest
+from simulator.learning.plateau import FallingRate, falling_rate
 from simulator.rng import draw_seed
 
 if TYPE_CHECKING:
@@ -44,6 +45,27 @@ class Pupil:
     optimizer: torch.optim.Optimizer
     steps_before: int = 0
     steps: int = 0
+    rate: FallingRate | None = None
+
+    def start(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Go on with the optimizer's state in ``arrays``, if there is one."""
+        settings = self.ctx.recipe.optimizer
+        optimizers.load_state(self.optimizer, settings, self.parameters, arrays)
+        self.steps_before = optimizers.num_steps(arrays)
+        self.rate = falling_rate(settings.plateau, settings.lr, arrays)
+        self._set_rate()
+
+    def end_epoch(self) -> None:
+        """Adapt the learning rate to the validation loss, if the scenario says so."""
+        if self.rate is not None:
+            now = Bundle(arrays=weights_of(self.module), network=self.network)
+            self.rate.after_epoch(self.ctx.validate(now, role="measured")[0])
+            self._set_rate()
+
+    def _set_rate(self) -> None:
+        if self.rate is not None:
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.rate.lr
 
     def output(self, batch: Batch) -> Output:
         """Logits of the batch."""
@@ -97,9 +119,9 @@ class Pupil:
     def state(self) -> dict[str, np.ndarray]:
         """The optimizer's state of this model."""
         settings = self.ctx.recipe.optimizer
-        return optimizers.dump_state(
-            self.optimizer, settings, self.parameters, self.steps_before + self.steps
-        )
+        steps = self.steps_before + self.steps
+        moments = optimizers.dump_state(self.optimizer, settings, self.parameters, steps)
+        return moments | (self.rate.state() if self.rate is not None else {})
 
     def bundle(self, *, keep_optimizer: bool, **meta: Any) -> Bundle:
         """The model as it is now."""
@@ -177,17 +199,13 @@ def enroll(
             raise ValueError("a part of a network learns with a fresh optimizer")
         parameters = freeze_rest(module, only, spec)
     optimizer = optimizers.make_optimizer(ctx.recipe.optimizer, parameters)
-    arrays = {} if state is None else state.arrays
-    optimizers.load_state(optimizer, ctx.recipe.optimizer, parameters, arrays)
-    return Pupil(
-        ctx=ctx,
-        spec=spec,
-        network=model.network,
-        module=module,
-        parameters=parameters,
-        optimizer=optimizer,
-        steps_before=optimizers.num_steps(arrays),
+    pupil = Pupil(
+        ctx=ctx, spec=spec, network=model.network, module=module, parameters=parameters, optimizer=optimizer
     )
+    pupil.start({} if state is None else state.arrays)
+    if pupil.rate is not None:
+        ctx.pupils[role] = pupil
+    return pupil
 
 
 def loaded(ctx: "Context", model: Bundle, spec: NetworkSpec, role: str) -> nn.Module:
@@ -231,6 +249,8 @@ def run_epochs(
         means.append((total / num_items).tolist())
         if not np.isfinite(means[-1]).all():
             break
+        for role in sorted(ctx.pupils):
+            ctx.pupils[role].end_epoch()
     return means, steps
 
 

@@ -42,18 +42,20 @@ def train_two(
     ]
     parameters = [list(module.parameters()) for module in modules]
     optimizer = optimizers.make_optimizer(settings, parameters[0] + parameters[1])
-    optimizers.load_state(optimizer, settings, parameters[0], local.arrays)
     own, other = (
         Pupil(
             ctx=ctx, spec=spec, network=model.network, module=module, parameters=learning, optimizer=optimizer
         )
         for model, spec, module, learning in zip(models.values(), specs, modules, parameters, strict=True)
     )
+    own.start(local.arrays)
+    if own.rate is not None:
+        ctx.pupils = {"local": own}  # the incoming model learns at the same rate
     parts = _Pair(ctx=ctx, own=own, other=other, coupling=coupling, all_heads=all_heads, optimizer=optimizer)
     step = parts.step_in_turn if alternating else parts.step_together
     losses, steps = run_epochs(ctx, step, epochs, first_epoch)
-    steps_in_all = optimizers.num_steps(local.arrays) + steps
-    state = optimizers.dump_state(optimizer, settings, own.parameters, steps_in_all)
+    own.steps = steps
+    state = own.state()
     arrays = [weights_of(own.module), weights_of(other.module)]
     finite = bool(np.isfinite(losses).all()) and all(is_finite(model) for model in arrays)
     meta = [{"loss": [pair[who] for pair in losses], "steps": steps, "finite": finite} for who in range(2)]

@@ -39,8 +39,22 @@ class Seed(Settings):
     network: int = 1
 
 
+class Plateau(Settings):
+    """A learning rate that falls when validation stands still; the defaults are the GCML authors' for E = 200
+    epochs (max(150, E/2) and clip(E/10, 30, 50)).
+
+    Constant while a model has fewer than ``hold_epochs`` behind it; then multiplied by ``factor``, not below
+    ``floor``, after every epoch that finds the best validation loss ``patience_epochs`` or more behind.
+    """
+
+    hold_epochs: Count = 150
+    patience_epochs: Count = 30
+    factor: Share = 0.3
+    floor: Positive = 1e-6
+
+
 class Optimizer(Settings):
-    """The optimizer of local training; its state stays at the site."""
+    """The optimizer of local training; its state, the rate of ``plateau`` included, stays at the site."""
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
     lr: Positive
@@ -48,6 +62,7 @@ class Optimizer(Settings):
     momentum: Share = 0.0
     amsgrad: bool = False
     clip_norm: Positive | None = None
+    plateau: Plateau | None = None
 
 
 class Task(Settings):
