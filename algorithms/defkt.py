@@ -11,12 +11,12 @@ from pydantic import Field
 
 from algorithms.common import Count, Steps, fine_tuned
 from algorithms.gcml import Gcml, needs_equal, stage_settings
+from algorithms.gossip_sites import gossip_site
 from algorithms.schedules import (
     Absorb,
     await_model,
     draw_pairs,
     finish_round,
-    gossip_site,
     learn,
     members_of,
     push,

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from algorithms.common import Steps, fine_tuned
+from algorithms.gossip_sites import gossip_site
 from algorithms.schedules import (
     Absorb,
     Gossip,
@@ -18,7 +19,6 @@ from algorithms.schedules import (
     await_model,
     draw_pairs,
     finish_round,
-    gossip_site,
     members_of,
     push,
     train_alone,
