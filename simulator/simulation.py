@@ -41,6 +41,7 @@ from simulator.sites.faults import Injector, absent_at_start
 from simulator.sites.node import NodeRuntime
 from simulator.sites.succession import role_at
 from simulator.sites.world import World
+from simulator.units import short
 from simulator.work.executors import Executor
 from simulator.work.jobs import Job, Namer
 
@@ -191,8 +192,9 @@ def _waits(world: World, ledger: Ledger) -> list[str]:
     counts = Counter(row[3] for row in world.trace.events)
     found = [f"{counts[event]} x: {what}" for event, what in timeouts.items() if counts[event]]
     found += [
-        f"{one.site} began at {one.time_s:.6g} s with {one.start}: {one.nbytes} B"
-        for one in newcomers(world.trace.events, ledger.rows("transfers"))
+        f"{new.site} began after {short(new.time_s, 'duration')} with "
+        f"{new.start}: {short(new.nbytes, 'size')}"
+        for new in newcomers(world.trace.events, ledger.rows("transfers"))
     ]
     return [*found, *remarks(world.trace.events, world.sites)]
 

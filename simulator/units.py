@@ -76,6 +76,12 @@ def show(value: float, dimension: str) -> str:
     return f"{value / UNITS[dimension][unit]:.6g} {unit}"
 
 
+def short(value: float, dimension: str) -> str:
+    """Return a quantity to 4 digits with its unit."""
+    number, space, unit = show(value, dimension).partition(" ")
+    return f"{float(number):.4g} {unit}" if space else number
+
+
 def _quantity(dimension: str) -> tuple[Any, ...]:
     def read(value: object) -> float:
         return parse(value, dimension)

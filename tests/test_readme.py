@@ -32,17 +32,6 @@ def test_the_scenario_of_the_readme_is_valid(tmp_path):
         assert load_study(str(path)).points
 
 
-def test_every_command_of_the_readme_exists():
-    from typer.main import get_command
-
-    from simulator.cli import app
-
-    known = get_command(app).commands
-    named = set(re.findall(r"medgossip ([a-z]+)", README))
-    assert named
-    assert named <= set(known), named - set(known)
-
-
 def test_every_algorithm_that_the_readme_describes_exists():
     from simulator.registry import registry
 

@@ -3,10 +3,11 @@
 from enum import StrEnum
 
 from simulator import registry
-from simulator.commands.tables import print_table, short
+from simulator.commands.tables import print_table
 from simulator.errors import ScenarioError
 from simulator.scenario.devices import DEVICES, SUSTAINED_SHARE
 from simulator.scenario.files import bundled, read_scenario
+from simulator.units import short
 
 
 class Kind(StrEnum):

@@ -7,11 +7,12 @@ from math import isinf
 from typing import TypeVar
 
 from simulator.commands.endings import reader_may_leave
-from simulator.commands.tables import print_table, short
+from simulator.commands.tables import print_table
 from simulator.errors import ScenarioError
 from simulator.probe import Delivery, Echo, Pair, Probe, same_network
 from simulator.registry import suggest
 from simulator.scenario.load import Study, load_study
+from simulator.units import short
 
 Answer = TypeVar("Answer")
 

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 
-from simulator.units import show
+from simulator.units import short
 
 MISSING = "–"
 _DIMENSIONS = {"_s": "duration", "nbytes": "size", "bytes_per_s": "rate", "flop_per_s": "speed"}
@@ -32,12 +32,6 @@ def cell(name: str, value: object) -> str:
                 return short(float(value), dimension)
         return f"{value:.3f}" if isinstance(value, float) else f"{value:,}"
     return str(value)
-
-
-def short(value: float, dimension: str) -> str:
-    """Return a quantity to 4 digits with its unit."""
-    number, space, unit = show(value, dimension).partition(" ")
-    return f"{float(number):.4g} {unit}" if space else number
 
 
 def _draw(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> None:

@@ -10,9 +10,9 @@ from simulator.commands.endings import errors_shown, reader_may_leave
 from simulator.commands.options import StoreOption, Verbose
 from simulator.commands.results import RESULT_COLUMNS
 from simulator.commands.resuming import whole_study
-from simulator.commands.tables import print_table, short
+from simulator.commands.tables import print_table
 from simulator.errors import ScenarioError
-from simulator.units import parse
+from simulator.units import parse, short
 
 
 def status(

@@ -78,8 +78,9 @@ def newcomers(events: Iterable[Event], transfers: Iterable[Sequence[Any]]) -> li
     found = []
     for row in events:
         if row[3] == "newcomer":
+            machine = (row[5] or "").rpartition("@")[2]  # of server@north: transfers name machines
             given = [
-                one for one in arrived if one[3] == row[2] and one[2] == row[5] and one[10] <= row[1] + 1e-9
+                one for one in arrived if one[3] == row[2] and one[2] == machine and one[10] <= row[1] + 1e-9
             ]
             nbytes = max(given, key=lambda one: float(one[10]))[8] if given else 0
             start = json.loads(row[6])["start"]
@@ -104,6 +105,12 @@ def remarks(events: Sequence[Event], sites: Sequence[str]) -> list[str]:
     why = ", ".join(sorted(reasons))
     return [
         f"{len(partial)} of {len(found)} rounds trained on a part of the data ({why}): "
-        f"{mean:.0%} of the training cases on average, {least:.0%} at least; "
-        f"{fewest} was in {shares[fewest]:.0%} of the rounds"
+        f"{_percent(mean)} of the training cases on average, {_percent(least)} at least; "
+        f"{fewest} was in {_percent(shares[fewest])} of the rounds"
     ]
+
+
+def _percent(share: float) -> str:
+    """Whole percents, but never 100 for less than all."""
+    text = f"{share:.0%}"
+    return text if share == 1 or text != "100%" else "over 99%"

@@ -5,6 +5,7 @@ take 1, 1 and 2 s. So answers come after 14 s (a), 44 s (b) and 35 s (c).
 """
 
 import json
+import re
 from collections import Counter
 
 import numpy as np
@@ -231,7 +232,16 @@ def test_what_a_newcomer_begins_with_is_charged_and_told(tmp_path, algorithm, st
     result = run(tmp_path, f"algorithm: {{name: {algorithm}, rounds: 8}}\nfaults: [{{at: 90 s, join: c}}]\n")
     (found,) = newcomers(result.world.trace.events, result.ledger.rows("transfers"))
     assert (found.site, found.start, found.nbytes) == ("c", start, nbytes)
-    assert any(text.startswith("c began at ") for text in result.warnings)
+    size = "1 MB" if nbytes else "0 B"
+    assert any(re.fullmatch(rf"c began after .* min with {start}: {size}", text) for text in result.warnings)
+
+
+def test_a_newcomer_is_charged_for_the_model_of_a_server_that_moved(tmp_path):
+    text = "algorithm: {name: fedavg, rounds: 8, round_deadline: 60 s}\n"
+    faults = "faults: [{at: 20 s, crash: server}, {at: 200 s, join: c}]\n"
+    result = run(tmp_path, text + faults, "server.standby=a", "server.detect_after=10 s")
+    (found,) = newcomers(result.world.trace.events, result.ledger.rows("transfers"))
+    assert (found.giver, found.nbytes) == ("server@a", 1_000_000)
 
 
 RING = {"a": "be", "b": "ac", "c": "bd", "d": "ce", "e": "ad"}
