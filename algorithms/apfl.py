@@ -11,8 +11,9 @@ import numpy as np
 from algorithms.common import Share, Steps, fine_tuned
 from algorithms.defenses import Defended
 from algorithms.parts import ARRAYS
-from algorithms.server_based import Method, Work, server, site
+from algorithms.server_based import Method, Work, server
 from algorithms.server_policies import ServerBased, check
+from algorithms.server_sites import site
 from algorithms.tasks import free, twice_epochs_cost
 from simulator.api import OPTIMIZER, Algorithm, Bundle, Node, Ref, Task, TaskContext
 

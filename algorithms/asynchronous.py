@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from algorithms.asynchronous_roles import Asynchronous, Turn, check, server, site
+from algorithms.asynchronous_desk import Asynchronous, Turn
+from algorithms.asynchronous_roles import check, server, site
 from algorithms.common import Count, Positive, Share, Steps, fine_tuned, train_round
 from algorithms.mixing import merge, weighted_mean
 from algorithms.tasks import TRAIN_PROX, free, mean_cost
@@ -138,7 +139,7 @@ def keep_or_flush(node: Node, cfg: FedBuff, turn: Turn, message: Message, stalen
 def _algorithm(settings: Any, work: Any, absorb: Any, texts: Mapping[str, Any]) -> Algorithm:
     return Algorithm(
         settings=settings,
-        site=fine_tuned(partial(site, work=work)),
+        site=fine_tuned(partial(site, work=work, absorb=absorb)),
         server=partial(server, absorb=absorb),
         check=check,
         **texts,

@@ -9,8 +9,9 @@ from typing import Literal
 
 from algorithms.common import Positive, Steps, fine_tuned
 from algorithms.defenses import Defended
-from algorithms.server_based import Method, Work, server, site, train
+from algorithms.server_based import Method, Work, server
 from algorithms.server_policies import ServerBased, check
+from algorithms.server_sites import site, train
 from algorithms.tasks import CARRY, TRAIN_PROX
 from simulator.api import Algorithm, Node, Ref
 

@@ -15,8 +15,9 @@ from pydantic import Field
 from algorithms.common import Steps, fine_tuned
 from algorithms.mixing import state_of, weighted_mean
 from algorithms.parts import is_finite
-from algorithms.server_based import Method, Work, in_order, server, site
+from algorithms.server_based import Method, Work, in_order, server
 from algorithms.server_policies import ServerBased, check
+from algorithms.server_sites import site
 from simulator.api import (
     OPTIMIZER,
     Algorithm,

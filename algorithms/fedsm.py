@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any, Literal
 
 from algorithms.common import Count, Positive, Share, Steps, fine_tuned
-from algorithms.server_based import Method, Work, in_order, server, site
+from algorithms.server_based import Method, Work, in_order, server
 from algorithms.server_policies import ServerBased, check
+from algorithms.server_sites import site
 from algorithms.tasks import free
 from simulator.api import (
     Algorithm,

@@ -12,8 +12,9 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from algorithms.common import Count, Steps, fine_tuned, needed, not_outdated, whose_cases
-from algorithms.server_based import Method, server, train
+from algorithms.server_based import Method, server
 from algorithms.server_policies import ServerBased, check
+from algorithms.server_sites import train
 from algorithms.tasks import MEAN
 from simulator.api import (
     Algorithm,

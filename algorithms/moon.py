@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from algorithms.common import Positive, Steps, fine_tuned
 from algorithms.defenses import Defended
-from algorithms.server_based import Method, Work, server, site
+from algorithms.server_based import Method, Work, server
 from algorithms.server_policies import ServerBased, check
+from algorithms.server_sites import site
 from simulator.api import Algorithm, Bundle, Cost, ModelSize, Node, Ref, SiteData, Task, TaskContext
 
 

@@ -14,8 +14,9 @@ from pydantic import model_validator
 from algorithms.common import Count, Steps, fine_tuned, train_round
 from algorithms.defenses import Defended, robustly
 from algorithms.parts import EXTRACT, GRAFT, MEAN_PART, absent
-from algorithms.server_based import Method, Work, in_order, server, site
+from algorithms.server_based import Method, Work, in_order, server
 from algorithms.server_policies import ServerBased, check
+from algorithms.server_sites import site
 from algorithms.tasks import epochs_cost
 from simulator.api import (
     Algorithm,

@@ -21,8 +21,9 @@ from algorithms.peer_rounds import (
     settle,
     swap,
 )
-from algorithms.server_based import Method, Work, server, site
+from algorithms.server_based import Method, Work, server
 from algorithms.server_policies import ServerBased, check
+from algorithms.server_sites import site
 from algorithms.sgp import adopt, model_of, push_sum, start
 from algorithms.tasks import CARRY
 from simulator.api import Algorithm, Message, Node, Ref, Task

@@ -12,8 +12,9 @@ import numpy as np
 
 from algorithms.common import Positive, Steps, fine_tuned
 from algorithms.mixing import weighted_mean
-from algorithms.server_based import Method, Work, in_order, server, site
+from algorithms.server_based import Method, Work, in_order, server
 from algorithms.server_policies import ServerBased, check
+from algorithms.server_sites import site
 from algorithms.tasks import epochs_cost
 from simulator.api import (
     OPTIMIZER,

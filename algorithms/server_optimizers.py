@@ -13,8 +13,9 @@ from pydantic import Field
 from algorithms.common import Positive, Steps, fine_tuned
 from algorithms.fedavg import local
 from algorithms.mixing import merge
-from algorithms.server_based import Method, in_order, server, site
+from algorithms.server_based import Method, in_order, server
 from algorithms.server_policies import ServerBased, check
+from algorithms.server_sites import site
 from simulator.api import (
     OPTIMIZER,
     Algorithm,

@@ -17,7 +17,27 @@ from algorithms.defenses import Defended, too_few
 from simulator.api import Message, ModelSize, Node, ReceiveTimeout, Seconds, SiteData
 
 
-class ServerBased(Exchanging):
+class WithServer(Exchanging):
+    """What sites do when their server is gone.
+
+    A site that hears nothing for ``server_patience`` keeps its last model and stops, trains on alone,
+    goes on by gossip averaging with its peers, or has a successor elected among the sites: whoever has
+    the newest state, the first by name of these. Candidates have ``election_timeout`` to answer.
+    """
+
+    server_patience: Seconds = 7200.0
+    when_server_lost: Literal["stop", "train_alone", "gossip", "elect"] = "stop"
+    election_timeout: Seconds = 60.0
+
+    @model_validator(mode="after")
+    def _elects(self) -> "WithServer":
+        usual = type(self).model_fields["election_timeout"].default
+        if self.election_timeout != usual and self.when_server_lost != "elect":
+            raise ValueError("election_timeout: nobody is elected; write when_server_lost: elect")
+        return self
+
+
+class ServerBased(WithServer):
     """Settings of rounds with a server.
 
     A round is one download and one upload per site of the cohort; after the last round every site
@@ -31,10 +51,6 @@ class ServerBased(Exchanging):
     in a row is asked no more, until it is heard of again. Answers are weighted by training cases, by
     optimizer steps of the round, or alike. Sites start each round with a fresh optimizer, or go on with
     their own (``optimizer_state: persistent``).
-
-    A site that hears nothing for ``server_patience`` keeps its last model and stops, trains on alone,
-    goes on by gossip averaging with its peers, or has a successor elected among the sites: whoever has
-    the newest state, the first by name of these. Candidates have ``election_timeout`` to answer.
     """
 
     cohort: Share = 1.0
@@ -46,9 +62,6 @@ class ServerBased(Exchanging):
     site_grace: Mapping[str, Seconds] = Field(default_factory=dict)
     late_updates: Literal["discard", "accept"] = "discard"
     prune_after: Count | None = None
-    server_patience: Seconds = 7200.0
-    when_server_lost: Literal["stop", "train_alone", "gossip", "elect"] = "stop"
-    election_timeout: Seconds = 60.0
     optimizer_state: Literal["reset", "persistent"] = "reset"
 
     def answers_needed(self, num_wanted: int) -> int:
@@ -75,9 +88,6 @@ class ServerBased(Exchanging):
             raise ValueError(
                 "over_selection: all sites are in the cohort, there is nobody more; lower cohort"
             )
-        usual = type(self).model_fields["election_timeout"].default
-        if self.election_timeout != usual and self.when_server_lost != "elect":
-            raise ValueError("election_timeout: nobody is elected; write when_server_lost: elect")
         return self
 
 

@@ -9,12 +9,12 @@ What survives is what travels: the newest state that a site has received (for SC
 too). What a server keeps to itself, moments and momentum of its optimizer, is lost with it and starts anew.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from algorithms.common import Steps
 from algorithms.gossip import GossipAveraging, absorb
 from algorithms.schedules import asynchronous, finish_round, train_alone
-from algorithms.server_policies import ServerBased
 from algorithms.turns import Turn
 from simulator.api import Message, Node, ReceiveTimeout, Ref
 
@@ -65,32 +65,42 @@ def rightful(node: Node, messages: list[Message]) -> list[Message]:
     return kept
 
 
+def claim_of(node: Node) -> dict[str, Any]:
+    """What a leader says of itself with everything that it sends."""
+    term, leader = authority_of(node)
+    return {"term": term, "leader": leader}
+
+
 def dismiss(node: Node, message: Message) -> None:
     """Tell who may not lead any more that another does, or did."""
     rightful(node, [message])
 
 
+def is_rightful(node: Node) -> bool:
+    """Whether no other leader has come up who goes before this one."""
+    mine = authority_of(node)
+    rightful(node, node.drain("global"))
+    return authority_of(node)[1] == mine[1]
+
+
 # -- the election --------------------------------------------------------------------------------------
 
 
-def stand_for_election(node: Node, cfg: ServerBased) -> None:
-    """Answer at once, also during training, who looks for a successor; one that has the final state sends
-    that.
+def stand_for_election(node: Node, is_over: Callable[[], bool]) -> None:
+    """Answer at once, also during training, who looks for a successor, with the rank of the state held: its
+    round or version. When all ``is_over`` a site has the final state, and sends that.
     """
 
     def answer(message: Message) -> None:
-        state, round_ = node.durable.get("state", (None, -1))
-        term, leader = authority_of(node)
-        if state is not None and round_ == cfg.num_rounds:
-            node.post(message.src, "global", state, round=round_, term=term, leader=leader)
-        else:
-            node.post(message.src, "candidate", round=round_, term=term, leader=leader)
+        state, rank = node.durable.get("state", (None, -1))
+        kind, ref = ("global", state) if is_over() else ("candidate", None)
+        node.post(message.src, kind, ref, round=rank, **claim_of(node))
 
     node.on("election", answer)
 
 
-def elect(node: Node, cfg: ServerBased) -> Steps:
-    """Ask all sites, appoint the best of those that answer; whether this site is to lead."""
+def elect(node: Node, timeout_s: float) -> Steps:
+    """Ask all sites, appoint the best of those that answer in time; whether this site is to lead."""
     node.drain("candidate")  # of an election before
     for name in node.sites:
         if name != node.name:
@@ -99,7 +109,7 @@ def elect(node: Node, cfg: ServerBased) -> Steps:
     candidates = {node.name: held}
     known = authority_of(node)
     incumbents: list[Authority] = []
-    deadline = node.now + cfg.election_timeout
+    deadline = node.now + timeout_s
     while len(candidates) < len(node.sites):
         try:
             message: Message = yield node.receive("candidate", timeout_s=deadline - node.now)
@@ -120,3 +130,9 @@ def elect(node: Node, cfg: ServerBased) -> Steps:
     if leader != node.name:
         node.post(leader, "global", appointed=True, term=known[0] + 1, leader=leader)
     return leader == node.name
+
+
+def is_hopeless(node: Node) -> bool:
+    """Whether as many elections as there are sites have led to nothing."""
+    node.durable["elections"] = node.durable.get("elections", 0) + 1
+    return bool(node.durable["elections"] > len(node.sites))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from algorithms.common import Exchanging, Quorum, Steps, fine_tuned, needed, whose_cases
-from algorithms.server_based import train
+from algorithms.server_sites import train
 from algorithms.tasks import BARE, MEAN, mean_cost
 from simulator.api import (
     Algorithm,

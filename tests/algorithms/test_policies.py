@@ -202,6 +202,54 @@ def test_the_parts_of_a_divided_network_lead_themselves_and_one_leader_stays(tmp
     assert found[-1].sites == ("a", "b", "c")
 
 
+ASYNCHRONOUS = "rounds: 6, site_timeout: 150 s, server_patience: 300 s, when_server_lost: elect"
+
+
+@pytest.mark.parametrize(("name", "version"), [("fedasync", 6), ("fedbuff", 3)])
+def test_an_asynchronous_server_has_a_successor(tmp_path, name, version):
+    """A trains 10 s per round and has most rounds behind it. It waits from 61 s on, and leads from 361 s."""
+    for faults in ("{at: 60 s, crash: server}", "{at: 60 s, crash: server, for: 400 s}"):
+        result = run(tmp_path, f"algorithm: {{name: {name}, {ASYNCHRONOUS}}}\nfaults: [{faults}]\n")
+        ((time, node, leader, _),) = told(result, "elected")
+        assert (round(time), node, leader) == (361, "a", "a")
+        assert [detail for *_, detail in told(result, "leads")] == [{"version": version}]
+        taken = [(round(time), node, peer) for time, node, peer, _ in told(result, "absorbed") if time > 60]
+        assert {node for _, node, _ in taken} == {"a"}
+        assert taken[:2] == [(371, "a", "a"), (395, "a", "c")]  # its own report waits for nobody
+        # of six reports each, five (a) and one (b, c) reached the server or were lost with it
+        assert Counter(peer for *_, peer in taken) == {"a": 1, "b": 4, "c": 4}
+        trained = Counter(row[0] for row in result.world.work if row[1].startswith("train"))
+        assert trained == dict.fromkeys("abc", 6)
+        # the server that returned at 460 s hears from b, who ends its round, that another leads
+        back = [(round(time), node) for time, node, *_ in told(result, "superseded")]
+        assert back == ([(488, "server")] if "for" in faults else [])
+        assert result.virtual_time_s == pytest.approx(532, abs=0.01)
+
+
+def test_an_asynchronous_leader_that_dies_has_a_successor_and_one_that_returns_goes_on(tmp_path):
+    text = f"algorithm: {{name: fedasync, {ASYNCHRONOUS}, election_timeout: 10 s}}\n"
+    faults = "faults: [{at: 60 s, crash: server}, {at: 480 s, crash: a%s}]\n"
+    for_good = run(tmp_path, text + faults % "")
+    assert [(node, peer) for _, node, peer, _ in told(for_good, "elected")][1:] == [("b", "c"), ("c", "c")]
+    assert told(for_good, "absorbed")[-1][1:3] == ("c", "b")
+    back = run(tmp_path, text + faults % ", for: 20 s")
+    assert len(told(back, "elected")) == 1
+    assert [(round(time), node) for time, node, *_ in told(back, "leads")] == [(361, "a"), (500, "a")]
+    assert told(back, "absorbed")[-1][1:3] == ("a", "b")
+    assert Counter(row[0] for row in back.world.work if row[1] == "train_prox") == dict.fromkeys("abc", 6)
+
+
+def test_a_standby_that_is_behind_takes_no_report_for_fresher_than_fresh(tmp_path):
+    """Replicas crawl to b: when the server dies, a has a version that its successor never had."""
+    text = f"algorithm: {{name: fedasync, {ASYNCHRONOUS}}}\nfaults: [{{at: 55 s, crash: server}}]\n"
+    slow = ("server.standby=b", "server.detect_after=1 s", "sites.b.link.down=1 Mbit/s")
+    result = run(tmp_path, text, *slow)
+    (taken,) = [
+        detail for time, _, peer, detail in told(result, "absorbed") if 55 < time < 75 and peer == "a"
+    ]
+    assert taken["staleness"] == 0
+
+
 def test_the_sites_go_on_by_gossip(tmp_path):
     result = fedavg(tmp_path, f"rounds: 12, {PATIENT}, when_server_lost: gossip", "{at: 60 s, crash: server}")
     assert Counter(seen.site for seen in result.world.trace.observations) == dict.fromkeys("abc", 12)
