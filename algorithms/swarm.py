@@ -13,6 +13,7 @@ from pydantic import model_validator
 
 from algorithms.common import Exchanging, Quorum, Steps, fine_tuned, needed, whose_cases
 from algorithms.server_sites import train
+from algorithms.swarm_contact import answer_newcomers, close, finish, look_around, send_merge, tell_merge
 from algorithms.tasks import BARE, MEAN, mean_cost
 from simulator.api import (
     Algorithm,
@@ -96,7 +97,7 @@ def site(node: Node, cfg: Swarm) -> Steps:
     if node.now > 0:
         if done - 1 in node.durable.get("led", ()):  # it may have crashed before all had the merge
             send_merge(node, model, done - 1)
-        done, model = yield from look_around(node, cfg, done, model)
+        done, model = yield from look_around(node, cfg.answer_timeout, done, model)
         for name in node.sites:  # what a leader had collected was lost in its crash
             if name != node.name:
                 node.post(name, "again?")
@@ -118,13 +119,6 @@ def site(node: Node, cfg: Swarm) -> Steps:
     return model
 
 
-def finish(node: Node, done: int, model: Ref) -> None:
-    """Make a merged model durable and use it."""
-    node.durable["round"] = (done, model)
-    node.durable.pop("following", None)
-    node.record("round", round=done - 1, model=model)
-
-
 def finish_alone(node: Node, cfg: Swarm, model: Ref, done: int) -> Steps:
     """Use up the budget without the swarm; the round in progress is trained already."""
     for round_ in range(done, cfg.num_rounds):
@@ -132,71 +126,6 @@ def finish_alone(node: Node, cfg: Swarm, model: Ref, done: int) -> Steps:
             model = yield from train(node, cfg, model, None, round_)
         finish(node, round_ + 1, model)
     return model
-
-
-# -- finding the others ------------------------------------------------------------------------------
-
-
-def send_merge(node: Node, model: Ref, round_: int) -> None:
-    """Send a merge to all others."""
-    for name in node.sites:
-        if name != node.name:
-            node.post(name, "swarm", model, round=round_, merged=True)
-
-
-def tell_merge(node: Node, peer: str) -> None:
-    """Send a peer the last merged model, if there is one."""
-    done, model = node.durable.get("round", (0, None))
-    if model is not None:
-        node.post(peer, "swarm", model, round=done - 1, merged=True)
-
-
-def answer_newcomers(node: Node) -> None:
-    """Answer who asks, at once, also during training: with the last merge, or that there is none."""
-
-    def tell(message: Message) -> None:
-        if "round" in node.durable:
-            tell_merge(node, message.src)
-        else:
-            node.post(message.src, "swarm", round=-1, merged=True)
-
-    def send_again(message: Message) -> None:
-        leader, ref, header = node.durable.get("following", ("", None, {}))
-        if leader == message.src:
-            node.post(leader, "swarm", ref, **header)
-
-    node.on("merge?", tell)
-    node.on("again?", send_again)
-
-
-def close(node: Node) -> None:
-    """After the end: whoever still sends an update is told the last merge."""
-
-    def tell(message: Message) -> None:
-        if not message.header["merged"]:
-            tell_merge(node, message.src)
-
-    node.on("swarm", tell)
-
-
-def look_around(node: Node, cfg: Swarm, done: int, model: Ref) -> Steps:
-    """A site that recovers or joins takes the last merge of the first peer that answers."""
-    for peer in node.rng("ask").permutation(sorted(set(node.sites) - {node.name})).tolist():
-        node.post(peer, "merge?")
-        try:
-            message = yield node.receive("swarm", timeout_s=cfg.answer_timeout)
-        except ReceiveTimeout:
-            continue
-        header = message.header
-        if header["merged"] and message.ref is not None and header["round"] >= done:
-            if "round" not in node.durable:
-                node.record("newcomer", start="first-model", peer=message.src)
-            node.record("took_merge", round=header["round"], peer=message.src)
-            finish(node, header["round"] + 1, message.model)
-            return header["round"] + 1, message.model
-        if header["merged"]:
-            break
-    return done, model
 
 
 # -- a merge -----------------------------------------------------------------------------------------

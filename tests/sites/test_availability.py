@@ -7,7 +7,8 @@ import pytest
 
 from simulator.api import TransferFailed
 from simulator.errors import ScenarioError
-from simulator.scenario.availability import Availability, AvailabilityTrace, parse_json, parse_presences
+from simulator.scenario.availability import Availability, AvailabilityTrace
+from simulator.scenario.presences import parse_json, parse_presences
 from simulator.sites.compute import Calendar, Processor
 from tests.support import SITES, run, scripted
 
