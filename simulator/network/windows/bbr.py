@@ -31,7 +31,8 @@ class Bbr:
     cwnd: float = float(INITIAL_SEGMENTS)
     threshold: float = inf  # jitter does not end its start-up
     starting: bool = True
-    resting: bool = False  # it never does
+    added: float = 0.0  # full buffers
+    rounds: int = 0  # and clumps do not matter to it
     rates: deque[float] = field(default_factory=lambda: deque(maxlen=RATE_ROUNDS))
     full_rate: float = 0.0
     full_rounds: int = 0

@@ -7,6 +7,7 @@ import numpy as np
 
 from simulator.network.flow import Flow, LinkState
 from simulator.network.window import ACK_SHARE
+from simulator.network.windows.clumps import Clump, clump
 from simulator.network.windows.queues import EXACT, Floats, Paths, queueing
 from simulator.network.windows.sender import RoundTrip
 
@@ -52,6 +53,18 @@ class Group:
         place = self.place[flow.id]
         path_s, back_s = float(self.paths.rtt_s[place]), float(self.back_s[place])
         return RoundTrip(path_s=path_s, there_s=float(self.rtt_s[place]) - path_s - back_s, back_s=back_s)
+
+    def clump(self, place: int, row: int, *, window: float, rounds: int) -> Clump:
+        """Return the clump of a flow, by its place, at a link, by its row."""
+        slowest = min(state.capacity for state in self.flows[place].path.back)
+        return clump(
+            window=window,
+            rtt_s=float(self.rtt_s[place]),
+            back_s=float(self.back_s[place]),
+            rounds=rounds,
+            capacity=self.links[row].capacity,
+            fastest=slowest / ACK_SHARE,
+        )
 
 
 def connected(first: Flow, flows_on: Mapping[str, Mapping[int, Flow]]) -> list[Flow]:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """One flow at a full buffer, in segments: ``window`` in flight, ``rtt_s`` with queues; ``slow``
-    while it doubles, ``resting`` while it recovers. ``luck`` is drawn, exponential with mean 1.
+    """One flow at a full buffer, in segments: ``window`` in flight, ``rtt_s`` with queues, ``added`` to
+    the window per round trip; ``slow`` while it doubles. ``luck`` is drawn, exponential with mean 1.
     """
 
     window: float
     rtt_s: float
     slow: bool
-    resting: bool
+    added: float
     luck: float
 
 
@@ -25,13 +25,12 @@ def part_sent(room: float, burst: float) -> float:
 def victims(arrivals: Sequence[Arrival]) -> list[int]:
     """Return the places of the flows that lose packets, one at least.
 
-    ``D`` packets are too many until senders notice, a round trip later: what is added in a round
-    trip, a window by every slow start, a segment by every other. They hit a flow with probability
-    ``1 − exp(−D·share)``, its share that of the packets that arrive; a slow start sends two for each
-    that leaves.
+    ``D`` packets are too many until senders notice, a round trip later: what is added in one. They
+    hit a flow with probability ``1 − exp(−D·share)``, its share that of the packets that arrive; a
+    slow start sends two for each that leaves.
     """
     shares = [(2 if one.slow else 1) * one.window / one.rtt_s for one in arrivals]
-    added = sum(one.window if one.slow else float(not one.resting) for one in arrivals)
+    added = sum(one.added for one in arrivals)
     reach = [one.luck * sum(shares) / share for one, share in zip(arrivals, shares, strict=True)]
     limit = max(added, min(reach))
     return [place for place, needed in enumerate(reach) if needed <= limit]

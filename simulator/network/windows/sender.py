@@ -17,6 +17,8 @@ LOW_WINDOW = 16
 TRAIN_GAP_S = 0.002
 """Acknowledgements further apart than this do not make one train."""
 ACK_SEGMENTS = 1
+DELAY_SAMPLES = 8
+"""Acknowledgements, of a segment each, that HyStart needs to see a delay."""
 TRAIN_SLACK_S = 0.001
 CUBIC_C = 0.4
 FIRST_GROWTH, FASTEST_GROWTH, FLAT_GROWTH = 1 / 20, 1 / 2, 1 / 100
@@ -56,11 +58,18 @@ class Sender:
     friend: float = 0.0  # CUBIC: the window that Reno would have
     overrun: float = inf  # in slow start: the window when a loss on its way will be noticed
     resting: bool = False  # recovering from a loss: the window stays for a round trip
+    rounds: int = 0  # round trips so far
+    step: float = 0.0  # segments by which the last one changed the window
 
     @property
     def slow(self) -> bool:
         """Whether the window doubles."""
         return self.cwnd < self.threshold and not self.resting
+
+    @property
+    def added(self) -> float:
+        """Segments that a round trip adds to what is in flight."""
+        return self.cwnd if self.slow else 0.0 if self.resting else self.step
 
     def round(self, now: float, times: RoundTrip, *, drain: float, rate: float) -> None:
         """Every segment of a window has been acknowledged.
@@ -74,6 +83,7 @@ class Sender:
         shown_s = times.path_s + self.queued_s + times.back_s
         self.queued_s = times.there_s
         self.min_rtt_s = min(self.min_rtt_s, shown_s)
+        before = self.cwnd
         if self.resting:
             self.resting = False
         elif self.slow:
@@ -82,6 +92,7 @@ class Sender:
             self._follow_curve(now)
         else:
             self.cwnd += 1
+        self.rounds, self.step = self.rounds + 1, self.cwnd - before
 
     def _double(self, shown_s: float, segments_per_s: float) -> None:
         """Slow start. HyStart leaves it where round trips have become longer, or where the train of
@@ -92,7 +103,7 @@ class Sender:
             train_s = (self.min_rtt_s + TRAIN_SLACK_S) / 2
             is_train = segments_per_s * TRAIN_GAP_S >= ACK_SEGMENTS
             if shown_s > self.min_rtt_s + hystart_limit_s(self.min_rtt_s):
-                grown = self.threshold = self.cwnd
+                grown = self.threshold = min(grown, self.cwnd + DELAY_SAMPLES)
             elif is_train and self.cwnd > train_s * segments_per_s:
                 grown = self.threshold = min(grown, self.cwnd + train_s * segments_per_s)
         self.cwnd = grown

@@ -20,6 +20,7 @@ from simulator.network.window import (
     hystart_limit_s,
 )
 from simulator.network.windows.bbr import CYCLE, Bbr
+from simulator.network.windows.clumps import highest
 from simulator.network.windows.groups import Group, build, connected
 from simulator.network.windows.overflow import Arrival, part_sent, victims
 from simulator.network.windows.queues import Floats
@@ -154,9 +155,10 @@ class Windows:
 
     def _solve(self, group: Group, now: float) -> None:
         before = group.delays
-        group.solve(np.array([self._in_flight(flow) for flow in group.flows]))
+        in_flight = np.array([self._in_flight(flow) for flow in group.flows])
+        group.solve(in_flight)
         if self._control.loss_based:
-            self._overflow(group, before, now)
+            self._overflow(group, in_flight, before, now)
         for flow, rtt_s in zip(group.flows, group.rtt_s, strict=True):
             if self._unclocked.pop(flow.id, None) is not None:
                 flow.timer = self._agenda.at(now + float(rtt_s), self._round, flow)
@@ -212,19 +214,23 @@ class Windows:
 
     # -- losses ---------------------------------------------------------------------------------------
 
-    def _overflow(self, group: Group, before: Floats, now: float) -> None:
-        """See where buffers are full. The burst of a slow start stands half in the queue of its
-        slowest link, on top of what is there all the time.
+    def _overflow(self, group: Group, in_flight: Floats, before: Floats, now: float) -> None:
+        """See where buffers are full. On top of what is there all the time, half the burst of a slow
+        start stands in the queue of its slowest link, and clumps.
         """
-        bursts = [0.0] * len(group.links)
-        for flow in group.flows:
-            if self._senders[flow.id].slow and not flow.is_last_burst:
-                for row, state in enumerate(group.links):
-                    if state in flow.path.links and state.capacity <= flow.path.capacity:
-                        bursts[row] += self._in_flight(flow) / 2
-        for row, burst in enumerate(bursts):
-            capacity, longest_s = group.paths.capacity[row], group.paths.longest_s[row]
-            if group.overfull[row] or group.delays[row] * capacity + burst > longest_s * capacity:
+        for row, state in enumerate(group.links):
+            burst, clumps = 0.0, []
+            for place, flow in enumerate(group.flows):
+                if flow.is_last_burst or state not in flow.path.links or state.capacity > flow.path.capacity:
+                    continue
+                sender, window = self._senders[flow.id], float(in_flight[place])
+                if sender.slow:
+                    burst += window / 2
+                elif group.back_s[place] > 0:
+                    clumps.append(group.clump(place, row, window=window, rounds=sender.rounds))
+            capacity, longest_s = state.capacity, group.paths.longest_s[row]
+            standing = group.delays[row] * capacity + burst + highest(clumps)
+            if group.overfull[row] or standing > longest_s * capacity:
                 room = (longest_s - before[row]) * capacity
                 self._hit(group, row, part_sent(float(room), burst), now)
 
@@ -242,7 +248,7 @@ class Windows:
                     window=sender.cwnd,
                     rtt_s=float(group.rtt_s[group.place[flow.id]]),
                     slow=sender.slow,
-                    resting=sender.resting,
+                    added=sender.added,
                     luck=float(self._draw("queue", flow.transfer.src, flow.transfer.dst).exponential()),
                 )
             )
