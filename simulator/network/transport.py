@@ -6,7 +6,7 @@ one agenda. Times are seconds, sizes bytes of payload, rates payload bytes per s
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,16 @@ from simulator.network.agenda import Agenda, Timer
 from simulator.network.bulk import Bulk
 from simulator.network.carrier import Carrier
 from simulator.network.damage import Damage
-from simulator.network.flow import LinkState, Path, Transfer, measure
+from simulator.network.flow import LinkState, Path, Transfer
 from simulator.network.forwarding import forward, why_refused
+from simulator.network.lines import Lines
 from simulator.network.messages import DUPLICATE, TIMED_OUT, Messenger
+from simulator.network.open_transfers import OpenTransfers
 from simulator.network.partitions import Partitions
 from simulator.network.shares import Shares
 from simulator.network.simgrid import MODELS
-from simulator.network.simgrid import measure as measure_simgrid
 from simulator.network.topology import Link, Topology
-from simulator.network.window import CONTROLS, EFFICIENCY
+from simulator.network.window import CONTROLS
 from simulator.record.ledger import Attempt, Ledger
 from simulator.scenario.transmission import TransportSpec
 
@@ -48,38 +49,22 @@ class Network:
         ledger: Ledger,
     ) -> None:
         self._env, self._topology, self._spec, self._ledger = env, topology, spec, ledger
-        self._stream = stream
-        self._streams: dict[str, np.random.Generator] = {}
-        self._paths: dict[tuple[str, str], Path] = {}
-        self._transfers: dict[int, Transfer] = {}  # those that have no end yet
-        self._at: dict[str, dict[int, Transfer]] = {name: {} for name in topology.nodes}
+        self._draw = cache(lambda purpose, src, dst: stream(f"{purpose} {src}>{dst}"))
+        self._open = OpenTransfers(env, topology, ledger)
         self._crashed: set[str] = set()
         self.partitions = Partitions()
-        self._on_use: dict[str, Callable[[], None]] = {}  # of links that are idle now
-        self._num_transfers = 0
-        self._model = MODELS.get(spec.tier)
-        control = CONTROLS[spec.preset] if self._model is None else None
-        self._ideal = control is None
-        bias = control.rtt_bias if control and spec.fairness == "rtt" else 0.0
-        self._measure = partial(
-            measure, ideal=self._ideal, rtt_bias=bias, repeats=bool(control and not control.loss_based)
-        )
-        self._efficiency = EFFICIENCY * control.tunnel_share if control else 1.0
-        if self._model is not None:
-            self._efficiency = self._model.bandwidth_factor
-        self._links = {
-            id: LinkState.of(link, efficiency=self._efficiency) for id, link in topology.links.items()
-        }
-        self._shares = Shares(self._links.values())
+        control = CONTROLS[spec.preset] if spec.tier not in MODELS else None
+        self._lines = Lines(topology, spec, control)
+        self._shares = Shares(self._lines.states.values())
         self._agenda = Agenda(env, self._settle)
-        self.damage = Damage(spec.damage, self._draw, self._links)
+        self.damage = Damage(spec.damage, self._draw, self._lines.states)
         self._bulk = Bulk(
             agenda=self._agenda,
             ledger=ledger,
             spec=spec,
             damage=self.damage,
-            enter=self._open,
-            path_of=lambda transfer: self.path(transfer.src, transfer.dst),
+            enter=self._open.attempt,
+            path_of=lambda transfer: self._lines.path(transfer.src, transfer.dst),
             over=self._finish,
         )
         self._carrier = Carrier(
@@ -97,7 +82,7 @@ class Network:
             ledger=ledger,
             spec=spec,
             draw=self._draw,
-            path_of=lambda transfer: self._path(transfer.src, transfer.dst),
+            path_of=lambda transfer: self._lines.known_path(transfer.src, transfer.dst),
             is_parted=self.partitions.are_between,
             over=self._message_over,
         )
@@ -139,15 +124,14 @@ class Network:
         until: float | None,
     ) -> Transfer:  # fmt: skip
         """One leg, or the whole where ``via`` passes it on while it comes."""
-        self._wake(src, dst)
-        self._path(src, dst)  # what cannot be routed shows here, before anything is booked
+        self._lines.path(src, dst)  # what cannot be routed shows here, before anything is booked
         nodes = (src, dst, via) if via else (src, dst)
-        transfer = self._new(nodes, nbytes, kind, round, control)
+        transfer = self._open.new(nodes, nbytes, kind, round, control)
         refused = ""
         if not self._crashed.isdisjoint(nodes):
             refused = next(why_refused(name, transfer) for name in nodes if name in self._crashed)
         if control or refused:
-            transfer.message = self._open(transfer, nbytes)
+            transfer.message = self._open.attempt(transfer, nbytes)
         if control:
             if self._messenger.send(transfer, refused=refused):
                 transfer.again = self._copy(transfer).event
@@ -161,27 +145,14 @@ class Network:
 
     def _expire(self, transfer: Transfer) -> None:
         """The sender waits no longer."""
-        if transfer.id in self._transfers:
+        if transfer in self._open:
             self._give_up(transfer, TIMED_OUT)
-
-    def _new(
-        self, nodes: tuple[str, ...], nbytes: int, kind: str, round_: int | None, control: bool
-    ) -> Transfer:
-        self._num_transfers += 1
-        transfer = Transfer(
-            id=self._num_transfers, src=nodes[0], dst=nodes[1], nbytes=nbytes, kind=kind, round=round_,
-            control=control, event=simpy.Event(self._env), nodes=nodes,
-        )  # fmt: skip
-        self._transfers[transfer.id] = transfer
-        for name in transfer.nodes:
-            self._at[name][transfer.id] = transfer
-        return transfer
 
     def _copy(self, transfer: Transfer) -> Transfer:
         """Send a control message a second time, as the network does now and then."""
-        copy = self._new(transfer.nodes, transfer.nbytes, transfer.kind, transfer.round, True)
+        copy = self._open.new(transfer.nodes, transfer.nbytes, transfer.kind, transfer.round, True)
         copy.is_copy = True
-        copy.message = self._open(copy, copy.nbytes)
+        copy.message = self._open.attempt(copy, copy.nbytes)
         self._messenger.send_copy(copy)
         return copy
 
@@ -191,39 +162,37 @@ class Network:
         Raises:
             ScenarioError: an unknown node, or no route.
         """
-        self._wake(src, dst)
-        return self._path(src, dst)
+        return self._lines.path(src, dst)
 
     @property
     def overhead(self) -> float:
         """Bytes on the wire per byte of payload."""
-        return 1 / self._efficiency
+        return 1 / self._lines.efficiency
 
     def set_node(self, name: str, connected: bool, cause: str = "") -> None:
         """Disconnect a node from its lines, or connect it again, for one of its causes."""
-        states = [self._links[id] for id in self._topology.access_links(name)]
-        self._set_down(states, f"{name} {cause}", not connected)
+        self._set_down(self._lines.of_node(name), f"{name} {cause}", not connected)
 
     def is_connected(self, name: str) -> bool:
         """Whether none of a node's lines is down."""
-        return not any(self._links[id].down for id in self._topology.access_links(name))
+        return not any(state.down for state in self._lines.of_node(name))
 
     def drop_node(self, name: str) -> None:
         """A crash: whatever the node sends, is sent or passes on fails at once, and so does all that
         starts before :meth:`revive_node`.
         """
         self._crashed.add(name)
-        for _, transfer in sorted(self._at[name].items()):
+        for transfer in self._open.at(name):
             self._give_up(transfer, why_refused(name, transfer))
 
     def part(self, cause: object, groups: Mapping[str, int]) -> None:
         """Part the network: between nodes of different groups nothing passes until :meth:`heal`."""
-        apart = self.partitions.part(cause, groups, self._transfers.values())
+        apart = self.partitions.part(cause, groups, self._open.all())
         self._carrier.stall([flow for transfer in apart for flow in transfer.flows.values()])
 
     def heal(self, cause: object) -> None:
         """End what :meth:`part` began."""
-        apart = self.partitions.heal(cause, self._transfers.values())
+        apart = self.partitions.heal(cause, self._open.all())
         self._carrier.resume([flow for transfer in apart for flow in transfer.flows.values()])
 
     def revive_node(self, name: str) -> None:
@@ -245,29 +214,17 @@ class Network:
         Raises:
             ValueError: no capacity (write ``up=False``), a negative latency, a loss outside [0, 1).
         """
-        state = self._links[link_id]
-        if bytes_per_s is not None:
-            if not bytes_per_s > 0:
-                raise ValueError(f"{link_id}: {bytes_per_s} bytes/s; write up=False for an outage")
-            state.bytes_per_s = bytes_per_s
-            state.capacity = bytes_per_s * self._efficiency
-        if latency_s is not None:
-            if not latency_s >= 0:
-                raise ValueError(f"{link_id}: a latency of {latency_s} s")
-            state.latency_s = latency_s
-        if loss is not None:
-            if not 0 <= loss < 1:
-                raise ValueError(f"{link_id}: loss {loss} is outside [0, 1); write up=False for an outage")
-            state.loss = loss
-        if (bytes_per_s, latency_s, loss) != (None, None, None):
-            self._paths.clear()
-            self._carrier.change([state], lambda flow: self._path(flow.transfer.src, flow.transfer.dst))
+        state = self._lines.states[link_id]
+        if self._lines.change(state, bytes_per_s=bytes_per_s, latency_s=latency_s, loss=loss):
+            self._carrier.change(
+                [state], lambda flow: self._lines.known_path(flow.transfer.src, flow.transfer.dst)
+            )
         if up is not None:
             self._set_down([state], cause, not up)
 
     def reset_link(self, link_id: str, reason: str) -> None:
         """Fail all attempts that need a link; they are made again by the policy of the transport."""
-        self._carrier.reset([self._links[link_id]], reason)
+        self._carrier.reset([self._lines.states[link_id]], reason)
 
     # -- what conditions need -----------------------------------------------------------------------------
 
@@ -287,19 +244,11 @@ class Network:
 
     def is_idle(self, link_id: str) -> bool:
         """Whether no attempt needs the link now."""
-        return not self._links[link_id].users
+        return not self._lines.states[link_id].users
 
     def on_use(self, link_id: str, action: Callable[[], None]) -> None:
         """Have ``action`` called once, before the next transfer that needs the link."""
-        self._on_use[link_id] = action
-
-    def _wake(self, src: str, dst: str) -> None:
-        """Bring idle links up to date that a transfer is about to need."""
-        if self._on_use:
-            for link_id in (*self._topology.route(src, dst), *self._topology.route(dst, src)):
-                action = self._on_use.pop(link_id, None)
-                if action is not None:
-                    action()
+        self._lines.on_use[link_id] = action
 
     def close(self) -> None:
         """End of the run: book what is on its way as in flight, and check the ledger.
@@ -307,58 +256,23 @@ class Network:
         Raises:
             MedgossipError: bytes are not conserved.
         """
-        for transfer in self._transfers.values():
+        for transfer in self._open.all():
             for entry in self._halt(transfer):
                 self._ledger.close(entry, self._env.now, "in_flight")
             self._bulk.book_kept(transfer, "in_flight")
-        self._transfers.clear()
+        self._open.clear()
         self._agenda.close()
         self._ledger.check()
 
-    # -- bulk transfers ---------------------------------------------------------------------------------
+    # -- inside --------------------------------------------------------------------------------------
 
-    def _path(self, src: str, dst: str) -> Path:
-        path = self._paths.get((src, dst))
-        if path is None:
-            there = [self._links[id] for id in self._topology.route(src, dst)]
-            back = [self._links[id] for id in self._topology.route(dst, src)]
-            if self._model is None:
-                pulled = self._topology.passage.is_pulled(src, dst)
-                path = self._measure(there, back, pulled=pulled)
-            else:
-                path = measure_simgrid(there, back, model=self._model, window=self._spec.window)
-            self._paths[src, dst] = path
-        return path
-
-    def _draw(self, purpose: str, src: str, dst: str) -> np.random.Generator:
-        name = f"{purpose} {src}>{dst}"
-        if name not in self._streams:
-            self._streams[name] = self._stream(name)
-        return self._streams[name]
-
-    def _open(self, transfer: Transfer, nbytes: int) -> Attempt:
-        transfer.num_attempts += 1
-        entry = Attempt(
-            transfer=transfer.id,
-            attempt=transfer.num_attempts,
-            src=transfer.src,
-            dst=transfer.dst,
-            kind=transfer.kind,
-            round=transfer.round,
-            control=transfer.control,
-            nbytes=nbytes,
-            offered_nbytes=transfer.nbytes,
-            start_s=self._env.now,
-            route=self._topology.route(transfer.src, transfer.dst),
-            number_of_try=transfer.num_tries,
-        )
-        return self._ledger.open(entry)
+    def _set_down(self, states: Iterable[LinkState], cause: str, down: bool) -> None:
+        changed = self._lines.set_down(states, cause, down, self._env.now)
+        (self._carrier.cut if down else self._carrier.reopen)(changed)
 
     def _finish(self, transfer: Transfer, reason: str) -> None:
         self._bulk.book_kept(transfer, "failed" if reason else "delivered")
-        del self._transfers[transfer.id]
-        for name in transfer.nodes:
-            del self._at[name][transfer.id]
+        self._open.remove(transfer)
         if reason:
             transfer.event.fail(TransferFailed(reason))
             transfer.event.defused = True  # nobody need listen
@@ -382,19 +296,3 @@ class Network:
         elif transfer.message is not None:
             self._ledger.close(transfer.message, self._env.now, "delivered")
             self._finish(transfer, "")
-
-    # -- links --------------------------------------------------------------------------------------------
-
-    def _set_down(self, states: Iterable[LinkState], cause: str, down: bool) -> None:
-        changed = []
-        for state in states:
-            was_down = bool(state.down)
-            (state.down.add if down else state.down.discard)(cause)
-            if was_down != bool(state.down):
-                changed.append(state)
-        if down:
-            for state in changed:
-                state.cut_s = self._env.now
-            self._carrier.cut(changed)
-        else:
-            self._carrier.reopen(changed)

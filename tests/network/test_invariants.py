@@ -105,7 +105,7 @@ def test_no_link_is_above_its_capacity(policy, sends, changes):
     for number, (at, (src, dst), nbytes, _) in enumerate(sends):
         bench.send(str(number), src, dst, nbytes, at=at)
     bench.env.run(60.001)
-    for state in bench.network._links.values():
+    for state in bench.network._lines.states.values():
         payload = sum(flow.rate for flow in state.users.values() if state in flow.path.links)
         used = payload + ACK_SHARE * sum(f.rate for f in state.users.values() if state in f.path.back)
         assert payload <= state.capacity * (1 + 1e-9)
@@ -189,9 +189,10 @@ def test_what_is_touched_alone_gives_what_all_would(preset, sends, changes):
         bench.send(str(number), src, dst, nbytes, at=at)
     for until in (7.001, 23.001, 41.001):
         bench.env.run(until)
-        flows = {flow.id: flow for state in bench.network._links.values() for flow in state.users.values()}
+        states = bench.network._lines.states.values()
+        flows = {flow.id: flow for state in states for flow in state.users.values()}
         sending = [flow for _, flow in sorted(flows.items()) if flow.rate > 0]
-        links = [state for state in bench.network._links.values() if state.capacity < inf]
+        links = [state for state in states if state.capacity < inf]
         free = {s.index: bench.network._shares.table.lf[FREE][s.index] for s in links}
         rates = max_min(
             [[links.index(state) for state in flow.path.links] for flow in sending],

@@ -315,7 +315,7 @@ def test_nobody_wakes_into_the_next_outage():
     for at, up in ((2.0, False), (12.0, True), (20.0, False), (40.0, True)):
         bench.at(at, lambda _, up=up: bench.network.set_link("a>b", up=up))
     bench.env.run(39.9)
-    (flow,) = bench.network._links["a>b"].users.values()
+    (flow,) = bench.network._lines.states["a>b"].users.values()
     assert flow.rate == 0.0
     assert flow.stalled_s == 2.0
     assert bench.run()["x"][0] > 40
@@ -336,9 +336,9 @@ def test_what_acknowledgements_took_is_free_when_their_flow_ends():
     bench = Bench({"a-b": (1.25 * MB, 0.01)}, preset="tcp-bbr", back=12.5 * MB)
     bench.send("up", "a", "b", 50 * MB)
     bench.send("down", "b", "a", 60 * MB)
-    rates = []
+    rates, users = [], bench.network._lines.states["a>b"].users
     for at in (3.0, 20.0):
-        bench.at(at, lambda _: rates.append(min(f.rate for f in bench.network._links["a>b"].users.values())))
+        bench.at(at, lambda _: rates.append(min(flow.rate for flow in users.values())))
     assert bench.run()["down"][0] < 20
     data = PACKET / FRAME
     assert rates == pytest.approx([(1.25 - 12.5 * 27 / FRAME) * MB * data, 1.25 * MB * data], rel=0.003)
@@ -354,11 +354,11 @@ def test_parking_lot_under_tcp(tier, share):
         bench.send(name, src, dst, 50 * MB)
     bench.env.run(30.0)
     for link in ("a>b", "b>c"):
-        rates = [flow.rate for flow in bench.network._links[link].users.values() if flow.rate > 0]
+        rates = [flow.rate for flow in bench.network._lines.states[link].users.values() if flow.rate > 0]
         there = [
             flow.rate
-            for flow in bench.network._links[link].users.values()
-            if bench.network._links[link] in flow.path.links
+            for flow in bench.network._lines.states[link].users.values()
+            if bench.network._lines.states[link] in flow.path.links
         ]
         assert sum(there) == pytest.approx(MB * PACKET / FRAME, rel=0.01)
         if share is not None:
