@@ -124,6 +124,57 @@ SCENARIOS = {
             "network.transport.connections=2",
         ),
     ),
+    "fedavg-leave": (
+        "algorithm: {name: fedavg, rounds: 2, round_deadline: 100 s}\nfaults: [{at: 31.5 s, leave: c}]\n",
+        (),
+    ),
+    "fedavg-fail-over": (
+        "algorithm: {name: fedavg, rounds: 2}\nfaults: [{at: 50 s, fail_over: a}]\n",
+        ("server.standby=[a]", "server.detect_after=5 s"),
+    ),
+    "gossip-averaging-churn": (
+        "algorithm: {name: gossip-averaging, rounds: 4}\n"
+        "faults: [{from: 30 s, to: 90 s, churn: [a, c], rate: 100 %/min, replacement: 10 s}]\n",
+        (),
+    ),
+    "gossip-averaging-straggler": (
+        "algorithm: {name: gossip-averaging, rounds: 3}\n"
+        "faults: [{from: 5 s, to: 40 s, straggle: a, factor: 4}]\n",
+        (),
+    ),
+    "gossip-averaging-corrupt-line": (
+        "algorithm: {name: gossip-averaging, rounds: 3}\n"
+        "faults: [{from: 40.5 s, to: 60 s, corrupt: {site: c, direction: down, probability: 1.0}}]\n",
+        ("network.transport.backoff=7 s",),
+    ),
+    "gossip-averaging-restart-zero": (
+        "algorithm: {name: gossip-averaging, rounds: 3}\n"
+        "faults: [{from: 40.5 s, to: 46 s, disconnect: b}, {from: 71.5 s, to: 200 s, disconnect: c}]\n",
+        ("network.transport.stall_timeout=2 s", "network.transport.backoff=1 s"),
+    ),
+    "gossip-averaging-restart-offset": (
+        "algorithm: {name: gossip-averaging, rounds: 3}\n"
+        "faults: [{from: 40.5 s, to: 46 s, disconnect: b}, {from: 71.5 s, to: 200 s, disconnect: c}]\n",
+        (
+            "network.transport.stall_timeout=2 s",
+            "network.transport.backoff=1 s",
+            "network.transport.restart=offset",
+        ),
+    ),
+    "gossip-averaging-line-changes": (
+        "algorithm: {name: gossip-averaging, rounds: 3}\n"
+        "faults: [{from: 40.5 s, to: 50 s, set: {site: b, bandwidth: 2 Mbit/s}}, "
+        "{from: 70 s, to: 90 s, set: {site: c, latency: 100 ms, loss: 0.02}}]\n",
+        ("network.transport.preset=tcp-cubic",),
+    ),
+    "epidemic-messages-lost": (
+        "algorithm: {name: epidemic, rounds: 2, num_peers: 1}\n",
+        (
+            "network.transport.message_loss=0.2",
+            "network.transport.message_duplication=0.3",
+            "network.transport.message_reordering=0.3",
+        ),
+    ),
     "fedavg-conditions": (
         "algorithm: {name: fedavg, rounds: 2}\n",
         (

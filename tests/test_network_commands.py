@@ -128,9 +128,11 @@ def test_a_pair_that_is_cut(call):
     code, out, _ = call("transfer", "x.yaml", "--size", "1MB", "--from", "c", "--to", "a", *CUT)
     assert code == 1
     assert "peer crashed" in out
+    code, out, _ = call("ping", "x.yaml", "--to", "a", *CUT)
+    assert (code, out.splitlines()[-1]) == (0, "cut: c has crashed")
     code, out, _ = call("transfer", "x.yaml", "--size", "1MB", "--to", "a", *CUT)
     assert code == 0
-    assert out.splitlines()[1:] == ["b           1 s", "c           failed", "server      1 s"]
+    assert out.splitlines()[1:] == ["b           1 s", "c           peer crashed", "server      1 s"]
 
 
 def test_transfers_named_run_at_once(call):

@@ -16,7 +16,7 @@ from simulator.units import short
 
 Answer = TypeVar("Answer")
 
-_CUT, _FAILED = "cut", "failed"
+_CUT = "cut"
 _HOPS = {
     "link": "link",
     "src": "from",
@@ -77,6 +77,8 @@ def ping_nodes(
             rates = {pair: _CUT if e.obstacle else _rate(e.bytes_per_s) for pair, e in echoes.items()}
             print()
             _print_matrix("bottleneck", pairs, rates)
+            for obstacle in sorted({echo.obstacle for echo in echoes.values()} - {""}):
+                print(f"{_CUT}: {obstacle}")
     return True
 
 
@@ -157,8 +159,10 @@ def _print_deliveries(deliveries: Sequence[Delivery]) -> None:
 
 
 def _time_of(deliveries: Sequence[Delivery]) -> str:
-    if any(one.reason for one in deliveries):
-        return _FAILED
+    """How long they took, or why not all came."""
+    reasons = sorted({one.reason for one in deliveries} - {""})
+    if reasons:
+        return ", ".join(reasons)
     return short(max(one.duration_s for one in deliveries), "duration")
 
 

@@ -121,13 +121,22 @@ def _factors(head: list[str]) -> dict[str, float]:
     return found
 
 
+_REMEDY = {
+    "time": "write when the row begins, from 0 on",
+    "bandwidth": "write a rate, or 0 for an outage",
+    "latency": "write a delay, 0 for none",
+    "loss": "write a share below 1, 0 for none",
+}
+"""What to write in place of a value that cannot be, by column."""
+
+
 def _value(name: str, cell: str, factor: float, line: int) -> float:
     try:
         value = float(cell) * factor
     except ValueError:
-        raise ValueError(f"{line}: {name} {describe(cell)} is not a number") from None
+        raise ValueError(f"{line}: {name} {describe(cell)} is not a number; {_REMEDY[name]}") from None
     if not 0 <= value < math.inf:
-        raise ValueError(f'{line}: {name} "{cell}" must be finite and not negative')
+        raise ValueError(f'{line}: {name} "{cell}" must be finite and not negative; {_REMEDY[name]}')
     if name == "loss" and value >= 1:
         raise ValueError(f'{line}: a loss of "{cell}" lets nothing pass; write a bandwidth of 0')
     return value
@@ -143,7 +152,7 @@ def bin_mahimahi(lines: list[str], step_s: float) -> tuple[str, float]:
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text.isascii() or not text.isdigit() or len(text) > 12:
-            raise ValueError(f"{number}: {describe(text)} is not a time in whole milliseconds")
+            raise ValueError(f"{number}: {describe(text)} is not a time in whole milliseconds; write one, such as 20")
         instants.append(int(text))
         if len(instants) > 1 and instants[-1] < instants[-2]:
             raise ValueError(f'{number}: time "{text}" goes back; every line must not be before the last')
