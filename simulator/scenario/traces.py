@@ -152,7 +152,8 @@ def bin_mahimahi(lines: list[str], step_s: float) -> tuple[str, float]:
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text.isascii() or not text.isdigit() or len(text) > 12:
-            raise ValueError(f"{number}: {describe(text)} is not a time in whole milliseconds; write one, such as 20")
+            problem = "is not a time in whole milliseconds; write one, such as 20"
+            raise ValueError(f"{number}: {describe(text)} {problem}")
         instants.append(int(text))
         if len(instants) > 1 and instants[-1] < instants[-2]:
             raise ValueError(f'{number}: time "{text}" goes back; every line must not be before the last')
