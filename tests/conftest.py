@@ -3,6 +3,11 @@
 import sys
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# how busy the machine is says nothing about the code
+settings.register_profile("medgossip", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("medgossip")
 
 
 @pytest.fixture(autouse=True)
