@@ -102,7 +102,8 @@ def _texts(values: Sequence[Any]) -> list[str]:
     texts = []
     for value, parts in zip(values, flat, strict=True):
         if parts:
-            texts.append(", ".join(f"{_last(key)} {parts[key]}" for key in telling if key in parts))
+            own = [key for key in telling if key in parts] or list(parts)  # it lacks what tells others
+            texts.append(", ".join(f"{_last(key)} {parts[key]}" for key in own))
         else:
             texts.append("none" if value in (None, [], {}, "") else str(value))
     return texts

@@ -14,7 +14,7 @@ from simulator.report.figure import Drawn, draw
 from simulator.report.findings import findings
 from simulator.report.mixture import refuse_mixture
 from simulator.report.page import Page, render
-from simulator.report.planners import stories
+from simulator.report.planners import side_by_side, stories
 from simulator.report.style import Picture
 from simulator.report.text import MISSING, listing
 
@@ -53,6 +53,7 @@ def write_report(folders: Sequence[Path], out: Path) -> Path:
         timelines=_timelines(_firsts(closely or study.runs), figures),
         left_out=_left_out(study.runs, _firsts(closely or study.runs)),
         stories=stories(ended),
+        side_by_side=side_by_side(ended),
     )
     path = out / "report.html"
     path.write_text(render(page, figures), encoding="utf-8")

@@ -38,6 +38,7 @@ class Page:
     timelines: tuple[Picture, ...]
     left_out: str
     stories: tuple[Story, ...]
+    side_by_side: Table | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,15 +3,18 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 
 import polars as pl
 
 from simulator.record.measures import summarize
 from simulator.record.measures_faults import fault_costs
 from simulator.record.measures_run import Run
+from simulator.record.participation import aggregations
+from simulator.report.policies import policy
 from simulator.report.tables import Table
-from simulator.report.text import duration, listing, natural, percent, plural, size
+from simulator.report.text import MISSING, duration, listing, natural, percent, plural, size
+from simulator.scenario.topologies import SERVER
 
 _ENDS = ("aggregated", "empty_round", "region_averaged")
 """Events at the end of a round of a server or a leader."""
@@ -53,37 +56,55 @@ def stories(groups: Mapping[str, Sequence[Run]]) -> tuple[Story, ...]:
 
 
 def _story(label: str, run: Run, firsts: Sequence[tuple[str, Run]]) -> Story:
-    said = [_length(run), *_rounds(run), *_faults(run), *_last(run), _cost(run), *_change(label, run, firsts)]
+    asked = policy(run.scenario.get("algorithm", {}), len(_sites(run)))
+    happened = [_length(run), *_rounds(run), *_faults(run), *_last(run), _cost(run)]
+    said = [*asked, *happened, *_change(label, run, firsts)]
     return Story(label=label, sentences=tuple(said), table=_where_time_went(run))
 
 
 def _length(run: Run) -> str:
-    sites = run.tables["sites"].filter(pl.col("role") == "site").height
     reason = str(run.manifest.get("end_reason") or "")
     ended = "" if reason == "all protocols ended" else f" It ended because: {reason}."
-    return f"{plural(sites, 'hospital')}; all were done after {duration(run.virtual_time_s)}.{ended}"
+    return f"{plural(len(_sites(run)), 'hospital')}; it was over after {duration(run.virtual_time_s)}.{ended}"
 
 
-def _rounds(run: Run) -> list[str]:
-    """How long rounds of the server took, and which took longer."""
+def _sites(run: Run) -> list[str]:
+    names = run.tables["sites"].filter(pl.col("role") == "site")["site"].to_list()
+    return sorted(names, key=natural)
+
+
+def _ends_of_rounds(run: Run) -> dict[int, float]:
+    """When each round of the server ended, by number."""
     rows = run.tables["events"].filter(pl.col("event").is_in(_ENDS)).sort("time_s", "seq")
     ends: dict[int, float] = {}
     for number, time_s in rows.select("round", "time_s").iter_rows():
         ends.setdefault(number, time_s)
+    return ends
+
+
+def _rounds_done(run: Run, ends: Mapping[int, float]) -> str:
+    """``7 of 20``, or ``20`` where these are all."""
+    wanted = run.scenario.get("algorithm", {}).get("rounds")
+    return f"{len(ends)} of {wanted}" if isinstance(wanted, int) and wanted > len(ends) else str(len(ends))
+
+
+def _rounds(run: Run) -> list[str]:
+    """How long rounds of the server took, and which took longer."""
+    ends = _ends_of_rounds(run)
     if len(ends) < 2:
         return []
     numbers, times = list(ends), list(ends.values())
     lasted = [end - begin for begin, end in zip([0.0, *times], times, strict=False)]
     usual = median(lasted)
     longer = {number: span for number, span in zip(numbers, lasted, strict=True) if span > _LONGER * usual}
-    said = [f"{plural(len(ends), 'round')} of the server, in the middle {duration(usual)} each."]
+    said = [f"{_rounds_done(run, ends)} rounds of the server, in the middle {duration(usual)} each."]
     if longer:
         most = max(longer, key=lambda number: longer[number])
         names = listing([str(number + 1) for number in longer])
         said.append(
             f"Longer than that: round {names}; the longest, round {most + 1}, took {duration(longer[most])}."
         )
-    empty = rows.filter(pl.col("event") == "empty_round").height
+    empty = run.tables["events"].filter(pl.col("event") == "empty_round").height
     if empty:
         said.append(f"{plural(empty, 'round')} came to nothing: too few hospitals answered.")
     return said
@@ -93,8 +114,9 @@ def _faults(run: Run) -> list[str]:
     said = []
     for one in fault_costs(run)[:_MOST]:
         happened, for_good = _FAULTS[one.verb]
+        who = "the server" if one.node == SERVER else one.node
         lasting = f" for {duration(one.lasted_s)}" if one.undone else f", {for_good}"
-        text = f"After {duration(one.time_s)} {happened.format(one.node)}{lasting}"
+        text = f"After {duration(one.time_s)} {happened.format(who)}{lasting}"
         lost = [f"{plural(one.failed_models, 'model')} broken off"] if one.failed_models else []
         lost += [f"{duration(one.lost_s)} of its work lost"] if one.lost_s else []
         said.append(f"{text}{': ' + ' and '.join(lost) if lost else ''}.")
@@ -160,10 +182,9 @@ def _change(label: str, run: Run, firsts: Sequence[tuple[str, Run]]) -> list[str
 def _where_time_went(run: Run) -> Table:
     """Each hospital's hours: computing, sending or receiving models beside that, and neither."""
     end_s = run.virtual_time_s or 0.0
-    names = run.tables["sites"].filter(pl.col("role") == "site")["site"].to_list()
     moved = run.tables["transfers"].filter(~pl.col("control"))
-    rows = []
-    for name in sorted(names, key=natural):
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name in _sites(run):
         work = run.tables["work"].filter(pl.col("node") == name)
         lines = moved.filter((pl.col("src") == name) | (pl.col("dst") == name))
         computing = list(work.select("start_s", "end_s").iter_rows())
@@ -171,9 +192,42 @@ def _where_time_went(run: Run) -> Table:
         busy_s, either_s = _covered(computing), _covered([*computing, *moving])
         idle_s = max(0.0, end_s - either_s)
         cells = [round(span_s, 3) for span_s in (busy_s, either_s - busy_s, idle_s)]
-        rows.append((name, *map(duration, cells), percent(idle_s / end_s) if end_s else ""))
+        found = (*map(duration, cells), percent(idle_s / end_s) if end_s else "")
+        alike.setdefault(found, []).append(name)
+    rows = [(_each(names, len(_sites(run))), *found) for found, names in alike.items()]
     head = ("hospital", "computes", "only sends or receives", "waits", "waits, share")
     return Table(title="Where the hospitals' time went", head=head, rows=tuple(rows))
+
+
+def _each(names: Sequence[str], num_sites: int) -> str:
+    """Hospitals of which the same is true."""
+    return f"each of all {num_sites}" if 1 < len(names) == num_sites else listing(names, 8)
+
+
+def side_by_side(groups: Mapping[str, Sequence[Run]]) -> Table | None:
+    """What tells a planner the runs apart, the first of each label in a row; None for a single one."""
+    if len(groups) < 2:
+        return None
+    rows = tuple(_row(label, runs[0]) for label, runs in groups.items())
+    head = ("run", "took", "rounds", "cases that count", "moved", "for nothing")
+    note = (
+        "Rounds: those of the server. Cases that count: share of all training cases in a round, on average. "
+        "For nothing: part of what was moved, in transfers that broke off."
+    )
+    return Table(title="Side by side", head=head, rows=rows, note=note)
+
+
+def _row(label: str, run: Run) -> tuple[str, ...]:
+    ends, used = _ends_of_rounds(run), aggregations(run.tables["events"].rows())
+    traffic = summarize(run).traffic
+    return (
+        label,
+        duration(run.virtual_time_s),
+        _rounds_done(run, ends) if ends else MISSING,
+        percent(fmean(one.cases_share for one in used)) if used else MISSING,
+        size(traffic.carried_nbytes),
+        size(traffic.wasted_nbytes),
+    )
 
 
 def _covered(spans: Sequence[tuple[float, float]]) -> float:

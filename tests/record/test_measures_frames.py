@@ -1,9 +1,11 @@
 """Long tables of a study: conditions, units, partners; standings over what methods share."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
-from simulator.record.measures_conditions import magnitude
+from simulator.record.measures_conditions import conditions, magnitude
 from simulator.record.measures_estimates import estimate
 from simulator.record.measures_frames import frames
 from simulator.record.measures_run import by_unit, load_study
@@ -27,6 +29,15 @@ def test_keys_that_vary_together_are_one_condition(study):
     ]
     assert study[0].label == "gcml, faults none, down 1 Mbit/s"
     assert len({run.label for run in study}) == 9, "seeds share a label, whatever their folders are called"
+
+
+def test_what_lacks_the_telling_key_is_named_by_all_it_has():
+    faults = [[{"at": "5 s", "crash": "server", "for": "2 h"}], [{"at": "5 s", "crash": "server"}]]
+    runs = [
+        replace(one, manifest={**one.manifest, "swept": {"faults": own}})
+        for one, own in zip([made_run(), made_run()], faults, strict=True)
+    ]
+    assert conditions(runs)[0].values == ("for 2 h", "at 5 s, crash server")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from simulator.plans import plan_row, plan_with_report
 from simulator.record.measures_run import load_run
-from simulator.report.planners import stories
+from simulator.report.planners import side_by_side, stories
 from simulator.scenario.load import reload_study
 from tests.support import run, study
 
@@ -43,6 +43,32 @@ def test_the_slowest_hospital_never_waits_and_is_the_last_to_answer(tmp_path):
         "120 s",
         "67 %",
     ]
+
+
+def test_a_server_that_dies_leaves_rounds_undone_and_hospitals_alike_share_a_row(tmp_path):
+    dead = FEDAVG + "faults:\n  - {at: 100 s, crash: server}\n"
+    page = told(tmp_path, dead)[1]
+    run_ = load_run(page.parent / "fedavg")
+    (story,) = stories({"fedavg": [run_]})
+    text = " ".join(story.sentences).replace("\N{NO-BREAK SPACE}", " ")
+    assert "2 of 4 rounds of the server" in text
+    assert "After 100 s the server died, and did not come back" in text
+    assert side_by_side({"fedavg": [run_]}) is None
+    table = side_by_side({"one": [run_], "two": [run_]})
+    assert [row[0] for row in table.rows] == ["one", "two"]
+    assert table.rows[0][2:4] == ("2 of 4", "100\N{NO-BREAK SPACE}%")
+
+
+def test_hospitals_of_which_the_same_is_true_share_a_row(tmp_path):
+    local, alike = "algorithm: {name: local, rounds: 2}\n", ["sites.c.data.train=10"]
+    _, page = plan_with_report(study(tmp_path, local, *alike), tmp_path / "runs")
+    (story,) = stories({"local": [load_run(page.parent / "local")]})
+    assert [row[0] for row in story.table.rows] == ["a and c", "b"]
+    assert story.table.rows[0][1] == "20\N{NO-BREAK SPACE}s"
+    alike += ["sites.b.data.train=10", "sites.b.seconds_per_item=1 s"]
+    _, page = plan_with_report(study(tmp_path, local, *alike), tmp_path / "again")
+    (story,) = stories({"local": [load_run(page.parent / "local")]})
+    assert [row[0] for row in story.table.rows] == ["each of all 3"]
 
 
 def test_a_plan_with_a_report_has_the_numbers_of_one_without(tmp_path):
