@@ -167,8 +167,9 @@ def _cost(run: Run) -> str:
 
 
 def _change(label: str, run: Run, firsts: Sequence[tuple[str, Run]]) -> list[str]:
-    """The quickest other run of the study, if it is quicker."""
-    timed = [(one.virtual_time_s, name) for name, one in firsts if one.virtual_time_s is not None]
+    """The quickest run of the study, if it is quicker; of those that exchange models and do all rounds."""
+    whole = [(name, one) for name, one in firsts if _is_whole(one)]
+    timed = [(one.virtual_time_s, name) for name, one in whole if one.virtual_time_s is not None]
     best_s, best = min(timed, default=(None, ""))
     if best_s is None or run.virtual_time_s is None or best_s > 0.97 * run.virtual_time_s:
         return [f"For settings that may change this: medgossip advise {run.manifest['scenario']}."]
@@ -177,6 +178,12 @@ def _change(label: str, run: Run, firsts: Sequence[tuple[str, Run]]) -> list[str
         f"{duration(run.virtual_time_s)}. Look there whose data it goes without. "
         f"For other settings: medgossip advise {run.manifest['scenario']}."
     ]
+
+
+def _is_whole(run: Run) -> bool:
+    ends = _ends_of_rounds(run)
+    exchanges = not run.tables["transfers"].filter(~pl.col("control")).is_empty()
+    return exchanges and (not ends or " of " not in _rounds_done(run, ends))
 
 
 def _where_time_went(run: Run) -> Table:

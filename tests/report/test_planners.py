@@ -56,6 +56,14 @@ def test_a_server_that_dies_leaves_rounds_undone_and_hospitals_alike_share_a_row
     assert side_by_side({"fedavg": [run_]}) is None
     table = side_by_side({"one": [run_], "two": [run_]})
     assert [row[0] for row in table.rows] == ["one", "two"]
+    _, other = plan_with_report(study(tmp_path, FEDAVG), tmp_path / "whole")
+    local = "algorithm: {name: local, rounds: 1}\n"
+    _, alone = plan_with_report(study(tmp_path, local), tmp_path / "alone")
+    pages = {"dead": page, "fedavg": other, "local": alone}
+    folders = {"dead": "fedavg", "fedavg": "fedavg", "local": "local"}
+    told_ = stories({name: [load_run(one.parent / folders[name])] for name, one in pages.items()})
+    assert "fedavg is quicker" in told_[0].sentences[-1]
+    assert "quicker" not in told_[1].sentences[-1], "what exchanges nothing is no rival"
     assert table.rows[0][2:4] == ("2 of 4", "100\N{NO-BREAK SPACE}%")
 
 
