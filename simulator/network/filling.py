@@ -173,16 +173,21 @@ def find_reaches(
         i = owner[entry]
         first, most = i * hops, inf
         for other in range(first, first + links[i]):
-            if other != entry and water[route[other]] < most:
-                most = water[route[other]]
-        own = cap[i]
+            if other != entry:
+                met = water[route[other]]
+                if met < most:
+                    most = met
+        own, share = cap[i], weight[i]
         if slack[i] > 0.0 and asked[i] != now:
             # its cap is what it will be when it enters, or what the window has grown to since
-            own = min(ceiling[i], rate[i] * slack[i])
-            if own < weight[i] * min(most, bound):
+            own = rate[i] * slack[i]
+            if ceiling[i] < own:
+                own = ceiling[i]
+            if own < share * (most if most < bound else bound):
                 renew(ff, fi, rules, i, now)
                 own = cap[i]
-        reach[i] = min(own / weight[i], most)
+        own /= share
+        reach[i] = own if own < most else most
         num += 1
         entry = after[entry]
     return num
@@ -257,19 +262,23 @@ def share(ff: Floats, fi: Ints, lf: Floats, li: Ints, ei: Ints, counts: Counts, 
     """
     hops = len(ei[LINK]) // len(fi[INSIDE])
     route, water, share, listed, head = ei[LINK], lf[WATER], ff[SHARE], li[IN_ACKED], li[HEAD]
+    caps, weights, members, links, all_hops = ff[CAP], ff[WEIGHT], fi[MEMBERS], fi[NUM_LINKS], fi[NUM_HOPS]
     for k in range(count):
-        i = fi[MEMBERS][k]
-        first, last = i * hops, i * hops + fi[NUM_LINKS][i]
+        i = members[k]
+        first, last = i * hops, i * hops + links[i]
         most = inf
         for entry in range(first, last):
-            if water[route[entry]] < most:
-                most = water[route[entry]]
-        cap, weight, old = ff[CAP][i], ff[WEIGHT][i], share[i]
+            met = water[route[entry]]
+            if met < most:
+                most = met
+        cap, weight, old = caps[i], weights[i], share[i]
         new = cap if cap / weight <= most else most * weight
-        share[i] = new
-        if new == old or abs(new - old) <= UNCHANGED * min(new, old):
+        if new == old:
             continue
-        for entry in range(last, first + fi[NUM_HOPS][i]):
+        share[i] = new
+        if abs(new - old) <= UNCHANGED * min(new, old):
+            continue
+        for entry in range(last, first + all_hops[i]):
             link = route[entry]
             if listed[link] == 0 and head[link] != NONE:
                 touch_acked(li, counts, link)

@@ -199,11 +199,11 @@ def reserve(ff: Floats, lf: Floats, li: Ints, ei: Ints, link: int) -> bool:
     capacity = lf[CAPACITY][link]
     if capacity == inf:
         return False
-    load = 0.0
+    load, share, owner, after = 0.0, ff[SHARE], ei[OWNER], ei[NEXT]
     entry = li[ACK_HEAD][link]
     while entry != NONE:
-        load += ff[SHARE][ei[OWNER][entry]]
-        entry = ei[NEXT][entry]
+        load += share[owner[entry]]
+        entry = after[entry]
     free = max(capacity - ACK_SHARE * load, DATA_FLOOR * capacity)
     if abs(free - lf[FREE][link]) <= ACK_SETTLED * capacity:
         return False
@@ -215,18 +215,19 @@ def apply(ff: Floats, fi: Ints, trees: Ints, now: float, num_changed: int, count
     """Let the members go on at their new rates; list the first, which were touched, and those that came
     to, or from, their own cap.
     """
-    flipped = 0
+    shares, rates, caps = ff[SHARE], ff[RATE], ff[CAP]
+    members, inside, is_capped, flipped = fi[MEMBERS], fi[INSIDE], fi[CAPPED], 0
     for k in range(count):
-        i = fi[MEMBERS][k]
-        fi[INSIDE][i] = 0
-        share, rate = ff[SHARE][i], ff[RATE][i]
+        i = members[k]
+        inside[i] = 0
+        share, rate = shares[i], rates[i]
         if abs(share - rate) > UNCHANGED * rate or share == inf or rate == inf:
             sync(ff, i, now)
-            ff[RATE][i] = share
+            rates[i] = share
             expect(ff, trees, i, now)
-        capped = 1 if share >= ff[CAP][i] * AT_CAP else 0
-        if capped != fi[CAPPED][i] or k < num_changed:
-            fi[CAPPED][i] = capped
+        capped = 1 if share >= caps[i] * AT_CAP else 0
+        if capped != is_capped[i] or k < num_changed:
+            is_capped[i] = capped
             fi[FLIPPED][flipped] = i
             flipped += 1
     return flipped

@@ -1,7 +1,8 @@
 """Where rows of numbers are kept: one block for each kind (see :mod:`simulator.network.rows`).
 
-The blocks are NumPy arrays. Compiled code takes them as they are; Python reads and writes their rows
-through memoryviews, which give plain numbers, faster than NumPy does one by one.
+Compiled code takes NumPy arrays. Python reads and writes their rows through memoryviews, which give
+plain numbers, faster than NumPy does one by one. As long as nothing is compiled and flows are few, rows
+are lists: faster still, but with every number somewhere else in memory.
 """
 
 from collections.abc import MutableSequence, Sequence
@@ -41,6 +42,7 @@ from simulator.network.rows import (
 )
 
 NUM_SLOTS, NUM_HOPS = 16, 4  # at first; both double as needed
+MOST_LISTED = 256  # slots; of more than these lists do not fit a processor's cache
 
 
 class Table:
@@ -59,7 +61,8 @@ class Table:
     all: tuple[Any, Any, Any, Any, Any, Any, Any, Any, Any]
 
     def __init__(self, num_links: int) -> None:
-        self.num_hops, self._num_slots, self._compiled = NUM_HOPS, 0, False
+        self.num_hops, self._num_slots = NUM_HOPS, 0
+        self._compiled = self._are_lists = False
         self._free: list[int] = []
         self._ff = np.zeros((FLOW_FLOATS, 0))
         self._fi = np.zeros((FLOW_INTS, 0), np.int64)
@@ -96,6 +99,7 @@ class Table:
             entry += 1
 
     def _add_slots(self, more: int) -> None:
+        self._collect()
         old, self._num_slots = self._num_slots, self._num_slots + more
         self._ff = np.hstack([self._ff, np.zeros((FLOW_FLOATS, more))])
         self._fi = np.hstack([self._fi, np.zeros((FLOW_INTS, more), np.int64)])
@@ -118,6 +122,7 @@ class Table:
 
     def _widen(self) -> None:
         """Make room for twice the hops: entries move, and what points to them."""
+        self._collect()
         old, self.num_hops = self.num_hops, 2 * self.num_hops
 
         def moved(entry: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -133,32 +138,34 @@ class Table:
             self._li[row] = moved(self._li[row])
         self._expose()
 
+    def _collect(self) -> None:
+        """Bring the arrays up to date with what Python has written to its lists."""
+        if self._are_lists:
+            for block, rows in zip(self._blocks(), self.all, strict=True):
+                block[:] = rows
+
+    def _blocks(self) -> tuple[Any, Any, Any, Any, Any, Any, Any, Any, Any]:
+        blocks = self._ff, self._fi, self._lf, self._li, self._ei, self._ef
+        return *blocks, self._trees, self._rules, self._counts
+
     def _expose(self) -> None:
         self._ei[OWNER] = np.arange(self._ei.shape[1]) // self.num_hops
-        self.ff, self.fi, self.lf = _rows(self._ff), _rows(self._fi), _rows(self._lf)
-        self.li, self.ei, self.ef = _rows(self._li), _rows(self._ei), _rows(self._ef)
-        self.trees, self.rules, self.counts = (
-            _rows(self._trees),
-            _numbers(self._rules),
-            _numbers(self._counts),
-        )
-        if self._compiled:
-            blocks = self._ff, self._fi, self._lf, self._li, self._ei, self._ef
-            self.all = *blocks, self._trees, self._rules, self._counts
-        else:
-            rows = self.ff, self.fi, self.lf, self.li, self.ei, self.ef
-            self.all = *rows, self.trees, self.rules, self.counts
+        self._are_lists = not self._compiled and self._num_slots <= MOST_LISTED
+        self.ff, self.fi, self.lf, self.li, self.ei, self.ef, self.trees, self.rules, self.counts = [
+            self._shown(block) if block.ndim == 1 else [self._shown(row) for row in block]
+            for block in self._blocks()
+        ]
+        rows = self.ff, self.fi, self.lf, self.li, self.ei, self.ef
+        self.all = self._blocks() if self._compiled else (*rows, self.trees, self.rules, self.counts)
+
+    def _shown(self, row: npt.NDArray[Any]) -> Any:
+        """Plain numbers; where they are no lists, they are written through."""
+        if self._are_lists:
+            return row.tolist()
+        return memoryview(row)  # type: ignore[arg-type]  # NumPy's stubs do not say that arrays are buffers
 
     def compile(self) -> None:
         """From now on offer what compiled code takes."""
+        self._collect()
         self._compiled = True
         self._expose()
-
-
-def _rows(block: npt.NDArray[Any]) -> list[Any]:
-    return [_numbers(row) for row in block]
-
-
-def _numbers(row: npt.NDArray[Any]) -> Any:
-    """Plain numbers, written through."""
-    return memoryview(row)  # type: ignore[arg-type]  # NumPy's stubs do not say that arrays are buffers
