@@ -14,6 +14,7 @@ from simulator.indexing import model_size, site_networks
 from simulator.outcome import Outcome
 from simulator.record import manifest
 from simulator.record.ledger import Ledger
+from simulator.record.participation import unusable
 from simulator.record.tables import TABLES
 from simulator.registry import registry
 from simulator.scenario import Study, dump
@@ -58,12 +59,13 @@ def write_run(folder: Path, outcome: Outcome, executor: Computed, wall_s: Mappin
     folder.mkdir()
     scenario = outcome.point.scenario
     (folder / "scenario.yaml").write_text(dump(scenario), encoding="utf-8")
-    about = _manifest(outcome, executor, wall_s)
+    skipped = _skipped(outcome, executor)
+    about = _manifest(outcome, executor, wall_s, skipped)
     keys = sorted(_evaluated(outcome, executor))
     (folder / "keys.txt").write_text("".join(f"{key}\n" for key in keys), encoding="utf-8")
     if outcome.run is not None:
         outcomes = _outcomes(outcome, executor)
-        for name, rows in _tables(outcome, executor, outcomes).items():
+        for name, rows in _tables(outcome, executor, outcomes, skipped).items():
             write_table(folder, name, rows)
         pictures = observations.overlays(outcome.selected, outcomes) if outcome.error is None else {}
         if pictures:
@@ -79,7 +81,9 @@ def _outcomes(outcome: Outcome, executor: Computed) -> dict[str, Bundle]:
     return {one.key: executor.value(one.key) for one in [*outcome.rounds, *outcome.tests]}
 
 
-def _tables(outcome: Outcome, executor: Computed, outcomes: Mapping[str, Bundle]) -> dict[str, list[Row]]:
+def _tables(
+    outcome: Outcome, executor: Computed, outcomes: Mapping[str, Bundle], skipped: list[Row]
+) -> dict[str, list[Row]]:
     run = outcome.run
     assert run is not None
     trace = run.world.trace
@@ -101,7 +105,7 @@ def _tables(outcome: Outcome, executor: Computed, outcomes: Mapping[str, Bundle]
         "sites": _sites(run),
         "faults": trace.faults,
         "conditions": trace.conditions,
-        "skipped_cases": _skipped(outcome, executor),
+        "skipped_cases": skipped,
     }
 
 
@@ -147,8 +151,9 @@ def _sites(run: Simulated) -> list[Row]:
 def _skipped(outcome: Outcome, executor: Computed) -> list[Row]:
     """Cases that could not be used: found at the index, and when they were opened."""
     run = outcome.run
-    assert run is not None
     rows: list[Row] = []
+    if run is None:
+        return rows
     opened = set(run.namer.prepared.values()) & _evaluated(outcome, executor)
     opened -= executor.finish(sorted(opened), lambda *_: None).keys()
     for site in sorted(run.index):
@@ -160,7 +165,9 @@ def _skipped(outcome: Outcome, executor: Computed) -> list[Row]:
     return rows
 
 
-def _manifest(outcome: Outcome, executor: Computed, wall_s: Mapping[str, float]) -> dict[str, Any]:
+def _manifest(
+    outcome: Outcome, executor: Computed, wall_s: Mapping[str, float], skipped: Sequence[Row]
+) -> dict[str, Any]:
     scenario, run = outcome.point.scenario, outcome.run
     dataset = registry("datasets")[scenario.task.dataset.name]
     meta = dataset.describe(scenario.task.dataset)
@@ -189,7 +196,7 @@ def _manifest(outcome: Outcome, executor: Computed, wall_s: Mapping[str, float])
         "hardware": manifest.hardware(),
         "command": manifest.command(),
         "numeric_mode": run.namer.mode if run else None,
-        "warnings": list(run.warnings) if run else [],
+        "warnings": [*run.warnings, *unusable(skipped)] if run else [],
         "model": _model(scenario, size),
         "codec": run.world.payloads.account() if run else None,
         "outgoing": run.world.outgoing.account(run.world.sites) if run else {},

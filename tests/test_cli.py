@@ -56,6 +56,11 @@ def fake(monkeypatch, tmp_path):
         module.calls.append((study, options))
         if module.error is not None:
             raise module.error
+        for line in module.result.lines:
+            path = module.result.folder / line["label"] / "manifest.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                path.write_text('{"warnings": [], "error": null}')
         return module.result
 
     module.execute = execute
@@ -268,14 +273,18 @@ def test_troubled_runs_say_what_to_try(fake, call, tmp_path):
         ("b", "failed", str(TaskFailed("train", "south", "no\nmemory"))),
     ]:
         (tmp_path / label).mkdir()
-        (tmp_path / label / "manifest.json").write_text(json.dumps({"error": error}))
+        (tmp_path / label / "manifest.json").write_text(
+            json.dumps({"error": error, "warnings": [f"{label} warns"]})
+        )
         lines.append({"label": label, "status": status})
     fake.result = Result(folder=tmp_path, lines=tuple(lines), exit_code=ExitCode.DIVERGED)
     code, _, err = call("run", "x.yaml")
     assert code == 4
     assert err.splitlines() == [
+        "warning: a: a warns",
         "a: diverged: train at north gave a value that is not finite; "
         "lower task.optimizer.lr or set clip_norm",
+        "warning: b: b warns",
         "b: failed: train at south failed: no memory; repeat the command once its cause is gone, "
         f"finished work is kept; more in {tmp_path / 'b' / 'manifest.json'}",
     ]

@@ -18,6 +18,7 @@ from typer.main import get_command
 from simulator.cli import app
 from simulator.errors import ScenarioError
 from simulator.scenario import load_study
+from simulator.scenario.json_schema import json_schema
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -142,6 +143,21 @@ def test_every_command_shown_has_the_options_shown(page, line):
     known = {name for one in command.params for name in one.opts} | {"--help"}
     options = {word.partition("=")[0] for word in words if word.startswith("--")}
     assert options <= known, f"{page}: {line}"
+
+
+def test_every_setting_stands_in_some_page():
+    keys = set()
+
+    def collect(part):
+        for child in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+            collect(child)
+        if isinstance(part, dict) and isinstance(part.get("properties"), dict):
+            keys.update(part["properties"])
+
+    collect(json_schema())
+    words = set(re.findall(r"[\w-]+", "".join(page.read_text(encoding="utf-8") for page in PAGES)))
+    assert len(keys) > 300
+    assert keys <= words, sorted(keys - words)
 
 
 def anchors(page):

@@ -29,6 +29,10 @@ def test_the_scenario_of_the_readme_is_valid(tmp_path):
     for number, text in enumerate(blocks("yaml")):
         path = tmp_path / f"{number}.yaml"
         path.write_text(text, encoding="utf-8")
+        if "folder-per-site" in text:
+            for site in ("east", "west"):
+                for kind in ("images", "masks"):
+                    (tmp_path / "images" / site / kind).mkdir(parents=True)
         assert load_study(str(path)).points
 
 

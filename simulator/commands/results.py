@@ -51,8 +51,11 @@ def print_result(result: StudyResult) -> None:
     """Print one row per run, and where the results lie."""
     print_table(result.lines, RESULT_COLUMNS)
     for line in result.lines:
+        about = json.loads((result.folder / str(line["label"]) / "manifest.json").read_text(encoding="utf-8"))
+        for warning in about["warnings"]:
+            print(f"warning: {line['label']}: {warning}", file=sys.stderr)
         if line["status"] != "ok":
-            print(_trouble(result.folder / str(line["label"]), line), file=sys.stderr)
+            print(_trouble(result.folder / str(line["label"]), line, about["error"]), file=sys.stderr)
     for path in result.damaged:
         print(f"warning: damaged, set aside, and computed again: {path}", file=sys.stderr)
     print(f"results: {result.folder}")
@@ -60,12 +63,11 @@ def print_result(result: StudyResult) -> None:
         print(f"report: {result.report}")
 
 
-def _trouble(folder: Path, line: Mapping[str, object]) -> str:
+def _trouble(folder: Path, line: Mapping[str, object], error: str) -> str:
     """What went wrong in a run, where, and what to try; the recipe stays in the manifest."""
-    manifest = folder / "manifest.json"
-    error = str(json.loads(manifest.read_text(encoding="utf-8"))["error"])
     what = " ".join(error.partition("; recipe:")[0].split())
-    remedy = f"repeat the command once its cause is gone, finished work is kept; more in {manifest}"
+    more = folder / "manifest.json"
+    remedy = f"repeat the command once its cause is gone, finished work is kept; more in {more}"
     if line["status"] == "diverged":
         remedy = "lower task.optimizer.lr or set clip_norm"
     return f"{line['label']}: {line['status']}: {what}; {remedy}"

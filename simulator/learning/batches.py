@@ -40,7 +40,10 @@ def training_items(ctx: "Context") -> list[tuple[Case, int]]:
     """
     cases = ctx.cases("train")
     if not cases:
-        raise ScenarioError(f"{ctx.site}: no training case is left; give it cases, or leave the site out")
+        raise ScenarioError(
+            f"{ctx.site}: no training case is left; mend what its cases were skipped for, "
+            "or leave the site out"
+        )
     patches = ctx.recipe.patches_per_case if ctx.meta.spatial_dims == 3 else 1
     items = [(case, item) for case in cases for item in range(case.num_items) for _ in range(patches)]
     shapes = {tuple(case.images.shape[2:]) for case in cases}

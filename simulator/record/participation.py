@@ -110,6 +110,17 @@ def remarks(events: Sequence[Event], sites: Sequence[str]) -> list[str]:
     ]
 
 
+def unusable(skipped: Sequence[Sequence[Any]]) -> list[str]:
+    """Say that cases were skipped, with the first one's reason; nothing if none was.
+
+    ``skipped`` are rows of the table ``skipped_cases``: site, case, reason.
+    """
+    if not skipped:
+        return []
+    site, case, reason = skipped[0]
+    return [f"{len(skipped)} case(s) skipped, the first {case} of {site}: {reason}; the report lists them"]
+
+
 def _percent(share: float) -> str:
     """Whole percents, but never 100 for less than all."""
     text = f"{share:.0%}"

@@ -11,6 +11,8 @@ from simulator.registry import suggest
 from simulator.scenario.locate import Finding, KeyPath, describe
 from simulator.scenario.times import call
 
+_MISSING = "missing; add it"
+
 _FILE_KEYS = ["include", "sweep", "advise"]
 """What a file may say besides what the model knows."""
 
@@ -83,7 +85,15 @@ def findings(
         if path in branched and deeper:
             continue  # the branch that got further says more
         found.append(_finding(path, several, data, model, prefix))
-    return found
+    return [one for one in found if not _is_misspelt(one, found)]
+
+
+def _is_misspelt(missing: Finding, found: Sequence[Finding]) -> bool:
+    """Whether a key is missing only because another line of the findings takes a slip for it."""
+    slip = f"unknown key; did you mean {missing.path[-1] if missing.path else ''}?"
+    return missing.message == _MISSING and any(
+        one.message == slip and one.path[:-1] == missing.path[:-1] for one in found
+    )
 
 
 def _strip(loc: Sequence[str | int], kind: str, data: Any, prefix: KeyPath) -> tuple[KeyPath, KeyPath | None]:
@@ -125,7 +135,7 @@ def _finding(
         known += _FILE_KEYS if len(full) == 1 else []
         return Finding(path=full, message=f"unknown key{suggest(str(path[-1]), known)}", of_key=True)
     if kind == "missing":
-        return Finding(path=full, message="missing; add it")
+        return Finding(path=full, message=_MISSING)
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         return _unknown_name(full, telling[0], is_word=isinstance(_at(data, path), str))
     expected = [_TYPES.get(one["type"].removesuffix("_type"), "") for one in telling]
@@ -179,19 +189,21 @@ def _words(error: dict[str, Any]) -> str:
     if kind == "string_too_long":
         return f"{found} is longer than {ctx['max_length']} characters"
     if kind.removesuffix("_type") in _TYPES:
-        return f"expected {_TYPES[kind.removesuffix('_type')]}, found {found}{_quoted_number(error)}"
+        return f"expected {_TYPES[kind.removesuffix('_type')]}, found {found}{_as_number(error)}"
     message = str(error["msg"])
     return f"{message[0].lower()}{message[1:]}, found {found}"
 
 
-def _quoted_number(error: dict[str, Any]) -> str:
+def _as_number(error: dict[str, Any]) -> str:
+    """How to write a text as the number that it means."""
     text, kind = error["input"], error["type"]
     if kind in {"int_type", "float_type"} and isinstance(text, str):
+        bare = text.removesuffix("%")
         try:
-            float(text)
+            number = float(bare)
         except ValueError:
             return ""
-        return "; remove the quotes"
+        return "; remove the quotes" if bare == text else f"; write {number / 100:.6g}"
     return ""
 
 

@@ -96,6 +96,8 @@ def apply(node: Located, change: Change, path: tuple[str, ...] | None = None) ->
     if not path:
         return keyed(change.value, change.value.key or node.key)
     part, rest = path[0], path[1:]
+    if path == change.path and part == "sites" and part not in node.keys:
+        return node  # there is nothing to change: that sites are missing is told once, for all points
     if isinstance(node.value, tuple):
         for number in _entries(node, part, change):
             node = with_entry(node, number, apply(node.items[number], change, rest))

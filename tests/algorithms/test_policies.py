@@ -14,7 +14,7 @@ import pytest
 from algorithms.common import needed
 from algorithms.overlay_repair import mended
 from simulator.errors import ScenarioError
-from simulator.record.participation import aggregations, newcomers, rounds_with
+from simulator.record.participation import aggregations, newcomers, rounds_with, unusable
 from simulator.scenario import load_study
 from simulator.simulation import simulate
 from simulator.work.executors import PoolExecutor
@@ -358,3 +358,9 @@ def test_neighbors_of_a_dead_site_find_each_other_and_take_it_back(tmp_path):
 def test_policies_that_make_no_sense_are_refused(tmp_path, algorithm, message):
     with pytest.raises(ScenarioError, match=message):
         run(tmp_path, f"algorithm: {{name: {algorithm}}}\n")
+
+
+def test_skipped_cases_are_told_with_the_first_reason():
+    assert unusable([]) == []
+    rows = [("east", "p0", "no mask"), ("west", "p3", "NaN")]
+    assert unusable(rows) == ["2 case(s) skipped, the first p0 of east: no mask; the report lists them"]
