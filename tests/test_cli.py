@@ -282,9 +282,9 @@ def test_troubled_runs_say_what_to_try(fake, call, tmp_path):
     assert code == 4
     assert err.splitlines() == [
         "warning: a: a warns",
+        "warning: b: b warns",
         "a: diverged: train at north gave a value that is not finite; "
         "lower task.optimizer.lr or set clip_norm",
-        "warning: b: b warns",
         "b: failed: train at south failed: no memory; repeat the command once its cause is gone, "
         f"finished work is kept; more in {tmp_path / 'b' / 'manifest.json'}",
     ]

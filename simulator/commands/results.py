@@ -48,14 +48,16 @@ FORECAST_COLUMNS = {
 
 
 def print_result(result: StudyResult) -> None:
-    """Print one row per run, and where the results lie."""
-    print_table(result.lines, RESULT_COLUMNS)
-    for line in result.lines:
-        about = json.loads((result.folder / str(line["label"]) / "manifest.json").read_text(encoding="utf-8"))
+    """Print the runs' warnings, one row per run, and where the results lie."""
+    folders = [result.folder / str(line["label"]) for line in result.lines]
+    abouts = [json.loads((folder / "manifest.json").read_text(encoding="utf-8")) for folder in folders]
+    for line, about in zip(result.lines, abouts, strict=True):
         for warning in about["warnings"]:
             print(f"warning: {line['label']}: {warning}", file=sys.stderr)
+    print_table(result.lines, RESULT_COLUMNS)
+    for folder, line, about in zip(folders, result.lines, abouts, strict=True):
         if line["status"] != "ok":
-            print(_trouble(result.folder / str(line["label"]), line, about["error"]), file=sys.stderr)
+            print(_trouble(folder, line, about["error"]), file=sys.stderr)
     for path in result.damaged:
         print(f"warning: damaged, set aside, and computed again: {path}", file=sys.stderr)
     print(f"results: {result.folder}")
