@@ -54,6 +54,7 @@ At = Annotated[
         "--at",
         parser=lambda text: _read_quantity(text, "duration"),
         metavar="TIME",
+        show_default="0 s",
         help="virtual time, as 3h; faults and conditions are those of then",
     ),
 ]
