@@ -7,6 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import torch
+
 from benchmarks.peers.workload import (
     BATCH,
     CHANNELS,
@@ -18,6 +20,7 @@ from benchmarks.peers.workload import (
     STEPS,
     STRUCTURES,
     arrays,
+    leave,
 )
 from simulator.api import Bundle
 from simulator.learning.numerics import numeric_mode, setup_process
@@ -82,8 +85,10 @@ def main() -> None:
                 Path(MARK).write_text(str(time.time() - executor.tally.seconds["train"]))
 
         errors = executor.finish([last.model.key.partition("#")[0]], note)
-        executor.close()
         assert not errors, errors
+        final = executor.store.get(last.model.key.partition("#")[0])
+        executor.close()
+        leave({"model": torch.from_numpy(final.arrays["model"])})
         assert executor.tally.executed["train"] == SITES * ROUNDS, executor.tally.executed
 
 

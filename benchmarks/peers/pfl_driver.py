@@ -11,7 +11,7 @@ from pfl.data.sampling import get_user_sampler
 from pfl.hyperparam.base import NNEvalHyperParams, NNTrainHyperParams
 from pfl.model.pytorch import PyTorchModel
 
-from benchmarks.peers.workload import BATCH, LR, ROUNDS, SITES, data, loss_of, network, note_first_step
+from benchmarks.peers.workload import BATCH, LR, ROUNDS, SITES, data, leave, loss_of, network, note_first_step
 
 
 def loss(self, images, labels, eval=False):
@@ -43,6 +43,7 @@ def main() -> None:
         ),
         model_eval_params=NNEvalHyperParams(local_batch_size=BATCH),
     )  # fmt: skip
+    leave(module.state_dict())
 
 
 if __name__ == "__main__":
