@@ -15,7 +15,7 @@ import polars as pl
 
 from simulator.record.measures_dice import selected_table
 from simulator.record.measures_epochs import epochs_done
-from simulator.record.measures_run import Run, load_run
+from simulator.record.measures_run import Run, load_run, remembered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +101,7 @@ class Summary:
     effort: Effort
 
 
+@remembered
 def summarize(run: Run) -> Summary:
     """Measure one run."""
     return Summary(run=run, traffic=traffic(run), quality=quality(run), effort=effort(run))
@@ -146,6 +147,7 @@ def traffic(run: Run) -> Traffic:
     )
 
 
+@remembered
 def busiest_link(run: Run) -> tuple[str | None, int | None]:
     """Return the directed link that carried most bytes, the first by name among equals, and its bytes.
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from simulator.record.measures import busiest_link
 from simulator.record.measures_dice import site_scores
-from simulator.record.measures_run import Run
+from simulator.record.measures_run import Run, remembered
 from simulator.statistics.intervals import Kind, bounds
 from simulator.statistics.survival import Survival, kaplan_meier
 
@@ -54,6 +54,7 @@ class Reach:
     until: float
 
 
+@remembered
 def curve(run: Run, *, split: str = "test") -> pl.DataFrame:
     """Return mean and worst-site Dice over time with the cost until then.
 
@@ -85,6 +86,7 @@ def curve(run: Run, *, split: str = "test") -> pl.DataFrame:
     )
 
 
+@remembered
 def spent(run: Run) -> pl.DataFrame:
     """Return model bytes sent so far at each end of a transfer.
 
@@ -114,6 +116,7 @@ def reach(run: Run, target: float, *, cost: Cost, score: Score = "dice_mean") ->
     return reaches(run, target, score=score).get(cost)
 
 
+@remembered
 def reaches(run: Run, target: float, *, score: Score = "dice_mean") -> dict[Cost, Reach]:
     """Return every cost of the target; nothing if the run has no validation scores."""
     points = curve(run, split="val")

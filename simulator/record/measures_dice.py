@@ -2,11 +2,12 @@
 
 import polars as pl
 
-from simulator.record.measures_run import Run
+from simulator.record.measures_run import Run, remembered
 
 DISTANCES = ("hd95_mm", "assd_mm")
 
 
+@remembered
 def case_scores(run: Run, *, selection: str, split: str) -> pl.DataFrame:
     """Return Dice by site, round and case, the mean over the structures that are scored.
 
@@ -26,6 +27,7 @@ def case_scores(run: Run, *, selection: str, split: str) -> pl.DataFrame:
     )
 
 
+@remembered
 def site_scores(run: Run, *, selection: str, split: str) -> pl.DataFrame:
     """Return the mean Dice over cases by site and round: ``site, round, time_s, dice, num_cases``."""
     return (
@@ -36,6 +38,7 @@ def site_scores(run: Run, *, selection: str, split: str) -> pl.DataFrame:
     )
 
 
+@remembered
 def selected_table(run: Run) -> pl.DataFrame:
     """Return one row per site for its selected model on its test cases.
 
@@ -64,6 +67,7 @@ def selected_table(run: Run) -> pl.DataFrame:
     return table.sort("site")
 
 
+@remembered
 def structure_table(run: Run) -> pl.DataFrame:
     """Return Dice of the selected models by structure over all test cases: ``structure, dice, missed``."""
     wrong = pl.col("status").is_in(["missed", "false_alarm"])

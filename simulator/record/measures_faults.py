@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from simulator.record.measures_run import Run
+from simulator.record.measures_run import Run, remembered
 
 HARMFUL = ("crash", "leave", "disconnect", "straggle", "corrupt", "partition", "set")
 """Verbs that take something away; the others give it back or bring a node in."""
@@ -85,14 +85,20 @@ def fault_costs(run: Run) -> list[FaultCost]:
     Where two faults of one node overlap, what broke in the overlap counts for both.
     """
     fired = run.tables["faults"].filter((pl.col("status") == "fired") & pl.col("verb").is_in(HARMFUL))
-    return [_cost(run, row) for row in fired.sort("time_s", "fault", "node").iter_rows(named=True)]
+    if fired.is_empty():
+        return []
+    broken = _what_broke(run)
+    return [_cost(run, row, broken) for row in fired.sort("time_s", "fault", "node").iter_rows(named=True)]
 
 
+@remembered
 def fail_overs(run: Run) -> list[FailOver]:
     """Return every change of the server, whether a fault asked for it or its silence."""
+    rows = run.tables["events"].filter((pl.col("event") == "fail_over") & pl.col("peer").is_not_null())
+    if rows.is_empty():
+        return []
     replicas = run.tables["transfers"].filter(pl.col("kind") == "replica")
     nbytes = None if "transfers" in run.missing else int(replicas["carried_nbytes"].sum())
-    rows = run.tables["events"].filter((pl.col("event") == "fail_over") & pl.col("peer").is_not_null())
     found = []
     for row in rows.iter_rows(named=True):
         former, time_s = row["peer"].removeprefix("server@"), row["time_s"]
@@ -130,6 +136,8 @@ def impairments(run: Run) -> list[Impairment]:
 def unfired_faults(run: Run) -> list[UnfiredFault]:
     """Return the declared faults that never fired, had no effect, or do not apply to this algorithm."""
     faults, place = run.tables["faults"], ["fault", "text", "node"]
+    if (faults["status"] == "fired").all():
+        return []
     fired = faults.filter(pl.col("status") == "fired")
     rows = faults.join(fired, on=place, how="anti").unique(place, keep="first", maintain_order=True)
     return [
@@ -138,7 +146,27 @@ def unfired_faults(run: Run) -> list[UnfiredFault]:
     ]
 
 
-def _cost(run: Run, fault: dict[str, object]) -> FaultCost:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Broken:
+    """What went wrong in a run: model transfers that failed, their routes split, and by node and instant
+    the virtual seconds of work that were lost.
+    """
+
+    transfers: pl.DataFrame
+    lost_s: Mapping[tuple[str, float], float]
+
+
+def _what_broke(run: Run) -> _Broken:
+    lost = run.tables["work"].filter(pl.col("status") == "lost")
+    spans = lost.group_by("node", "end_s").agg((pl.col("end_s") - pl.col("start_s")).sum().alias("span_s"))
+    failed = ~pl.col("control") & (pl.col("status") == "failed")
+    transfers = run.tables["transfers"].filter(failed).with_columns(pl.col("route").str.split(" "))
+    return _Broken(
+        transfers=transfers, lost_s={(node, end_s): span_s for node, end_s, span_s in spans.iter_rows()}
+    )
+
+
+def _cost(run: Run, fault: dict[str, object], seen: _Broken) -> FaultCost:
     node, begin = str(fault["node"]), float(str(fault["time_s"]))
     horizon = run.virtual_time_s
     if fault["verb"] in _ENDS:
@@ -147,16 +175,10 @@ def _cost(run: Run, fault: dict[str, object]) -> FaultCost:
     else:
         end = _end_of(run, node, str(fault["verb"]), begin)
     last = float("inf") if end is None else end
-    broken = run.tables["transfers"].filter(
-        ~pl.col("control")
-        & (pl.col("status") == "failed")
-        & _met(fault)
-        & (pl.col("start_s") <= last)
-        & (pl.col("end_s") >= begin)
-    )
-    work = run.tables["work"].filter(
-        (pl.col("status") == "lost") & (pl.col("node") == node) & (pl.col("end_s") == begin)
-    )
+    broken = seen.transfers
+    if not broken.is_empty():
+        while_it_lasted = (pl.col("start_s") <= last) & (pl.col("end_s") >= begin)
+        broken = broken.filter(_met(fault) & while_it_lasted)
     no_transfers, no_work = "transfers" in run.missing, "work" in run.missing
     return FaultCost(
         text=str(fault["text"]),
@@ -167,7 +189,7 @@ def _cost(run: Run, fault: dict[str, object]) -> FaultCost:
         undone=end is not None and horizon is not None and end < horizon,
         failed_models=None if no_transfers else broken["transfer"].n_unique(),
         wasted_nbytes=None if no_transfers else int(broken["carried_nbytes"].sum()),
-        lost_s=None if no_work else float((work["end_s"] - work["start_s"]).sum()),
+        lost_s=None if no_work else seen.lost_s.get((node, begin), 0.0),
         remark=str(fault["reason"] or ""),
     )
 
@@ -178,7 +200,7 @@ def _met(fault: Mapping[str, object]) -> pl.Expr:
     at_node = (pl.col("src") == node) | (pl.col("dst") == node) | _by_way_of(node)
     if fault["verb"] == "partition":
         return reason == "partitioned"
-    on_link = at_node | pl.col("route").str.split(" ").list.contains(node)
+    on_link = at_node | pl.col("route").list.contains(node)
     return on_link & (reason == "checksum") if fault["verb"] == "corrupt" else on_link
 
 
@@ -195,15 +217,20 @@ def _undone_at(run: Run, fault: Mapping[str, object]) -> float | None:
 
 def _by_way_of(node: str) -> pl.Expr:
     """Whether a transfer's route goes through the line of a node."""
-    return pl.col("route").str.split(" ").list.contains(f"{node}.down")
+    return pl.col("route").list.contains(f"{node}.down")
 
 
 def _end_of(run: Run, node: str, verb: str, begin: float) -> float | None:
     """When the outage that holds ``begin`` ended; None if none is recorded."""
-    found = run.tables["outages"].filter(
-        (pl.col("node") == node)
-        & (pl.col("what") == verb)
-        & (pl.col("start_s") <= begin)
-        & (pl.col("end_s") >= begin)
-    )
-    return None if found.is_empty() else float(found["end_s"].max())  # type: ignore[arg-type]
+    return max((end_s for start_s, end_s in _outages(run).get((node, verb), ()) if start_s <= begin <= end_s),
+               default=None)  # fmt: skip
+
+
+@remembered
+def _outages(run: Run) -> dict[tuple[str, str], list[tuple[float, float]]]:
+    """Spans of outages by node and verb; those without an end are left out."""
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for node, what, start_s, end_s in run.tables["outages"].iter_rows():
+        if start_s is not None and end_s is not None:
+            found.setdefault((node, what), []).append((start_s, end_s))
+    return found

@@ -3,11 +3,11 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import polars as pl
 from ruamel.yaml import YAML
@@ -16,13 +16,16 @@ from ruamel.yaml.error import YAMLError
 from simulator.errors import ScenarioError
 from simulator.record.measures_conditions import conditions, method_names
 from simulator.record.tables import TABLES
-from simulator.record.tables_io import empty_table, read_table
+from simulator.record.tables_io import empty_table, read_tables
 
 _NEEDED = ("run_id", "label", "scenario", "algorithm", "seed", "status", "plan", "virtual_time_s")
 _SECTION = re.compile(r"^[^\s#-].*\n?(?:(?:[\s#-].*)?\n)*", re.MULTILINE)
 _SEED_WORD = re.compile(
     r"(?:^|[-_ ])(?:seed(?:[._-](?:learning|network))?|learning|network)[-=_ ]?\d+(?=$|[-_ ])"
 )
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,7 @@ class Run:
     tables: Mapping[str, pl.DataFrame]
     missing: tuple[str, ...] = ()
     scenario: Mapping[str, Any] = field(default_factory=dict)
+    _measured: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def algorithm(self) -> str:
@@ -67,6 +71,20 @@ class Run:
         return None if value is None else float(value)
 
 
+def remembered(measure: Callable[Concatenate[Run, P], T]) -> Callable[Concatenate[Run, P], T]:
+    """Measure a run once, whoever asks; results are shared and not to be changed."""
+
+    @wraps(measure)
+    def once(run: Run, *args: P.args, **kwargs: P.kwargs) -> T:
+        key = (measure, args, tuple(sorted(kwargs.items())))
+        if key not in run._measured:
+            run._measured[key] = measure(run, *args, **kwargs)
+        found: T = run._measured[key]
+        return found
+
+    return once
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
     """What a report is made from: runs in the order given, and the studies they came from."""
@@ -86,7 +104,7 @@ def load_study(folders: Sequence[Path]) -> Study:
     """
     if not folders:
         raise ScenarioError("no folder given; name a study folder or run folders, as in runs/<name>-<digest>")
-    names, descriptions, commands, runs = [], [], [], []
+    names, descriptions, commands, places = [], [], [], []
     problems: list[str] = []
     seen: set[Path] = set()
     for folder in folders:
@@ -97,34 +115,57 @@ def load_study(folders: Sequence[Path]) -> Study:
         for point in points:
             if point.resolve() not in seen:
                 seen.add(point.resolve())
-                runs.append(load_run(point))
-    if not runs:
+                places.append(point)
+    if not places:
         raise ScenarioError(f"{folders[0]}: the study holds no run folder; run its scenario again")
     return Study(
         name=" + ".join(dict.fromkeys(names)),
         description="\n".join(text for text in dict.fromkeys(descriptions) if text),
         commands=tuple(text for text in dict.fromkeys(commands) if text),
-        runs=_distinct(_named(runs)),
+        runs=_distinct(_named(_load_runs(places))),
         problems=tuple(problems),
     )
 
 
 def load_run(folder: Path) -> Run:
-    """Read one run folder; tables that are not there are listed, not invented."""
+    """Read one run folder; tables that are not there are listed, not invented.
+
+    Raises:
+        ScenarioError: it is none, or a file in it cannot be read.
+    """
+    return _load_runs([folder])[0]
+
+
+def _load_runs(folders: Sequence[Path]) -> list[Run]:
+    """Read run folders, each table of all of them in one pass."""
+    manifests = [_manifest(folder) for folder in folders]
+    tables: list[dict[str, pl.DataFrame]] = [{} for _ in folders]
+    for name in TABLES:
+        there = [place for place, folder in enumerate(folders) if (folder / f"{name}.parquet").is_file()]
+        found = dict(zip(there, read_tables([folders[place] for place in there], name), strict=True))
+        for place, own in enumerate(tables):
+            own[name] = found.get(place, empty_table(name))
+    return [
+        Run(
+            folder=folder,
+            manifest=manifest,
+            label=_SEED_WORD.sub("", str(manifest["label"])).strip("-_ ") or str(manifest["algorithm"]),
+            tables=own | {"metrics": own["metrics"].with_columns(pl.col("value").fill_nan(None))},
+            missing=tuple(name for name in TABLES if not (folder / f"{name}.parquet").is_file()),
+            scenario=_scenario(folder / "scenario.yaml"),
+        )
+        for folder, manifest, own in zip(folders, manifests, tables, strict=True)
+    ]
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
     manifest = _json(folder / "manifest.json")
     absent = [name for name in _NEEDED if name not in manifest]
     if absent:
         raise ScenarioError(
             f"{folder / 'manifest.json'}: {', '.join(absent)} missing; run the scenario again"
         )
-    missing = tuple(name for name in TABLES if not (folder / f"{name}.parquet").is_file())
-    tables = {name: empty_table(name) if name in missing else read_table(folder, name) for name in TABLES}
-    tables["metrics"] = tables["metrics"].with_columns(pl.col("value").fill_nan(None))
-    label = _SEED_WORD.sub("", str(manifest["label"])).strip("-_ ") or str(manifest["algorithm"])
-    scenario = _scenario(folder / "scenario.yaml")
-    return Run(
-        folder=folder, manifest=manifest, label=label, tables=tables, missing=missing, scenario=scenario
-    )
+    return manifest
 
 
 def by_label(runs: Iterable[Run]) -> dict[str, list[Run]]:

@@ -17,6 +17,7 @@ _TYPES: dict[str, type[pl.DataType]] = {
     "str": pl.String,
     "bool": pl.Boolean,
 }
+_PATH = "read from"
 
 
 def columns_of(name: str) -> dict[str, type[pl.DataType]]:
@@ -89,6 +90,23 @@ def read_table(folder: Path, name: str) -> pl.DataFrame:
             " run the scenario again"
         )
     return frame
+
+
+def read_tables(folders: Sequence[Path], name: str) -> list[pl.DataFrame]:
+    """Return a table of several run folders, read in one pass.
+
+    Raises:
+        ScenarioError: as :func:`read_table`.
+    """
+    paths = [folder / f"{name}.parquet" for folder in folders]
+    try:
+        whole = pl.read_parquet(paths, include_file_paths=_PATH, glob=False, hive_partitioning=False)
+    except (OSError, pl.exceptions.PolarsError):
+        whole = pl.DataFrame()
+    if dict(whole.schema) != columns_of(name) | {_PATH: pl.String}:
+        return [read_table(folder, name) for folder in folders]  # says which one is wrong
+    parts = whole.partition_by(_PATH, as_dict=True, include_key=False, maintain_order=True)
+    return [parts.get((str(path),), empty_table(name)) for path in paths]
 
 
 def empty_table(name: str) -> pl.DataFrame:

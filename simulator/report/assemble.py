@@ -8,7 +8,7 @@ from simulator.record.measures_frames import Frames, frames
 from simulator.record.measures_run import Run, by_label, load_study
 from simulator.record.measures_sites import SiteTable, site_table
 from simulator.record.measures_standing import standings
-from simulator.report import gantt, overlays, statistics_tables, tables, topology
+from simulator.report import gantt, incidents, overlays, statistics_tables, tables, topology
 from simulator.report.default_figures import default_figures
 from simulator.report.figure import Drawn, draw
 from simulator.report.findings import findings
@@ -43,12 +43,12 @@ def write_report(folders: Sequence[Path], out: Path) -> Path:
         groups=ended,
         findings=findings(ended, summaries, scores, target),
         remark=remark,
-        problems=tuple(tables.problems(study)),
+        problems=tuple(incidents.problems(study)),
         statistics=_statistics(everything),
         results=_tables(ended, summaries, scores, target),
-        faults=tuple(tables.faults(study.runs)),
-        events=tables.events(summaries),
-        skipped=tables.skipped(study.runs),
+        faults=tuple(incidents.faults(study.runs)),
+        events=incidents.events(summaries),
+        skipped=incidents.skipped(study.runs),
         pictures=_draw(Drawn(frames=everything, runs=runs, target=target), ended, figures),
         timelines=_timelines(_firsts(closely or study.runs), figures),
         left_out=_left_out(study.runs, _firsts(closely or study.runs)),

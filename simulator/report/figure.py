@@ -14,12 +14,12 @@ from simulator.record.measures_frames import Frames
 from simulator.record.measures_run import Run
 from simulator.report.fault_marks import mark_faults, marks
 from simulator.report.figure_spec import FigureSpec
+from simulator.report.figure_words import caption, title_of
 from simulator.report.panels import PANELS, Part
 from simulator.report.panels_sites import heat_panel, site_rows, sites_panel
-from simulator.report.quantities import axis_of, words_of
+from simulator.report.quantities import axis_of
 from simulator.report.style import COLUMN_IN, PAGE_IN, Look, Picture, looks, new_figure, palette, save, styled
-from simulator.report.text import listing, time_unit
-from simulator.statistics.intervals import MIN_RESAMPLED
+from simulator.report.text import time_unit
 
 MAX_WIDE = 3
 """So many panels stand side by side before a single row of them is broken."""
@@ -84,17 +84,11 @@ def draw(spec: FigureSpec, study: Drawn, folder: Path) -> Picture | None:
             grid[cell.row, cell.column].set_title(text, loc="left")
         remark = _mark(spec, figure, grid, study)
         save(figure, folder, spec.name)
-    said = [
-        _WHAT[spec.kind](spec, study),
-        remark,
-        _averaged(spec, part),
-        intervals_in_words(part, whole.unit),
-    ]
     return Picture(
         width_in=width,
         name=spec.name,
-        title=spec.title or _title(spec),
-        caption=" ".join(text for text in said if text),
+        title=spec.title or title_of(spec),
+        caption=caption(spec, part, study.target, remark),
     )
 
 
@@ -242,65 +236,3 @@ def _mark(spec: FigureSpec, figure: Figure, grid: np.ndarray, study: Drawn) -> s
     left_out = len(struck) - mark_faults(figure, list(grid.flat), struck, divisor)
     rest = f" {left_out} further faults are ticks at the foot." if left_out else ""
     return f"Vertical lines: faults of any of the runs.{rest}"
-
-
-def _averaged(spec: FigureSpec, part: Part) -> str:
-    shown = {spec.columns, spec.rows, spec.hue, *part.apart}
-    shown |= {*spec.x, *spec.y} if spec.kind in {"line", "heat"} else set()
-    table = part.whole.runs
-    hidden = [
-        part.titles.get(one.name, one.name)
-        for one in part.whole.conditions
-        if one.name not in shown and table[one.name].n_unique() > 1
-    ]
-    return f"Averaged over {listing(hidden)}." if hidden else ""
-
-
-def intervals_in_words(part: Part, unit: str) -> str:
-    """Say what bands and whiskers are, over what, and how they were found."""
-    if not part.notes:
-        seeds = part.whole.runs["unit"].n_unique()
-        return "One run per method: differences may be chance." if seeds == 1 else ""
-    sizes = sorted({count for _, count in part.notes})
-    span = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    what = f"{unit}s" if part.over == "seeds" else part.over
-    kinds = {kind for kind, _ in part.notes}
-    how = {
-        frozenset({"bootstrap"}): "BCa bootstrap",
-        frozenset({"student"}): "Student's t",
-    }.get(frozenset(kinds), f"BCa bootstrap, Student's t below {MIN_RESAMPLED}")
-    return f"Bands and whiskers: 95 % intervals of the mean over {span} {what} ({how})."
-
-
-def _title(spec: FigureSpec) -> str:
-    if spec.kind == "reach":
-        return f"Runs with the target by {words_of(spec.x[0]).lower()}"
-    if spec.kind == "sites":
-        return f"{words_of(spec.y[0])} by site"
-    if spec.kind == "heat":
-        return f"{words_of(str(spec.color))} over {spec.x[0]} and {spec.y[0]}"
-    against = " and ".join(words_of(name).lower() for name in spec.x)
-    return f"{words_of(spec.y[0])} against {against}"
-
-
-def _reach_words(_: FigureSpec, study: Drawn) -> str:
-    return (
-        f"Share of runs whose mean validation Dice has reached {study.target:g}; a run that ends without it "
-        "(a bar) keeps its last model and counts on as one without."
-    )
-
-
-_WHAT: Mapping[str, Any] = {
-    "curve": lambda *_: (
-        "Test Dice of the models that sites had, against what was spent until then; a curve "
-        "ends where its run ends. A broken line level: sends no model."
-    ),
-    "front": lambda *_: (
-        "A mark per method and condition; dotted: the Pareto front, beyond which no method is "
-        "both cheaper and better."
-    ),
-    "reach": _reach_words,
-    "line": lambda *_: "Means; marks of methods are moved aside so that none hides another.",
-    "sites": lambda *_: "Each site's selected model on its own test cases (their number in parentheses).",
-    "heat": lambda *_: "Means over runs; the scale is the same in all panels.",
-}

@@ -55,7 +55,7 @@ class Part:
 
 
 def curve_panel(axes: Axes, part: Part, x: str, y: str) -> None:
-    """Dice against what was spent until then; a method that sends nothing is a level."""
+    """Dice against what was spent until then; a method that spends nothing is a level."""
     table = part.whole.curves
     divisor, words = axis_of(x, float(table[x].max() or 0))  # type: ignore[arg-type]
     for value, look, rows in _by_hue(part, part.frames.curves):
@@ -64,7 +64,7 @@ def curve_panel(axes: Axes, part: Part, x: str, y: str) -> None:
             continue
         if one.kind is not None:
             part.notes.add((one.kind, one.count))
-        if x.endswith("nbytes") and one.x[-1] == 0:
+        if one.x[-1] == 0:
             axes.axhline(one.mean[-1], color=look.color, linestyle=(0, (4, 2)), linewidth=0.9, label=value)
             continue
         paid = one.x > 0 if x.endswith("nbytes") else one.x >= 0
@@ -91,7 +91,7 @@ def front_panel(axes: Axes, part: Part, x: str, y: str) -> None:
     (wide, xwords), (high, ywords) = (axis_of(name, top) for name, top in zip((x, y), largest, strict=True))
     points: list[tuple[float, float]] = []
     for value, look, rows in _by_hue(part, part.frames.runs):
-        if set(rows["algorithm"]) == {"pooled"} and x.endswith("nbytes"):
+        if _is_free_reference(rows, x):
             _level(axes, part, rows, y, high, look, value)
             continue
         for place, chosen in enumerate(_apart(rows, part.apart)):
@@ -118,6 +118,11 @@ def front_panel(axes: Axes, part: Part, x: str, y: str) -> None:
     axes.set_xlabel(xwords)
     axes.set_ylabel(ywords)
     tidy(axes)
+
+
+def _is_free_reference(rows: pl.DataFrame, cost: str) -> bool:
+    """Whether these are runs of pooled training, which moves all cases before anything is counted."""
+    return set(rows["algorithm"]) == {"pooled"} and not rows[cost].max()
 
 
 def _level(
@@ -151,13 +156,16 @@ def reach_panel(axes: Axes, part: Part, x: str, _: str) -> None:
     horizon = float(part.whole.runs[column].max() or 0)  # type: ignore[arg-type]
     divisor, words = axis_of(x, horizon)
     for value, look, rows in _by_hue(part, part.frames.runs.drop_nulls(column)):
+        if _is_free_reference(rows, column):
+            continue
         kept = pl.when("reached").then(column).otherwise(horizon)
         found = kaplan_meier(rows.select(kept).to_series().to_list(), rows["reached"].to_list())
         at = np.concatenate([[0.0], found.at, [found.last]]) / divisor
         share = 1 - np.concatenate([[1.0], found.share, found.share[-1:] if len(found.share) else [1.0]])
         axes.plot(at, share, **look.curve(), drawstyle="steps-post", label=value)
         some = np.linspace(1, len(at) - 2, min(len(at) - 2, 6)).round().astype(int)
-        axes.plot(at[some], share[some], look.marker, color=look.color, clip_on=False, zorder=3)
+        if len(some):  # a mark that is nowhere, yet not clipped, would leave the layout no room
+            axes.plot(at[some], share[some], look.marker, color=look.color, clip_on=False, zorder=3)
         without = rows.filter(~pl.col("reached"))[column].to_numpy()
         known = np.searchsorted(found.at, without, side="right")
         heights = (1 - np.concatenate([[1.0], found.share]))[known]
@@ -179,7 +187,9 @@ def line_panel(axes: Axes, part: Part, x: str, y: str) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
         step = 0.0
     divisor, words = axis_of(y, float(part.whole.runs[y].max() or 0))  # type: ignore[arg-type]
-    for number, (value, look, _) in enumerate(_by_hue(part, part.frames.runs)):
+    for number, (value, look, rows) in enumerate(_by_hue(part, part.frames.runs)):
+        if _is_free_reference(rows, y):
+            continue
         dodge = (number - (len(part.looks) - 1) / 2) * step
         points = []
         for place, at in zip(places, values, strict=True):

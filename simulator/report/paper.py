@@ -10,7 +10,7 @@ from simulator.errors import ScenarioError
 from simulator.record.measures_frames import Frames, frames
 from simulator.record.measures_run import Run, Study, load_study
 from simulator.record.measures_standing import Standings, standings
-from simulator.report import statistics_tables, tables
+from simulator.report import incidents, statistics_tables, tables
 from simulator.report.default_figures import default_figures
 from simulator.report.figure import Drawn, draw, only
 from simulator.report.figure_spec import FigureSpec
@@ -56,7 +56,7 @@ def write_paper(folders: Sequence[Path], out: Path, spec_file: Path | None) -> P
         title=chosen.spec.title or chosen.study.name,
         study=chosen.study,
         runs=chosen.runs,
-        problems=tuple(tables.problems(chosen.study)),
+        problems=tuple(incidents.problems(chosen.study)),
         pictures=pictures,
         tables=shown,
     )

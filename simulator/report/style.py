@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 COLUMN_IN = 85 / 25.4
 PAGE_IN = 178 / 25.4
 FONT_PT = 7.5
+DPI = 200
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 GRAY = "#6b6b6b"
@@ -128,11 +129,14 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
-    """Write ``name`` as PNG (200 dots per inch), PDF and SVG, the same bytes for the same figure."""
+    """Write ``name`` as PNG, PDF and SVG, the same bytes for the same figure."""
     folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / f"{name}.png", dpi=200, metadata={"Software": None})
-    figure.savefig(folder / f"{name}.pdf", dpi=200, metadata={"CreationDate": None})
-    figure.savefig(folder / f"{name}.svg", dpi=200, metadata={"Date": None})
+    figure.set_dpi(DPI)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # the layout is found once, for all formats
+    figure.savefig(folder / f"{name}.png", dpi=DPI, metadata={"Software": None})
+    figure.savefig(folder / f"{name}.pdf", dpi=DPI, metadata={"CreationDate": None})
+    figure.savefig(folder / f"{name}.svg", dpi=DPI, metadata={"Date": None})
 
 
 def narrow(values: Sequence[str]) -> list[str]:
