@@ -77,7 +77,7 @@ def read_table(folder: Path, name: str) -> pl.DataFrame:
     if not path.is_file():
         raise ScenarioError(f"{path}: table missing; is {folder} a run folder, and did its run end?")
     try:
-        frame = pl.read_parquet(path)
+        frame = pl.read_parquet(path, glob=False, hive_partitioning=False)
     except pl.exceptions.PolarsError as error:
         raise ScenarioError(f"{path}: cannot be read ({error}); run the scenario again") from error
     expected = columns_of(name)

@@ -13,7 +13,7 @@ from simulator.record.measures_conditions import magnitude
 from simulator.record.measures_curves import band
 from simulator.record.measures_estimates import BY_SITE, Over, estimate
 from simulator.record.measures_frames import Frames
-from simulator.report.quantities import HIGHER_IS_BETTER, axis_of
+from simulator.report.quantities import HIGHER_IS_BETTER, SIGNED, axis_of
 from simulator.report.style import BLACK, Look, narrow, tidy
 from simulator.statistics.intervals import Interval
 from simulator.statistics.pareto import front
@@ -100,7 +100,8 @@ def front_panel(axes: Axes, part: Part, x: str, y: str) -> None:
             if across is None or up is None:
                 continue
             points.append((across.mean / wide, up.mean / high))
-            _cross(axes, across, up, (wide, high), look, value if place == 0 else None)
+            label = value if place == 0 else None
+            _cross(axes, (across, up), (x, y), (wide, high), look, label)
     best = front(
         [-p[0] if x in HIGHER_IS_BETTER else p[0] for p in points],
         [p[1] if y in HIGHER_IS_BETTER else -p[1] for p in points],
@@ -137,16 +138,29 @@ def _level(
         axes.axhspan(found.low / divisor, found.high / divisor, color=look.color, alpha=0.1, linewidth=0)
 
 
+def _whisker(found: Interval, name: str) -> tuple[float, float] | None:
+    """The ends of an interval, of an amount that cannot be negative at 0 or above."""
+    if found.low is None or found.high is None:
+        return None
+    return (found.low if name in SIGNED else max(0.0, found.low)), found.high
+
+
 def _cross(
-    axes: Axes, across: Interval, up: Interval, units: tuple[float, float], look: Look, label: str | None
+    axes: Axes,
+    found: tuple[Interval, Interval],
+    names: tuple[str, str],
+    units: tuple[float, float],
+    look: Look,
+    label: str | None,
 ) -> None:
     """A mark with whiskers both ways."""
-    x, y = across.mean / units[0], up.mean / units[1]
-    line = {"color": look.color, "linewidth": 0.8, "alpha": 0.7}
-    if up.low is not None and up.high is not None:
-        axes.plot([x, x], [up.low / units[1], up.high / units[1]], **line)  # type: ignore[arg-type]
-    if across.low is not None and across.high is not None:
-        axes.plot([across.low / units[0], across.high / units[0]], [y, y], **line)  # type: ignore[arg-type]
+    x, y = (one.mean / unit for one, unit in zip(found, units, strict=True))
+    across, up = (_whisker(one, name) for one, name in zip(found, names, strict=True))
+    line: dict[str, Any] = {"color": look.color, "linewidth": 0.8, "alpha": 0.7}
+    if up is not None:
+        axes.plot([x, x], [end / units[1] for end in up], **line)
+    if across is not None:
+        axes.plot([end / units[0] for end in across], [y, y], **line)
     axes.plot(x, y, look.marker, color=look.color, markerfacecolor=look.fill, markersize=4.5, label=label)
 
 
@@ -206,8 +220,8 @@ def line_panel(axes: Axes, part: Part, x: str, y: str) -> None:
             label=value,
         )
         for at, found in points:
-            if found.low is not None and found.high is not None:
-                axes.vlines(at, found.low / divisor, found.high / divisor, color=look.color, linewidth=0.8)
+            if (ends := _whisker(found, y)) is not None:
+                axes.vlines(at, ends[0] / divisor, ends[1] / divisor, color=look.color, linewidth=0.8)
     axes.set_xticks(places, narrow(values))
     axes.set_xlabel(part.titles.get(x, x))
     axes.set_ylabel(words)

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from simulator.errors import ScenarioError
-from simulator.record.measures_run import by_label, load_run, load_study
+from simulator.record.measures_run import by_label, load_run, load_study, remembered
 from tests.report.fixtures import Shape, write_run, write_study
 
 TINY = Shape(rounds=1, overlays=False)
@@ -64,6 +64,20 @@ def test_what_is_no_run_is_said_so(tmp_path, name, text, says):
         (tmp_path / name).write_text(text)
     with pytest.raises(ScenarioError, match=says):
         load_study([tmp_path])
+
+
+def test_a_run_is_measured_once_whoever_asks(tmp_path):
+    asked = []
+
+    @remembered
+    def measure(run, *, split):
+        asked.append((run.label, split))
+        return len(asked)
+
+    first, second = (load_run(write_run(tmp_path / name, name, shape=TINY)) for name in ("gcml", "local"))
+    found = [measure(run, split=split) for run in (first, second, first) for split in ("val", "test", "val")]
+    assert found == [1, 2, 1, 3, 4, 3, 1, 2, 1]
+    assert asked == [("gcml", "val"), ("gcml", "test"), ("local", "val"), ("local", "test")]
 
 
 def test_no_folder_is_an_error():

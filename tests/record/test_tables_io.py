@@ -4,7 +4,7 @@ import pytest
 
 from simulator.errors import ScenarioError
 from simulator.record.tables import TABLES
-from simulator.record.tables_io import columns_of, read_table, write_table
+from simulator.record.tables_io import columns_of, read_table, read_tables, write_table
 
 FAULT = (0, "{at: 2 h, crash: server}", "crash", "server", 7200.0, "fired", None)
 
@@ -17,6 +17,33 @@ def test_rows_come_back_with_exact_types(tmp_path):
     assert frame.rows()[0] == FAULT
     assert frame["time_s"][1] == 3.0
     assert [p.name for p in path.parent.iterdir()] == ["faults.parquet"]  # nothing half-written is left
+
+
+def test_tables_of_several_runs_are_those_that_each_alone_has(tmp_path):
+    rows = [[FAULT], [], [FAULT, (1, *FAULT[1:])], [(2, *FAULT[1:])]]
+    folders = [tmp_path / name for name in ("b=2", "a", "c[1]", "b")]
+    for folder, own in zip(folders, rows, strict=True):
+        write_table(folder, "faults", own)
+    for folder, found in zip(folders, read_tables(folders, "faults"), strict=True):
+        assert found.equals(read_table(folder, "faults"))
+        assert found.schema == read_table(folder, "faults").schema
+
+
+@pytest.mark.parametrize("damage", ["text", "column", "type"])
+def test_of_several_tables_the_wrong_one_is_named(tmp_path, damage):
+    folders = [tmp_path / name for name in "abc"]
+    for folder in folders:
+        write_table(folder, "faults", [FAULT])
+    wrong = folders[1] / "faults.parquet"
+    frame = pl.read_parquet(wrong)
+    if damage == "text":
+        wrong.write_text("no table")
+    elif damage == "column":
+        frame.with_columns(more=1).write_parquet(wrong)
+    else:
+        frame.with_columns(pl.col("fault").cast(pl.Int32)).write_parquet(wrong)
+    with pytest.raises(ScenarioError, match=r"b/faults\.parquet"):
+        read_tables(folders, "faults")
 
 
 @pytest.mark.parametrize("name", TABLES)

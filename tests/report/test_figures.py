@@ -1,6 +1,9 @@
 """Declared figures: what they may ask for, what they draw, and what their captions say."""
 
+from dataclasses import replace
+
 import numpy as np
+import polars as pl
 import pytest
 from matplotlib.figure import Figure
 from pydantic import ValidationError
@@ -75,6 +78,45 @@ def test_a_run_without_the_target_never_joins_those_with_it(swept, tmp_path, pai
     runs = swept.frames.runs.filter(method="fedavg")
     shown = next(line for line in painted[0].axes[0].lines if line.get_label() == "fedavg")
     assert shown.get_ydata()[-1] == pytest.approx(runs["reached"].mean())
+
+
+def test_pooled_training_that_costs_nothing_is_a_level_or_left_out(swept, tmp_path, painted):
+    at_once = pl.when(algorithm="pooled").then(0.0)
+    tables = {
+        "runs": swept.frames.runs.with_columns(
+            at_once.otherwise(pl.col(name)).alias(name) for name in ("virtual_time_s", "time_s_to_target")
+        ),
+        "curves": swept.frames.curves.with_columns(at_once.otherwise("time_s").alias("time_s")),
+    }
+    free = replace(swept, frames=replace(swept.frames, **tables))
+    drawn(free, tmp_path, kind="curve", x="time_s", y="dice_mean")
+    drawn(free, tmp_path, kind="reach", x="time_s")
+    drawn(free, tmp_path, kind="line", x="faults", y="virtual_time_s")
+    curves, *others = [{line.get_label(): line for line in figure.axes[0].lines} for figure in painted]
+    assert len(set(curves["pooled"].get_ydata())) == 1
+    assert list(curves["pooled"].get_xdata()) == [0, 1]  # of the axes' width
+    for lines in others:
+        assert "gcml" in lines
+        assert "pooled" not in lines
+
+
+def test_whiskers_of_amounts_end_at_0_and_those_of_gains_do_not(swept, tmp_path, painted):
+    values = pl.when(pl.col("unit") == 1).then(0.0).otherwise(1.0)
+    runs = swept.frames.runs.with_columns(values.alias(name) for name in ("wasted_nbytes", "over_local"))
+    noisy = replace(swept, frames=replace(swept.frames, runs=runs))
+    drawn(noisy, tmp_path, kind="line", x="faults", y=["wasted_nbytes", "over_local"])
+    lowest = [
+        min(segment[:, 1].min() for lines in axes.collections for segment in lines.get_segments())
+        for axes in painted[0].axes
+    ]
+    assert lowest[0] == 0
+    assert lowest[1] < -1
+
+
+def test_a_target_that_nobody_has_leaves_room_for_the_axes(swept, tmp_path):
+    runs = swept.frames.runs.with_columns(reached=pl.lit(value=False))
+    none = replace(swept, frames=replace(swept.frames, runs=runs))
+    assert drawn(none, tmp_path, kind="reach", x=["time_s", "carried_nbytes"]) is not None
 
 
 def test_tiles_hold_means_in_the_unit_of_the_scale(swept, tmp_path, painted):
