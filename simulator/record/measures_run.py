@@ -75,7 +75,7 @@ def remembered(measure: Callable[Concatenate[Run, P], T]) -> Callable[Concatenat
     """Measure a run once, whoever asks; results are shared and not to be changed."""
 
     @wraps(measure)
-    def once(run: Run, *args: P.args, **kwargs: P.kwargs) -> T:
+    def once(run: Run, /, *args: P.args, **kwargs: P.kwargs) -> T:
         key = (measure, args, tuple(sorted(kwargs.items())))
         if key not in run._measured:
             run._measured[key] = measure(run, *args, **kwargs)
