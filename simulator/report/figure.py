@@ -169,6 +169,8 @@ def _apart(spec: FigureSpec, frames: Frames) -> tuple[str, ...]:
 
 
 def _height(spec: FigureSpec, part: Part, num_rows: int) -> float:
+    if spec.kind == "heat":  # tiles as high as their numbers at least
+        return 0.45 + max(_ROW_IN["heat"], 0.15 * part.whole.runs[spec.y[0]].n_unique())
     if spec.kind != "sites":
         return 0.45 + _ROW_IN[spec.kind] * num_rows
     rows = len(site_rows(part, spec.y[0])[0])

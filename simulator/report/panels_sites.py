@@ -111,7 +111,7 @@ def heat_panel(
             ink = "white" if value < (low + high) / 2 else "black"
             axes.text(column, row, f"{value:.3g}", color=ink, ha="center", va="center")
     axes.set_xticks(range(len(across)), narrow(across))
-    axes.set_yticks(range(len(up)), narrow(up))
+    axes.set_yticks(range(len(up)), up if y == "method" else narrow(up))
     axes.set_xlabel(part.titles.get(x, x))
     axes.set_ylabel(part.titles.get(y, y))
     axes.tick_params(length=0)
