@@ -240,7 +240,8 @@ def test_without_network_and_faults_fedavg_is_the_sequential_loop_bit_for_bit(tm
     recipe = recipe_of(scenario)
 
     def context(name, data=()):
-        return Context(recipe, name, scenario.seed.learning, lambda: list(data), "cpu")
+        keys = [f"end to end {name}" for _ in data]
+        return Context(recipe, name, scenario.seed.learning, keys, lambda _: list(data), "cpu")
 
     jobs = prepare_jobs(scenario, index, read_jobs(scenario, index))
     cases = {name: prepare(context(name), **jobs[name].params) for name in "abc"}

@@ -4,7 +4,7 @@ An *item* is what one training pass sees before cropping: a slice of a 2-D case,
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,6 +16,9 @@ from simulator.api import Bundle
 from simulator.learning.lesions import smallest_ratio
 
 _CACHE_NBYTES = 4 << 30
+
+Load = Callable[[Sequence[str]], Sequence[Bundle]]
+"""Gives prepared cases by their keys; nobody else may write to them."""
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: cached_property needs a dictionary
@@ -60,7 +63,7 @@ def to_cases(prepared: Bundle, spatial_dims: int, device: str) -> tuple[Case, ..
     """Put the prepared cases of one site on a device."""
 
     def items(array: np.ndarray) -> Tensor:
-        tensor = torch.tensor(array)
+        tensor = torch.from_numpy(array if array.flags.writeable else array.copy())
         tensor = tensor.transpose(0, 1).contiguous() if spatial_dims == 2 else tensor.unsqueeze(0)
         return tensor.to(device)
 
@@ -77,30 +80,32 @@ def to_cases(prepared: Bundle, spatial_dims: int, device: str) -> tuple[Case, ..
 
 
 class CaseCache:
-    """Keeps the tensors of recently used prepared bundles, least recently used out first."""
+    """Keeps the tensors of recently used cases by the key of what they were made from, the least recently
+    used out first. What they were made from is not kept.
+    """
 
     def __init__(self, limit_nbytes: int = _CACHE_NBYTES) -> None:
         self._limit_nbytes = limit_nbytes
-        # the bundle is held with its tensors, so that its identity stays its own
-        self._kept: OrderedDict[tuple[int, str], tuple[Bundle, tuple[Case, ...]]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], tuple[Case, ...]] = OrderedDict()
+        self._nbytes = 0
 
-    def get(self, bundles: Sequence[Bundle], spatial_dims: int, device: str) -> list[Case]:
-        """Return the cases of all bundles, in order."""
-        cases: list[Case] = []
-        for bundle in bundles:
-            key = (id(bundle), device)
-            if key not in self._kept:
-                self._kept[key] = (bundle, to_cases(bundle, spatial_dims, device))
-            self._kept.move_to_end(key)
-            cases.extend(self._kept[key][1])
-        while self._nbytes() > self._limit_nbytes and len(self._kept) > len(bundles):
-            self._kept.popitem(last=False)
-        return cases
+    def get(self, keys: Sequence[str], load: Load, spatial_dims: int, device: str) -> list[Case]:
+        """Return the cases of all keys, in order; ``load`` gives the prepared ones of those not kept."""
+        new = [key for key in dict.fromkeys(keys) if (key, device) not in self._kept]
+        for key, bundle in zip(new, load(new) if new else (), strict=True):
+            cases = self._kept[key, device] = to_cases(bundle, spatial_dims, device)
+            self._nbytes += _nbytes(cases)
+        for key in keys:
+            self._kept.move_to_end((key, device))
+        found = [case for key in keys for case in self._kept[key, device]]
+        while self._nbytes > self._limit_nbytes and len(self._kept) > len(set(keys)):
+            _, old = self._kept.popitem(last=False)
+            self._nbytes -= _nbytes(old)
+        return found
 
-    def _nbytes(self) -> int:
-        return sum(
-            case.images.nbytes + case.labels.nbytes for _, cases in self._kept.values() for case in cases
-        )
+
+def _nbytes(cases: Sequence[Case]) -> int:
+    return sum(case.images.nbytes + case.labels.nbytes for case in cases)
 
 
 CACHE = CaseCache()

@@ -1,6 +1,6 @@
 """What a task's function sees where it runs: the site's cases, the network, the recipe, and chance."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from simulator.errors import ScenarioError
 from simulator.learning import classifier_networks, loop
 from simulator.learning.architectures import num_outputs
 from simulator.learning.batches import Batch
-from simulator.learning.cases import CACHE, Case
+from simulator.learning.cases import CACHE, Case, Load
 from simulator.learning.evaluation import Predictor, one_pass, validate
 from simulator.learning.losses import make_loss
 from simulator.learning.models import resident
@@ -30,8 +30,8 @@ class Context:
         recipe: the scenario's ``task`` section as JSON.
         site: whose work it is.
         seed: the learning seed.
-        data: gives the prepared cases the task may see: of the own site, or of all; called at most
-            once per use, only by tasks that need cases.
+        data: keys of the prepared cases that the task may see: of the own site, or of all.
+        load: gives prepared cases by their keys; called only for cases that are not in memory.
         device: ``"cpu"`` or ``"cuda"``.
     """
 
@@ -40,7 +40,8 @@ class Context:
         recipe: Mapping[str, Any],
         site: str,
         seed: int,
-        data: Callable[[], list[Bundle]],
+        data: Sequence[str],
+        load: Load,
         device: str,
     ) -> None:
         self.recipe = Task.model_validate(recipe)
@@ -48,7 +49,7 @@ class Context:
         self.batch_size = self.recipe.batch_size
         self.learning_rate = self.recipe.optimizer.lr
         self.pupils: dict[str, loop.Pupil] = {}  # those whose learning rate may fall, by role
-        self._data = data
+        self._data, self._load = data, load
         dataset = registry("datasets")[self.recipe.dataset["name"]]
         self.meta = dataset.describe(dataset.settings.model_validate(self.recipe.dataset))
         self.loss = make_loss(self.recipe.loss, self.recipe.class_weight)
@@ -77,7 +78,7 @@ class Context:
         Raises:
             ScenarioError: structures overlap although the loss wants them exclusive.
         """
-        found = CACHE.get(self._data(), self.meta.spatial_dims, self.device)
+        found = CACHE.get(self._data, self._load, self.meta.spatial_dims, self.device)
         chosen = [case for case in found if case.split == split]
         for case in chosen if self.loss.softmax else ():
             if int(case.labels.sum(dim=1).max()) > 1:

@@ -20,7 +20,13 @@ from simulator.errors import Diverged, ScenarioError
 from simulator.learning import optimizers
 from simulator.learning.batches import Batch, epoch_batches, training_items
 from simulator.learning.losses import Output
-from simulator.learning.models import is_finite, load_weights, weights_of
+from simulator.learning.models import (
+    begin_training,
+    is_finite,
+    load_weights,
+    parameters_of,
+    weights_of,
+)
 from simulator.learning.networks import NetworkSpec, OwnLoss
 from simulator.learning.parts import bottleneck, freeze_rest
 from simulator.learning.plateau import FallingRate, falling_rate
@@ -193,7 +199,7 @@ def enroll(
     """
     spec = ctx.spec_of(model)
     module = loaded(ctx, model, spec, role)
-    parameters = list(module.parameters())
+    parameters = parameters_of(module)
     if only is not None:
         if state is not None:
             raise ValueError("a part of a network learns with a fresh optimizer")
@@ -212,7 +218,8 @@ def loaded(ctx: "Context", model: Bundle, spec: NetworkSpec, role: str) -> nn.Mo
     """The resident module with these weights; nothing of an earlier use is left."""
     module = ctx.module(role, spec)
     load_weights(module, model)
-    return module.train().requires_grad_(True)
+    begin_training(module)
+    return module
 
 
 def run_epochs(
@@ -257,9 +264,12 @@ def run_epochs(
 @contextmanager
 def _dropout_stream(ctx: "Context", epoch: int) -> Iterator[None]:
     """Dropout layers draw from torch's global generator: seed it by name, and put it back."""
+    seed = draw_seed(ctx.seed, ctx.site, "dropout", epoch)
     devices = [torch.cuda.current_device()] if ctx.device == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(draw_seed(ctx.seed, ctx.site, "dropout", epoch))
+        if devices:
+            torch.cuda.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed costs a millisecond without a GPU
         yield
 
 

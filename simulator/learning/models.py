@@ -6,6 +6,7 @@ into it, whatever the number of sites.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from weakref import WeakKeyDictionary
 
@@ -18,7 +19,19 @@ from simulator.learning.networks import NetworkSpec, build
 from simulator.rng import draw_seed
 
 Array = np.ndarray
-_TENSORS: WeakKeyDictionary[nn.Module, tuple[list[Tensor], list[Tensor], list[Tensor]]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """Of a module; looked up once, as that takes longer than copying a small model."""
+
+    layers: list[nn.Module]
+    parameters: list[nn.Parameter]
+    floats: list[Tensor]
+    counters: list[Tensor]
+
+
+_PARTS: WeakKeyDictionary[nn.Module, _Parts] = WeakKeyDictionary()
 
 
 @lru_cache(maxsize=8)
@@ -71,34 +84,46 @@ def unflatten(array: Array, tensors: Sequence[Tensor]) -> None:
         raise ValueError(f"{array.size} values for a network of {expected}; is it another network's model?")
     if not tensors:
         return
-    flat = torch.tensor(array).to(tensors[0].device)
-    start = 0
-    for tensor in tensors:
-        stop = start + tensor.numel()
-        tensor.copy_(flat[start:stop].view(tensor.shape))
-        start = stop
+    # arrays decoded from a message may be read-only, which torch does not know
+    flat = torch.from_numpy(array if array.flags.writeable else array.copy()).to(tensors[0].device)
+    for tensor, values in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(values.view(tensor.shape))
 
 
-def _tensors(module: nn.Module) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """A module's parameters, float buffers and integer buffers; looked up once, as that takes longer than
-    copying a small model.
-    """
-    found = _TENSORS.get(module)
+def _parts(module: nn.Module) -> _Parts:
+    found = _PARTS.get(module)
     if found is None:
         buffers = list(module.buffers())
-        floats = [buffer for buffer in buffers if buffer.is_floating_point()]
-        counters = [buffer for buffer in buffers if not buffer.is_floating_point()]
-        found = _TENSORS[module] = (list(module.parameters()), floats, counters)
+        found = _PARTS[module] = _Parts(
+            layers=list(module.modules()),
+            parameters=list(module.parameters()),
+            floats=[buffer for buffer in buffers if buffer.is_floating_point()],
+            counters=[buffer for buffer in buffers if not buffer.is_floating_point()],
+        )
     return found
+
+
+def parameters_of(module: nn.Module) -> list[nn.Parameter]:
+    """Return a module's parameters, in a list of their own."""
+    return list(_parts(module).parameters)
+
+
+def begin_training(module: nn.Module) -> None:
+    """Put a module into training mode, all of it learning, whatever it was used for before."""
+    parts = _parts(module)
+    if not all(layer.training for layer in parts.layers):
+        module.train()
+    for parameter in parts.parameters:
+        parameter.requires_grad_(True)
 
 
 def weights_of(module: nn.Module) -> dict[str, Array]:
     """Return the arrays of a module's model, in memory of their own."""
-    parameters, floats, counters = _tensors(module)
+    parts = _parts(module)
     return {
-        "model": flatten(parameters, torch.float32),
-        "buffers": flatten(floats, torch.float32),
-        "counters": flatten(counters, torch.int64),
+        "model": flatten(parts.parameters, torch.float32),
+        "buffers": flatten(parts.floats, torch.float32),
+        "counters": flatten(parts.counters, torch.int64),
     }
 
 
@@ -108,10 +133,10 @@ def load_weights(module: nn.Module, model: Bundle) -> None:
     Raises:
         ValueError: it is the model of another network.
     """
-    parameters, floats, counters = _tensors(module)
-    unflatten(model.arrays["model"], parameters)
-    unflatten(model.arrays["buffers"], floats)
-    unflatten(model.arrays["counters"], counters)
+    parts = _parts(module)
+    unflatten(model.arrays["model"], parts.parameters)
+    unflatten(model.arrays["buffers"], parts.floats)
+    unflatten(model.arrays["counters"], parts.counters)
 
 
 def is_finite(arrays: Mapping[str, Array]) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from multiprocessing.connection import Connection
@@ -16,7 +16,7 @@ from simulator.registry import resolve
 from simulator.work.jobs import MODEL, Job
 from simulator.work.store import Store
 
-_CACHE_NBYTES = 1 << 28  # beyond it, reading from the store again costs little
+_RECENT_NBYTES = 1 << 25  # beyond it, reading from the store again costs little
 _PATIENCE_S, _LOOK_EVERY_S = 600.0, 0.2  # with another process that computes the same result
 
 
@@ -57,11 +57,15 @@ class Bench:
         Raises:
             Unreadable: some are not in the store although they should be; all of them are named.
         """
-        found = {key: self._value(key) for key in keys}
-        missing = dict.fromkeys(key.removesuffix(MODEL) for key, bundle in found.items() if bundle is None)
-        if missing:
-            raise Unreadable(*missing)
-        return [bundle for key in keys if (bundle := found[key]) is not None]
+        return _all_of(keys, self._value)
+
+    def _read(self, keys: Sequence[str]) -> list[Bundle]:
+        """Results straight from the store: what is made of them is kept, they are not.
+
+        Raises:
+            Unreadable: see :meth:`values`.
+        """
+        return _all_of(keys, self.store.get)
 
     def _value(self, key: str) -> Bundle | None:
         whole = key.removesuffix(MODEL)
@@ -82,7 +86,7 @@ class Bench:
     def _keep(self, key: str, bundle: Bundle) -> None:
         self._recent[key] = bundle
         self._recent_nbytes += sum(array.nbytes for array in bundle.arrays.values())
-        while self._recent_nbytes > _CACHE_NBYTES and len(self._recent) > 1:
+        while self._recent_nbytes > _RECENT_NBYTES and len(self._recent) > 1:
             _, old = self._recent.popitem(last=False)
             self._recent_nbytes -= sum(array.nbytes for array in old.arrays.values())
 
@@ -115,13 +119,7 @@ class Bench:
 
         start = perf_counter()
         try:
-            context = Context(
-                dict(job.recipe),
-                job.site,
-                job.seed,
-                lambda: self.values(job.data),
-                self.device,
-            )
+            context = Context(dict(job.recipe), job.site, job.seed, job.data, self._read, self.device)
             inputs = [
                 bundle if network is None else replace(bundle, network=network)
                 for bundle, network in zip_longest(self.values(job.inputs), job.networks)
@@ -145,6 +143,14 @@ class Bench:
             return replace(failed, starved=True) if is_out_of_memory(error) else failed
         self._keep(job.key, bundle)
         return Outcome(key=job.key, seconds=perf_counter() - start, nbytes=nbytes)
+
+
+def _all_of(keys: Sequence[str], get: Callable[[str], Bundle | None]) -> list[Bundle]:
+    found = {key: get(key) for key in keys}
+    missing = dict.fromkeys(key.removesuffix(MODEL) for key, bundle in found.items() if bundle is None)
+    if missing:
+        raise Unreadable(*missing)
+    return [bundle for key in keys if (bundle := found[key]) is not None]
 
 
 def _failed(job: Job, start: float, error: MedgossipError) -> Outcome:

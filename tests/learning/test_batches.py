@@ -28,7 +28,7 @@ def test_an_epoch_visits_every_slice_once_in_an_order_of_its_own(toy_registry):
 
 def test_batches_depend_on_seed_site_and_epoch_alone(toy_registry):
     recipe = toy.recipe(augment=["flip", "rotate90", "gamma", "noise"])
-    bundles = toy.context(recipe)._data()
+    bundles = [toy.prepared(recipe)]
     one = epoch(toy.context(recipe, bundles=bundles), 3)[1]
     again = epoch(toy.context(recipe, bundles=bundles), 3)[1]
     assert torch.equal(one.images, again.images)
@@ -119,10 +119,9 @@ def test_windows_stay_inside_and_cover_the_whole_item(toy_registry):
 
 
 def test_whole_items_of_different_shape_need_a_patch_size(toy_registry):
-    small = toy.context(toy.recipe(dataset={"size": 8}))._data()
-    large = toy.context(toy.recipe())._data()
+    small, large = toy.prepared(toy.recipe(dataset={"size": 8})), toy.prepared(toy.recipe())
     with pytest.raises(ScenarioError, match=r"differ in shape \(8x8 and 16x16\); set a patch size"):
-        epoch(toy.context(toy.recipe(), bundles=[*small, *large]))
+        epoch(toy.context(toy.recipe(), bundles=[small, large]))
 
 
 def test_a_site_without_training_cases_is_an_error(toy_registry):
@@ -138,11 +137,11 @@ def test_softmax_losses_refuse_overlapping_structures(toy_registry):
 
 
 def test_the_cache_keeps_tensors_until_others_need_the_room(toy_registry):
-    first, second = (toy.context(toy.recipe(), seed=seed)._data() for seed in (1, 2))
+    first, second = (toy.as_data([toy.prepared(toy.recipe(), seed=seed)]) for seed in (1, 2))
     cache = CaseCache(limit_nbytes=1)
-    tensors = cache.get(first, 2, "cpu")
-    assert cache.get(first, 2, "cpu")[0] is tensors[0]
-    cache.get(second, 2, "cpu")
-    again = cache.get(first, 2, "cpu")
+    tensors = cache.get(*first, 2, "cpu")
+    assert cache.get(first[0], lambda keys: [], 2, "cpu")[0] is tensors[0]
+    cache.get(*second, 2, "cpu")
+    again = cache.get(*first, 2, "cpu")
     assert again[0] is not tensors[0]
     assert np.array_equal(again[0].images, tensors[0].images)

@@ -132,7 +132,7 @@ def test_without_keeping_it_the_optimizer_starts_fresh(toy_registry):
 
 
 def test_pooled_training_sees_the_cases_of_all_sites(toy_registry):
-    bundles = [toy.context(toy.recipe(), site=site)._data()[0] for site in ("a", "b")]
+    bundles = [toy.prepared(toy.recipe(), site=site) for site in ("a", "b")]
     pooled = toy.context(toy.recipe(), site="server", bundles=bundles)
     assert train_pooled(pooled, initial(pooled), epochs=1, first_epoch=0).meta["steps"] == 5
 

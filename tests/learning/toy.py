@@ -1,6 +1,7 @@
 """A tiny data set in memory, and contexts on it: bright disks (balls) that a small U-Net can find."""
 
 import json
+from itertools import count
 from typing import Annotated, Literal
 
 import numpy as np
@@ -17,6 +18,8 @@ from simulator.learning.prepare import prepare
 from simulator.learning.sanet_size import SANET
 from simulator.registry import CaseInfo, DataMeta, Dataset, Settings
 from simulator.rng import stream
+
+NUMBERS = count()
 
 
 class Toy(Settings):
@@ -123,12 +126,22 @@ def case_infos(site, train=3, val=1, test=1, num_items=3):
 
 def context(recipe_, site="north", seed=1, bundles=None, **counts):
     """A context with its own prepared cases (or the given bundles), and its recipe."""
-    bare = Context(recipe_, site, seed, list, "cpu")
-    if bundles is None:
-        if recipe_["dataset"].get("dims", 2) == 3:
-            counts = {"num_items": 1} | counts
-        bundles = [prepare(bare, site_data=None, cases=case_infos(site, **counts))]
-    return Context(recipe_, site, seed, lambda: bundles, "cpu")
+    found = [prepared(recipe_, site, seed, **counts)] if bundles is None else bundles
+    return Context(recipe_, site, seed, *as_data(found), "cpu")
+
+
+def prepared(recipe_, site="north", seed=1, **counts):
+    """A site's prepared cases."""
+    if recipe_["dataset"].get("dims", 2) == 3:
+        counts = {"num_items": 1} | counts
+    bare = Context(recipe_, site, seed, (), list, "cpu")
+    return prepare(bare, site_data=None, cases=case_infos(site, **counts))
+
+
+def as_data(bundles):
+    """Keys of their own for these prepared cases, and what gives the cases by them."""
+    kept = {f"toy {next(NUMBERS)}": bundle for bundle in bundles}
+    return list(kept), lambda keys: [kept[key] for key in keys]
 
 
 def info(**changes):
