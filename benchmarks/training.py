@@ -96,7 +96,9 @@ class Arms:
     def __init__(self, dims: int, precision: str) -> None:
         self.dims, self.precision = dims, precision
         self.data = prepared(dims)
-        self.context = Context(recipe(dims, precision), "bench", 1, [f"bench {dims}"], lambda _: [self.data], "cpu")
+        self.context = Context(
+            recipe(dims, precision), "bench", 1, [f"bench {dims}"], lambda _: [self.data], "cpu"
+        )
         self.model = initial(self.context)
         self.images, self.labels = resident(self.data, dims)
         spec = network_spec(self.context.recipe.network, CHANNELS, STRUCTURES, dims)

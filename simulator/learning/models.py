@@ -86,7 +86,8 @@ def unflatten(array: Array, tensors: Sequence[Tensor]) -> None:
         return
     # arrays decoded from a message may be read-only, which torch does not know
     flat = torch.from_numpy(array if array.flags.writeable else array.copy()).to(tensors[0].device)
-    for tensor, values in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+    parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+    for tensor, values in zip(tensors, parts, strict=True):
         tensor.copy_(values.view(tensor.shape))
 
 
