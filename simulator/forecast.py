@@ -10,7 +10,8 @@ from simulator.errors import MedgossipError, NoValue
 from simulator.scenario import Study
 from simulator.simulation import simulate
 from simulator.work.costs import Cost, Kind, kind_of, noted
-from simulator.work.executors import Tally, with_ancestors
+from simulator.work.executors import Tally
+from simulator.work.graph import with_ancestors
 from simulator.work.jobs import Job
 from simulator.work.store import Store, default_root
 

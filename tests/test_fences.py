@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors", "units", "rng"},
     {"registry", "statistics"},
+    {"terms"},
     {"api"},
     {"scenario", "record", "codec"},
     {"network", "work", "learning", "indexing"},

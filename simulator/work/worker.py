@@ -16,7 +16,7 @@ from simulator.registry import resolve
 from simulator.work.jobs import MODEL, Job
 from simulator.work.store import Store
 
-_RECENT_NBYTES = 1 << 25  # beyond it, reading from the store again costs little
+_RECENT_NBYTES = 1 << 24  # beyond it, reading from the store again costs little
 _PATIENCE_S, _LOOK_EVERY_S = 600.0, 0.2  # with another process that computes the same result
 
 
