@@ -34,7 +34,7 @@ CONSERVING = [
     "{name: dpsgd, rounds: 40, order: combine_then_adapt}",
     "{name: dpsgd, rounds: 40, order: adapt_then_combine}",
     "{name: gossip-averaging, rounds: 60, form: exchange}",
-    "{name: adpsgd, rounds: 60}",
+    "{name: adpsgd, rounds: 300}",  # whoever has done its rounds exchanges no more, and some are 15 x as fast
 ]
 ON_OVERLAYS_OF_THEIR_OWN = [
     "{name: avgpush, rounds: 40, mix: push_sum}",
@@ -54,8 +54,7 @@ def test_without_training_all_agree_on_the_mean_of_what_they_had(tmp_path, algor
     mean = initial_mean(executor, result)
     np.testing.assert_allclose(np.mean(list(last.values()), axis=0), mean, atol=1e-9)
     spread = max(np.abs(x - mean).max() for x in last.values())
-    in_pairs = any(name in algorithm for name in ("gossip", "adpsgd"))  # at random, so more slowly
-    assert spread < (0.4 if in_pairs else 1e-3)
+    assert spread < 1e-3
 
 
 def test_push_without_exchange_does_not_conserve_the_mean(tmp_path):
