@@ -13,7 +13,7 @@ from simulator.progress import NotedProgress, Progress
 from simulator.scenario import Study
 from simulator.simulation import simulate
 from simulator.work.executors import Executor, PoolExecutor, Stopping, Tell
-from simulator.work.pools import InlinePool, ProcessPool
+from simulator.work.pools import InlinePool, ProcessPool, import_ahead
 from simulator.work.slots import slots
 from simulator.work.store import LIMIT_NBYTES, Store, default_root
 
@@ -53,10 +53,12 @@ def execute(
         Interrupted: ``stopping`` said so; running tasks were finished first.
         SetupError: no space left, or another process runs this study into the same folder.
     """
-    from simulator.learning.numerics import numeric_mode, pick_device
+    from simulator.learning.numerics import WORKER_ENVIRONMENT, numeric_mode, pick_device
 
-    start = perf_counter()
-    chosen, folder = pick_device(device), out / study_folder.name_of(study)
+    start, folder = perf_counter(), out / study_folder.name_of(study)
+    if jobs > 1 and cluster is None and not (folder / "report.html").is_file():
+        import_ahead(device, WORKER_ENVIRONMENT)
+    chosen = pick_device(device)
     modes = [numeric_mode(point.scenario.task.precision, chosen) for point in study.points]
     progress = NotedProgress(progress, study_folder.note_of(folder))
     with study_folder.alone(folder):

@@ -114,7 +114,7 @@ class Watch:
         self._thread.start()
 
     def _watch(self) -> None:
-        while not self._over.wait(0.2 if self.cpu_then_s else 0.05):
+        while not self._over.wait(2.0 if self.cpu_then_s else 0.05):
             processes = descendants(os.getpid()) - {os.getpid()}
             if not self.cpu_then_s and self._mark.exists():
                 self.cpu_then_s = sum(map(cpu_of, processes))

@@ -3,17 +3,28 @@
 import multiprocessing
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
+from pathlib import Path
 from typing import Any, Protocol
 
 from simulator.work.jobs import Job
 from simulator.work.store import Store
 from simulator.work.worker import Bench, Outcome, serve
 
-_READY = ("simulator.work.worker", "simulator.learning.training", "simulator.learning.evaluation")
-"""What nearly every job imports, torch and MONAI with it."""
+_READY = (
+    "simulator.work.worker",
+    "simulator.learning.training",
+    "simulator.learning.evaluation",
+    "torch._dynamo",
+    "torch._inductor.config",
+)
+"""What nearly every job imports, torch and MONAI with it; the last two, a second each, come with the first
+optimizer and with deterministic algorithms.
+"""
 
 
 def _context(device: str) -> ForkServerContext | SpawnContext:
@@ -26,6 +37,31 @@ def _context(device: str) -> ForkServerContext | SpawnContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_READY))
     return context
+
+
+def import_ahead(device: str, environment: Mapping[str, str]) -> None:
+    """Let the process from which workers will be forked import now what they need, while this one goes on.
+    Where the device is still to be chosen, and a GPU may be there, nothing happens.
+    """
+    wanted = "cpu" if device == "auto" and not Path("/dev/nvidiactl").exists() else device
+    if isinstance(_context(wanted), ForkServerContext):
+        with _surroundings(environment):
+            forkserver.ensure_running()
+
+
+@contextmanager
+def _surroundings(environment: Mapping[str, str]) -> Iterator[None]:
+    """The environment of processes that are started meanwhile."""
+    saved = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)  # read by the C library before Python starts there
+    try:
+        yield
+    finally:
+        for name, old in saved.items():
+            if old is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = old
 
 
 class Pool(Protocol):
@@ -106,33 +142,24 @@ class ProcessPool:
         self._most, self._gpu_nbytes = num_workers, gpu_nbytes
         self._beside: dict[str, int] = {}  # jobs at a time when a job began
         self._root, self._environment = store.root, dict(environment)
-        self._processes: dict[int, Any] = {}
+        self._workers = list(range(num_workers))
+        self._processes: dict[int, Any] = {}  # those that have had a job
         self._connections: dict[int, Connection] = {}
         self._jobs: dict[int, Job] = {}
-        for worker in range(num_workers):
-            self._spawn(worker)
 
     def _spawn(self, worker: int) -> None:
         context = _context(self.device)
         ours, theirs = context.Pipe()
-        saved = {name: os.environ.get(name) for name in self._environment}
-        os.environ.update(self._environment)  # read by the C library before Python starts there
-        try:
-            process = context.Process(target=serve, args=(theirs, self._root, self.device), daemon=True)
+        process = context.Process(target=serve, args=(theirs, self._root, self.device), daemon=True)
+        with _surroundings(self._environment):
             process.start()
-        finally:
-            for name, old in saved.items():
-                if old is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = old
         theirs.close()
         self._processes[worker], self._connections[worker] = process, ours
 
     def idle(self) -> list[int]:
         """Workers that may take a job, in order."""
-        free = [worker for worker in self._processes if worker not in self._jobs]
-        while len(self._processes) > self._most and free:
+        free = [worker for worker in self._workers if worker not in self._jobs]
+        while len(self._workers) > self._most and free:
             self._retire(free.pop())
         return free[: max(self._most - len(self._jobs), 0)]
 
@@ -145,6 +172,9 @@ class ProcessPool:
 
     def _retire(self, worker: int) -> None:
         """End an idle worker."""
+        self._workers.remove(worker)
+        if worker not in self._processes:
+            return
         process, connection = self._processes.pop(worker), self._connections.pop(worker)
         try:
             connection.send((None, 0))
@@ -158,7 +188,9 @@ class ProcessPool:
         return bool(self._jobs)
 
     def start(self, worker: int, job: Job) -> None:
-        """Send the job to its worker."""
+        """Send the job to its worker; it is started for its first one."""
+        if worker not in self._processes:
+            self._spawn(worker)
         self._jobs[worker], self._beside[job.key] = job, self._most
         try:
             self._connections[worker].send((job, self._gpu_nbytes / self._most))
@@ -175,15 +207,14 @@ class ProcessPool:
             try:
                 done.append((worker, job, self._connections[worker].recv()))
             except (EOFError, ConnectionResetError):
-                self._processes[worker].join()
-                self._connections[worker].close()
-                self._spawn(worker)
+                self._processes.pop(worker).join()
+                self._connections.pop(worker).close()
                 done.append((worker, job, None))
         return done
 
     def close(self) -> None:
         """Ask idle workers to end and stop busy ones at once: the store has results whole or not."""
-        for worker in list(self._processes):
+        for worker in list(self._workers):
             if worker in self._jobs:
                 self._processes[worker].kill()
             self._retire(worker)
