@@ -33,7 +33,10 @@ PEERS = {
     ),
     "FLGo 0.4.4": Peer(
         driver="flgo_driver",
-        installs=(("--no-deps", "flgo==0.4.4"), ("prettytable", "ujson", "pynvml", "toolz", "networkx")),
+        installs=(
+            ("--no-deps", "flgo==0.4.4"),
+            ("prettytable", "ujson", "pynvml", "toolz", "networkx", "requests"),
+        ),
         without_torchvision=True,
     ),
     "NVFlare 2.9.0": Peer(driver="nvflare_driver", installs=(("nvflare==2.9.0",),)),
