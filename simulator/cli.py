@@ -30,6 +30,8 @@ from simulator.errors import ExitCode, ScenarioError
 from simulator.record.manifest import recorded_as
 from simulator.scenario.load import load_study, reload_study
 
+LABELS_SHOWN = 8  # of a study's runs, where they are only named
+
 app = typer.Typer(
     name="medgossip",
     help="Simulate federated and gossip learning of medical image segmentation under a real network.",
@@ -239,7 +241,9 @@ def validate(
             with errors_shown(verbose):
                 study = load_study(scenario, overrides or ())
                 check_data(study)
-                labels = ", ".join(point.label for point in study.points)
+                first = [point.label for point in study.points[:LABELS_SHOWN]]
+                more = len(study.points) - len(first)
+                labels = ", ".join([*first, *([f"and {more} more, see medgossip plan"] if more else [])])
             with reader_may_leave():
                 print(f"{scenario}: valid, {len(study.points)} run(s): {labels}")
             warn(study, verbose)

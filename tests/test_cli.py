@@ -197,6 +197,8 @@ def test_validate_tells_all_files(fake, call, tmp_path):
     assert out == "x.yaml: valid, 1 run(s): gossip\ngrid.yaml: valid, 2 run(s): rounds1, rounds2\n"
     assert err == 'bad.yaml:16:19: algorithm.name: no algorithm "gosip"; did you mean gossip?\n'
     assert call("validate", "x.yaml")[0] == 0
+    (tmp_path / "grid.yaml").write_text(BASE + f"sweep: {{algorithm.rounds: {list(range(1, 100))}}}\n")
+    assert "rounds8, and 91 more" in call("validate", "grid.yaml")[1]
 
 
 def test_sweep_wants_a_sweep(fake, call, tmp_path):
