@@ -21,7 +21,7 @@ from simulator.commands.executing import execute_study, num_cores, show_forecast
 from simulator.commands.exporting import export
 from simulator.commands.listing import Kind, print_list
 from simulator.commands.network import network
-from simulator.commands.options import Cluster, Overrides, Scenario, StoreOption, Verbose
+from simulator.commands.options import Cluster, Overrides, Scenario, StoreOption, Verbose, one_of, words
 from simulator.commands.results import print_plan
 from simulator.commands.resuming import check_failed, original_command, whole_study
 from simulator.commands.tables import print_table
@@ -59,7 +59,9 @@ class Device(StrEnum):
 
 Out = Annotated[Path, typer.Option(help="folder that the results go to")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="worker processes; default: one per core")]
-DeviceOption = Annotated[Device, typer.Option(help="where training runs")]
+DeviceOption = Annotated[
+    Device, typer.Option(parser=one_of(Device), metavar=words(Device), help="where training runs")
+]
 Only = Annotated[
     list[str] | None, typer.Option("--only", metavar="LABEL", help="only this run of a sweep; repeatable")
 ]
@@ -265,7 +267,9 @@ def schema(verbose: Verbose = False) -> None:
 
 
 @app.command("list")
-def list_(kind: Kind, verbose: Verbose = False) -> None:
+def list_(
+    kind: Annotated[Kind, typer.Argument(parser=one_of(Kind), help="what to list")], verbose: Verbose = False
+) -> None:
     """List what scenarios can name."""
     with errors_shown(verbose), reader_may_leave():
         print_list(kind)

@@ -206,9 +206,12 @@ def resolve(reference: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def suggest(name: str, known: list[str]) -> str:
-    """Return ``"; did you mean x?"`` where a known name is close, else the list of known names."""
-    close = difflib.get_close_matches(name, known, n=1)
+def suggest(name: str, known: list[str], likeness: float = 0.6) -> str:
+    """Return ``"; did you mean x?"`` where a known name is close, else the list of known names.
+
+    ``likeness``, from 0 to 1, says how close; see :func:`difflib.get_close_matches`.
+    """
+    close = difflib.get_close_matches(name, known, n=1, cutoff=likeness)
     return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(sorted(known))}"
 
 

@@ -176,6 +176,23 @@ def test_wrong_usage_is_bad_input(fake, call):
         assert err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["list", "algoritms"], 'no "algoritms"; did you mean algorithms?'),
+        (["run", "x.yaml", "--device", "gpu"], 'no "gpu"; known are auto, cpu, cuda'),
+        (["export", "runs", "--to", "tensorbord", "--out", "o"], "did you mean tensorboard?"),
+        (["network", "check", "x.json", "--tier", "windw"], "did you mean window?"),
+        (["network", "check", "x.json", "--kind", "outages"], "did you mean outage?"),
+        (["plan", ""], "the name of the scenario is empty"),
+    ],
+)
+def test_a_wrong_word_is_told_with_the_right_one(fake, call, arguments, message):
+    code, out, err = call(*arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
 def test_plan_prints_a_table_or_json(fake, call):
     code, out, err = call("plan", "x.yaml")
     assert code == 0

@@ -9,7 +9,7 @@ import typer
 
 from simulator.commands.drawing import Runs, check_folders
 from simulator.commands.endings import errors_shown
-from simulator.commands.options import Verbose
+from simulator.commands.options import Verbose, one_of, words
 from simulator.errors import ScenarioError
 from simulator.registry import resolve
 
@@ -24,7 +24,9 @@ class Tracker(StrEnum):
 
 def export(
     runs: Runs,
-    to: Annotated[Tracker, typer.Option(help="the tracker's format")],
+    to: Annotated[
+        Tracker, typer.Option(parser=one_of(Tracker), metavar=words(Tracker), help="the tracker's format")
+    ],
     out: Annotated[Path, typer.Option(help="folder that the export goes to")],
     project: Annotated[str, typer.Option(help="name of the experiment or project there")] = "medgossip",
     verbose: Verbose = False,

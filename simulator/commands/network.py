@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from simulator.commands.endings import errors_shown
-from simulator.commands.options import Overrides, Scenario, Verbose
+from simulator.commands.options import Overrides, Scenario, Verbose, one_of, words
 from simulator.errors import ExitCode, ScenarioError
 from simulator.units import parse
 
@@ -95,7 +95,13 @@ def _limit(measure: str, which: str) -> typer.models.OptionInfo:
 def check(
     cases: Annotated[Path, typer.Argument(help="a JSON file of reference cases")],
     tiers: Annotated[
-        list[Tier] | None, typer.Option("--tier", help="tier to check; repeatable; default: share")
+        list[Tier] | None,
+        typer.Option(
+            "--tier",
+            parser=one_of(Tier),
+            metavar=words(Tier),
+            help="tier to check; repeatable; default: share",
+        ),
     ] = None,
     systems: Annotated[
         list[str] | None,
@@ -105,7 +111,13 @@ def check(
         str, typer.Option(metavar="COLUMN", help="system whose times are the truth")
     ] = "linux",
     kinds: Annotated[
-        list[CaseKind] | None, typer.Option("--kind", help="only cases of this kind; repeatable")
+        list[CaseKind] | None,
+        typer.Option(
+            "--kind",
+            parser=one_of(CaseKind),
+            metavar=words(CaseKind),
+            help="only cases of this kind; repeatable",
+        ),
     ] = None,
     groups: Annotated[
         list[str] | None, typer.Option("--group", help="only cases of this group; repeatable")

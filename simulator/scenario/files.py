@@ -34,6 +34,8 @@ def find_file(name_or_path: str) -> tuple[Path, str]:
     Raises:
         ScenarioError: neither a file nor a bundled name, with the closest known.
     """
+    if not name_or_path:
+        raise ScenarioError("the name of the scenario is empty; name a file or a bundled scenario")
     path = Path(name_or_path)
     if path.is_file():
         return path, name_or_path
