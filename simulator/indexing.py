@@ -48,9 +48,10 @@ def model_size(scenario: ScenarioBase, site: Site | None = None) -> ModelSize:
     meta = registry("datasets")[scenario.task.dataset.name].describe(scenario.task.dataset)
     shape = scenario.task.patch_size or meta.item_shape
     if shape is None:
+        example = "[96, 96]" if meta.spatial_dims == 2 else "[64, 96, 96]"
         raise ScenarioError(
-            "task.patch_size: missing; the cases of this data set differ in size, "
-            "so say what one training step sees, for example [96, 96]"
+            "task.patch_size: missing; the cases of this data set may differ in size, "
+            f"so say what one training step sees, for example {example}"
         )
     background = scenario.task.loss == "jaccard_ce"
     settings = network_settings(scenario, site)

@@ -21,6 +21,9 @@ def test_every_stanza_is_valid(stanza):
     entry = registry("datasets")[dataset["name"]]
     if "root" in dataset:
         validate(entry.settings, dataset)
+        assert "patch_size" in stanza["task"] or {"size", "crop"} & set(dataset), (
+            "a training step has no size"
+        )
     for site in stanza["sites"]:
         validate(entry.site_settings, site["data"])
 
