@@ -101,6 +101,9 @@ TRAIN_NEAR = Task(
 )
 """Local epochs of a second model, held near a first: ``(start, anchor), mu, epochs, first_epoch``."""
 
+TRAIN_ON = replace(TRAIN_NEAR, cost=epochs_cost)
+"""The same for a site's one model, which goes on from ``start``; only its account differs."""
+
 STAGE = Task(
     name="mutual",
     function="algorithms.mutual:stage",

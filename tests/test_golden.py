@@ -59,6 +59,14 @@ SCENARIOS = {
         "faults: [{at: 60 s, crash: server}]\n",
         (),
     ),
+    "fedprox-partial-work": (
+        "algorithm: {name: fedprox, rounds: 2, local_epochs: 3, work_deadline: 1 min}\n",
+        (),
+    ),
+    "fedyogi-late-update": (
+        "algorithm: {name: fedyogi, rounds: 2, round_deadline: 35 s, late_updates: accept}\n",
+        (),
+    ),
     "fedprox-quorum": ("algorithm: {name: fedprox, rounds: 2, quorum: 2, grace: 1 s}\n", ()),
     "fedbn": ("algorithm: {name: fedbn, rounds: 2, finetune_epochs: 1}\n", ()),
     "fedrep-newcomer": (
