@@ -15,7 +15,7 @@ from algorithms.asynchronous_desk import Asynchronous, Turn
 from algorithms.asynchronous_roles import check, server, site
 from algorithms.common import Count, Positive, Share, Steps, fine_tuned, train_round
 from algorithms.mixing import merge, weighted_mean
-from algorithms.tasks import TRAIN_PROX, free, mean_cost
+from algorithms.tasks import CARRY, TRAIN_PROX, free, mean_cost
 from simulator.api import Algorithm, Bundle, Message, Node, Ref, Task, TaskContext
 
 
@@ -103,12 +103,21 @@ FLUSH = Task(
 )
 
 
+def with_optimizer(node: Node, cfg: Asynchronous, received: Ref) -> Steps:
+    """The model received, with the optimizer of the site's last one if it persists."""
+    own = node.durable.get("own")
+    if own is None or cfg.optimizer_state == "reset":
+        return received
+    return (yield node.compute(CARRY, received, own))
+
+
 def train_near(node: Node, cfg: FedAsync, received: Ref, round_: int) -> Steps:
     """FedAsync's local work: epochs held near the model received."""
     epochs, first = cfg.local_epochs, round_ * cfg.local_epochs
-    return (
-        yield node.compute(TRAIN_PROX, received, mu=cfg.rho, epochs=epochs, first_epoch=first, round=round_)
-    )
+    start = yield from with_optimizer(node, cfg, received)
+    model = yield node.compute(TRAIN_PROX, start, mu=cfg.rho, epochs=epochs, first_epoch=first, round=round_)
+    node.durable["own"] = model
+    return model
 
 
 def mix_in(node: Node, cfg: FedAsync, turn: Turn, message: Message, staleness: int) -> Steps:
@@ -119,7 +128,8 @@ def mix_in(node: Node, cfg: FedAsync, turn: Turn, message: Message, staleness: i
 
 def train_and_subtract(node: Node, cfg: FedBuff, received: Ref, round_: int) -> Steps:
     """FedBuff's local work: what training took away from the model received."""
-    model = yield from train_round(node, cfg, received, round_)
+    start = yield from with_optimizer(node, cfg, received)
+    model = node.durable["own"] = yield from train_round(node, cfg, start, round_)
     return (yield node.compute(DIFFERENCE, received, model))
 
 

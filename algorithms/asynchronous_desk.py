@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pydantic import model_validator
 
@@ -18,13 +19,15 @@ class Asynchronous(WithServer):
     At most ``concurrency`` sites are busy (default: all). One that is silent for ``site_timeout``
     loses its place to another; its report still counts when it comes. After ``prune_after`` silences in a
     row it is given no more work, until it says hello. Reports staler than
-    ``max_staleness`` are dropped.
+    ``max_staleness`` are dropped. The optimizer of local training starts fresh with every model received,
+    or goes on (``persistent``).
     """
 
     concurrency: Count | None = None
     max_staleness: Count = 16
     site_timeout: Seconds = 3600.0
     prune_after: Count = 2
+    optimizer_state: Literal["reset", "persistent"] = "reset"
 
     @model_validator(mode="after")
     def _patient(self) -> "Asynchronous":

@@ -20,6 +20,7 @@ from algorithms.schedules import (
     learn,
     members_of,
     push,
+    settled,
     vetted,
 )
 from algorithms.tasks import TRANSFER
@@ -57,7 +58,8 @@ def absorb(node: Node, cfg: DefKt, model: Ref, messages: list[Message], round_: 
     for message in messages:
         incoming = yield from vetted(node, cfg, model, message, round_)
         settings = stage_settings(node, cfg, message, round_, first=round_)
-        model = yield node.compute(TRANSFER, incoming, model, **settings)
+        own = yield from settled(node, cfg, model)
+        model = yield node.compute(TRANSFER, incoming, own, **settings)
     return model
 
 

@@ -21,7 +21,7 @@ from pydantic import Field, model_validator
 
 from algorithms.common import Positive, Steps, fine_tuned
 from algorithms.gossip_sites import gossip_site
-from algorithms.schedules import Gossip, vetted
+from algorithms.schedules import Gossip, settled, vetted
 from algorithms.tasks import EXTRA_STAGE, STAGE
 from simulator.api import Algorithm, Message, ModelSize, Node, Ref, SiteData
 
@@ -82,6 +82,7 @@ class Gml(Gcml):
 
 def absorb(node: Node, cfg: Gcml, model: Ref, messages: list[Message], round_: int) -> Steps:
     """Mutual learning with each incoming model in place of the round's local epochs, merge and gate."""
+    model = yield from settled(node, cfg, model)
     for turn, message in enumerate(messages):
         incoming = yield from vetted(node, cfg, model, message, round_)
         # a second stage of a round sees batches of its own, from beyond the budget

@@ -14,6 +14,7 @@ from pydantic import Field
 from algorithms.common import Count, GossipBudget, Steps, Weights, train_round
 from algorithms.defenses import PairDefense, robustly
 from algorithms.newcomers import Newcomer
+from algorithms.tasks import BARE
 from algorithms.turns import Turn
 from simulator.api import Message, Node, ReceiveTimeout, Ref, Seconds, TransferFailed
 
@@ -31,7 +32,8 @@ class Gossip(GossipBudget):
     ``receive_timeout``. A model that comes later is used when the site would next train alone, or
     discarded. With ``membership: live`` pairs are drawn among the sites that are up, which takes an
     oracle; ``configured`` wastes the pair of a site that is down. A sender trains after its transfer
-    (``sender_blocks``) or meanwhile. A ``newcomer`` warms up alone first, adopts the first
+    (``sender_blocks``) or meanwhile. The optimizer of a site's own model goes on (``persistent``) or starts
+    fresh in every round. A ``newcomer`` warms up alone first, adopts the first
     model that it receives, or begins with the initial weights. A ``defense`` looks at every
     incoming model before it is used.
     """
@@ -43,6 +45,7 @@ class Gossip(GossipBudget):
     answer_timeout: Seconds = 30.0
     late: Literal["next_round", "discard"] = "next_round"
     sender_blocks: bool = True
+    optimizer_state: Literal["persistent", "reset"] = "persistent"
     newcomer: Newcomer = "own-warm-up"
     max_redraws: int = Field(default=3, ge=0)
     pushes_per_round: float | None = Field(default=None, gt=0)
@@ -58,9 +61,14 @@ def vetted(node: Node, cfg: Gossip, own: Ref, message: Message, round_: int) -> 
     return (yield from robustly(node, cfg.defense, own, incoming, [1.0], sender, round_))
 
 
+def settled(node: Node, cfg: Gossip, model: Ref) -> Steps:
+    """The own model with or without its optimizer, as the settings say."""
+    return model if cfg.optimizer_state == "persistent" else (yield node.compute(BARE, model))
+
+
 def train_alone(node: Node, cfg: Gossip, model: Ref, round_: int) -> Steps:
     """The local epochs of a round."""
-    model = yield from train_round(node, cfg, model, round_)
+    model = yield from train_round(node, cfg, (yield from settled(node, cfg, model)), round_)
     node.durable["age"] = age_of(node) + cfg.local_epochs
     return model
 

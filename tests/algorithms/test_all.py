@@ -164,6 +164,27 @@ def test_the_two_ways_of_training_alone_differ(model_alone):
     assert np.abs(model_alone("local") - model_alone("fedavg")).max() > 1e-3
 
 
+def test_epochs_one_by_one_before_a_deadline_are_those_of_a_whole_round(model_alone):
+    whole = model_alone("fedprox", "algorithm.local_epochs=2")
+    pieces = model_alone("fedprox", "algorithm.local_epochs=2", "algorithm.work_deadline=1 min")
+    np.testing.assert_array_equal(whole, pieces)
+
+
+@pytest.mark.parametrize("name", ["fedbuff", "gossip-averaging", "gcml", "defkt"])
+def test_the_optimizer_goes_on_or_starts_fresh_as_the_settings_say(model_alone, name):
+    plain = "task.optimizer={name: sgd, lr: 0.05, momentum: 0.9}"
+    for how, alike in (("persistent", "local"), ("reset", "fedavg")):
+        model = model_alone(name, plain, f"algorithm.optimizer_state={how}")
+        np.testing.assert_allclose(model, model_alone(alike, plain), atol=1e-5)
+
+
+def test_fedasync_too(model_alone):
+    fresh, lasting = (
+        model_alone("fedasync", f"algorithm.optimizer_state={how}") for how in ("reset", "persistent")
+    )
+    assert np.abs(fresh - lasting).max() > 1e-3
+
+
 # -- any faults ----------------------------------------------------------------------------------------
 
 WHO = st.sampled_from(["a", "b", "c", "server"])
