@@ -17,6 +17,20 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
+def whole_rounds(epochs: int | None, of_round: int, described: str) -> None:
+    """Check that a budget of ``epochs`` is spent after a whole number of rounds of ``of_round`` each.
+
+    Raises:
+        ValueError: it is not; names the nearest ones that are.
+    """
+    if epochs is not None and epochs % of_round:
+        below, above = epochs - epochs % of_round, epochs + -epochs % of_round
+        nearest = f"{below} or {above}" if below else f"{above}"
+        raise ValueError(
+            f"epochs {epochs} is not a whole number of rounds of {described}; write epochs: {nearest}"
+        )
+
+
 class Budget(Settings):
     """How much each site trains: the same number of local epochs for every method compared.
 
@@ -34,10 +48,7 @@ class Budget(Settings):
     def _whole_rounds(self) -> "Budget":
         if (self.epochs is None) == (self.rounds is None):
             raise ValueError("give either epochs (the budget of a site) or rounds")
-        if self.epochs is not None and self.epochs % self.local_epochs:
-            raise ValueError(
-                f"epochs {self.epochs} is not a whole number of rounds of {self.local_epochs} local epochs"
-            )
+        whole_rounds(self.epochs, self.local_epochs, f"{self.local_epochs} local epochs")
         return self
 
     @property
@@ -75,11 +86,12 @@ class GossipBudget(Exchanging):
     @model_validator(mode="after")
     def _rounds_left(self) -> "GossipBudget":
         if self.epochs is not None and self.warmup_epochs is not None:
-            left = self.epochs - self.warmup_epochs
-            if left < self.local_epochs or left % self.local_epochs:
+            left, each = self.epochs - self.warmup_epochs, self.local_epochs
+            if left < each or left % each:
+                fitting = min(self.warmup_epochs, self.epochs - each) // each * each
                 raise ValueError(
                     f"a warm-up of {self.warmup_epochs} of {self.epochs} epochs leaves no whole number of "
-                    f"rounds of {self.local_epochs} local epochs"
+                    f"rounds of {each} local epochs; write warmup_epochs: {fitting}"
                 )
         return self
 

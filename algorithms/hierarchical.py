@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from algorithms.common import Count, Steps, fine_tuned, needed, not_outdated, whose_cases
+from algorithms.common import Count, Steps, fine_tuned, needed, not_outdated, whole_rounds, whose_cases
 from algorithms.server_based import Method, server
 from algorithms.server_policies import ServerBased, check
 from algorithms.server_sites import train
@@ -71,13 +71,11 @@ class Hierarchical(ServerBased):
         if self.edge_rounds * self.edge_deadline > self.round_deadline:
             raise ValueError(
                 f"round_deadline ({self.round_deadline:g} s) must allow {self.edge_rounds} edge rounds of "
-                f"edge_deadline ({self.edge_deadline:g} s)"
+                f"edge_deadline ({self.edge_deadline:g} s); write edge_deadline: "
+                f"{self.round_deadline / self.edge_rounds:g} s, or a longer round_deadline"
             )
-        if self.epochs is not None and self.epochs % (self.local_epochs * self.edge_rounds):
-            raise ValueError(
-                f"epochs {self.epochs} is not a whole number of rounds of {self.edge_rounds} edge rounds of "
-                f"{self.local_epochs} local epochs"
-            )
+        described = f"{self.edge_rounds} edge rounds of {self.local_epochs} local epochs"
+        whole_rounds(self.epochs, self.edge_rounds * self.local_epochs, described)
         return self
 
     @property

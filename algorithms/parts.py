@@ -76,7 +76,10 @@ def absent(model: ModelSize, part: str) -> str:
     if sum(model.parts.get(name, (0, 0))):
         return ""
     known = ", ".join(sorted(model.parts)) or "none"
-    return f"task.network: has no part {name} (known parts: {known}); choose another network or method"
+    remedy = "write norm: batch (unet), " if name == "batch_norm" else ""
+    return (
+        f"task.network: has no part {name} (known parts: {known}); {remedy}choose another network or method"
+    )
 
 
 def is_finite(model: Bundle, values: str = "model") -> bool:

@@ -64,7 +64,8 @@ class FedRep(Defended, ServerBased):
     def _both_learn(self) -> "FedRep":
         if self.head_epochs >= self.local_epochs:
             raise ValueError(
-                f"head_epochs {self.head_epochs} of {self.local_epochs} local epochs leave none for the body"
+                f"head_epochs {self.head_epochs} of {self.local_epochs} local epochs leave none for the "
+                f"body; write local_epochs: {self.head_epochs + 1} or more"
             )
         return self
 
