@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from simulator.units import parse
 if TYPE_CHECKING:
     from simulator.record.measures_run import Run
 
+_SECONDS = re.compile(r"([0-9]+)\.0 s")
 _DIMENSIONS = ("duration", "rate", "size", "speed")
 
 
@@ -40,9 +42,26 @@ def method_names(runs: Sequence[Run]) -> list[str]:
         alike = [other for one, other in zip(runs, settings, strict=True) if one.algorithm == run.algorithm]
         keys = sorted({key for other in alike for key in other})
         telling = [key for key in keys if any(other.get(key) != own.get(key) for other in alike)]
-        said = ", ".join(f"{key} {own[key]}" for key in telling if key in own)
+        said = ", ".join(_setting(key, own) for key in telling if key in own)
         named.append(f"{run.algorithm} ({said})" if said else run.algorithm)
     return named
+
+
+def _setting(key: str, own: Mapping[str, str]) -> str:
+    """A setting that tells methods apart; a quorum of one without a grace means that all are waited for."""
+    if key == "quorum" and own[key] == "1" and "grace" not in own and "round_deadline" in own:
+        return "waits for all"
+    return f"{key} {_plain(own[key])}"
+
+
+def _plain(text: str) -> str:
+    """Whole seconds of a resolved scenario, ``300.0 s``, as people write them: ``5 min``."""
+    found = _SECONDS.fullmatch(text)
+    if found is None:
+        return text
+    seconds = int(found[1])
+    divisor, unit = next((d, u) for d, u in ((3600, "h"), (60, "min"), (1, "s")) if seconds % d == 0)
+    return f"{seconds // divisor} {unit}" if seconds else "0 s"
 
 
 def conditions(runs: Sequence[Run]) -> list[Condition]:
@@ -102,7 +121,11 @@ def _texts(values: Sequence[Any]) -> list[str]:
     texts = []
     for value, parts in zip(values, flat, strict=True):
         if parts:
-            own = [key for key in telling if key in parts] or list(parts)  # it lacks what tells others
+            own = [key for key in telling if key in parts]
+            if not own and {_last(key) for key in telling} == {"for"}:
+                texts.append("for good")
+                continue
+            own = own or list(parts)  # it lacks what tells others
             texts.append(", ".join(f"{_last(key)} {parts[key]}" for key in own))
         else:
             texts.append("none" if value in (None, [], {}, "") else str(value))

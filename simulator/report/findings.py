@@ -116,6 +116,9 @@ def _traffic(groups: Groups, summaries: Mapping[str, Sequence[Summary]]) -> list
         if any(stopped(run) for run in (*groups[label], *groups[reference])):
             said.append(_stopped_traffic(groups, summaries, label, reference))
             continue
+        if abs(nbytes / base - 1) < 0.005 and abs(rate / base_rate - 1) < 0.005:
+            said.append(f"{label} sent as much as {reference}, {size(nbytes)} of models.")
+            continue
         in_all = f"{size(nbytes)} of models in all, {percent(nbytes / base)} of {reference}'s {size(base)}"
         per_round = f"{rate:.1f} against {base_rate:.1f} ({percent(rate / base_rate)})"
         said.append(f"{label} sent {in_all}; models per round {per_round}.")

@@ -15,6 +15,7 @@ from simulator.record.measures import busiest_link
 from simulator.record.measures_faults import impairments
 from simulator.record.measures_run import Run
 from simulator.report.fault_marks import mark_faults, marks
+from simulator.report.mishaps import first_outage
 from simulator.report.style import (
     BLUE,
     GREEN,
@@ -135,13 +136,17 @@ def _nodes(run: Run) -> list[str]:
 
 
 def _zoom(run: Run, horizon: float) -> Window | None:
-    """A few rounds around the first fault that struck, or else from the first model sent."""
+    """A few rounds around the first fault that struck or planned outage, else from the first model sent."""
     models = run.tables["transfers"].filter(~pl.col("control"))
     if models.is_empty() or models["round"].n_unique() < 8:
         return None
     width = min(ZOOM_SHARE * horizon, 5 * horizon / models["round"].n_unique())
-    hits = [mark.time_s for mark in marks([run]) if mark.important and 0 < mark.time_s < horizon]
-    middle = hits[0] if hits else float(models["start_s"].min()) + width / 2  # type: ignore[arg-type]
+    struck = sorted(marks([run]), key=lambda mark: (not mark.important, mark.time_s))
+    hits = [mark.time_s for mark in struck] + [
+        time_s for time_s in (first_outage(run),) if time_s is not None
+    ]
+    inside = [time_s for time_s in hits if 0 < time_s < horizon]
+    middle = inside[0] if inside else float(models["start_s"].min()) + width / 2  # type: ignore[arg-type]
     begin = min(max(0.0, middle - width / 2), horizon - width)
     return Window(begin=begin, end=begin + width)
 

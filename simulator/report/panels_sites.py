@@ -104,15 +104,22 @@ def heat_panel(
             found = estimate(part.frames, (pl.col(x) == other) & (pl.col(y) == one), color)
             grid[row, column] = np.nan if found is None else found.mean / limits[2]
     low, high, _ = limits
+    digits = _digits(grid)
     image = axes.imshow(grid, cmap="cividis", vmin=low, vmax=high, aspect="auto", origin="lower")
 
     for (row, column), value in np.ndenumerate(grid):
         if np.isfinite(value):
             ink = "white" if value < (low + high) / 2 else "black"
-            axes.text(column, row, f"{value:.3g}", color=ink, ha="center", va="center")
+            axes.text(column, row, f"{value:.{digits}f}", color=ink, ha="center", va="center")
     axes.set_xticks(range(len(across)), narrow(across))
     axes.set_yticks(range(len(up)), up if y == "method" else narrow(up))
     axes.set_xlabel(part.titles.get(x, x))
     axes.set_ylabel(part.titles.get(y, y))
     axes.tick_params(length=0)
     return image
+
+
+def _digits(grid: np.ndarray) -> int:
+    """Decimals that give the largest value three digits; the same in all tiles, so that they compare."""
+    largest = float(np.nanmax(np.abs(grid), initial=0.0))
+    return 3 if largest < 1 else max(0, 2 - int(np.log10(largest)))

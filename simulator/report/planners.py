@@ -8,34 +8,15 @@ from statistics import fmean, median
 import polars as pl
 
 from simulator.record.measures import summarize
-from simulator.record.measures_faults import fault_costs
 from simulator.record.measures_run import Run
 from simulator.record.participation import aggregations
+from simulator.report.mishaps import absences, mishaps, spans
 from simulator.report.policies import policy
 from simulator.report.tables import Table
-from simulator.report.text import MISSING, duration, listing, natural, percent, plural, size
-from simulator.scenario.topologies import SERVER
+from simulator.report.text import MISSING, duration, hours, listing, natural, percent, plural, size
 
 _ENDS = ("aggregated", "empty_round", "region_averaged")
 """Events at the end of a round of a server or a leader."""
-_PLANNED = {
-    "rekey": "tunnels were made anew and nothing passed",
-    "maintenance": "lines were out for maintenance",
-    "trace": "lines carried nothing",
-}
-"""Conditions that interrupt lines, in words."""
-_FAULTS = {
-    "crash": ("{} died", "and did not come back"),
-    "leave": ("{} left", "and did not come back"),
-    "disconnect": ("{} was cut off", "and did not come back"),
-    "straggle": ("{} computed slowly", "to the end"),
-    "corrupt": ("messages over {} were damaged", "to the end"),
-    "partition": ("the network fell apart into {}", "to the end"),
-    "set": ("the line {} was set to other values", "to the end"),
-}
-"""Harmful faults in words, and what is said of one that nothing undid."""
-_MOST = 8
-"""So many faults, and so many other outages, are told."""
 _LONGER = 1.005
 """A round is told as longer than usual from this factor on."""
 
@@ -57,7 +38,7 @@ def stories(groups: Mapping[str, Sequence[Run]]) -> tuple[Story, ...]:
 
 def _story(label: str, run: Run, firsts: Sequence[tuple[str, Run]]) -> Story:
     asked = policy(run.scenario.get("algorithm", {}), len(_sites(run)))
-    happened = [_length(run), *_rounds(run), *_faults(run), *_last(run), _cost(run)]
+    happened = [_length(run), *_rounds(run), *_left_out(run), *mishaps(run), *_last(run), _cost(run)]
     said = [*asked, *happened, *_change(label, run, firsts)]
     return Story(label=label, sentences=tuple(said), table=_where_time_went(run))
 
@@ -65,7 +46,17 @@ def _story(label: str, run: Run, firsts: Sequence[tuple[str, Run]]) -> Story:
 def _length(run: Run) -> str:
     reason = str(run.manifest.get("end_reason") or "")
     ended = "" if reason == "all protocols ended" else f" It ended because: {reason}."
-    return f"{plural(len(_sites(run)), 'hospital')}; it was over after {duration(run.virtual_time_s)}.{ended}"
+    text = f"{plural(len(_sites(run)), 'hospital')}; it was over after {duration(run.virtual_time_s)}."
+    return f"{text}{_still_at_work(run)}{ended}"
+
+
+def _still_at_work(run: Run) -> str:
+    """What is said where the run went on for longer than a round after the server's last one."""
+    times = list(_ends_of_rounds(run).values())
+    end_s = run.virtual_time_s or 0.0
+    if len(times) < 2 or end_s - times[-1] <= median(_lengths(times)):
+        return ""
+    return f" The server's last round ended after {duration(times[-1])}; then others were still at work."
 
 
 def _sites(run: Run) -> list[str]:
@@ -94,54 +85,45 @@ def _rounds(run: Run) -> list[str]:
     if len(ends) < 2:
         return []
     numbers, times = list(ends), list(ends.values())
-    lasted = [end - begin for begin, end in zip([0.0, *times], times, strict=False)]
+    lasted = _lengths(times)
     usual = median(lasted)
     longer = {number: span for number, span in zip(numbers, lasted, strict=True) if span > _LONGER * usual}
     said = [f"{_rounds_done(run, ends)} rounds of the server, in the middle {duration(usual)} each."]
     if longer:
         most = max(longer, key=lambda number: longer[number])
-        names = listing([str(number + 1) for number in longer])
-        said.append(
-            f"Longer than that: round {names}; the longest, round {most + 1}, took {duration(longer[most])}."
-        )
+        text = f"Longer than that: {spans([number + 1 for number in longer])}"
+        which = f", round {most + 1} the longest with" if len(longer) > 1 else ", with"
+        said.append(f"{text}{which} {duration(longer[most])}.")
     empty = run.tables["events"].filter(pl.col("event") == "empty_round").height
     if empty:
         said.append(f"{plural(empty, 'round')} came to nothing: too few hospitals answered.")
     return said
 
 
-def _faults(run: Run) -> list[str]:
-    said = []
-    for one in fault_costs(run)[:_MOST]:
-        happened, for_good = _FAULTS[one.verb]
-        who = "the server" if one.node == SERVER else one.node
-        lasting = f" for {duration(one.lasted_s)}" if one.undone else f", {for_good}"
-        text = f"After {duration(one.time_s)} {happened.format(who)}{lasting}"
-        lost = [f"{plural(one.failed_models, 'model')} broken off"] if one.failed_models else []
-        lost += [f"{duration(one.lost_s)} of its work lost"] if one.lost_s else []
-        said.append(f"{text}{': ' + ' and '.join(lost) if lost else ''}.")
-    return [*said, *_planned(run)]
+def _lengths(times: Sequence[float]) -> list[float]:
+    """How long each round lasted, from when they ended."""
+    return [end - begin for begin, end in zip([0.0, *times], times, strict=False)]
 
 
-def _planned(run: Run) -> list[str]:
-    """Outages that were no faults: tunnels made anew, maintenance, nights."""
-    rows = run.tables["outages"].filter(pl.col("what").is_in(list(_PLANNED))).sort("start_s", "node")
-    found: dict[tuple[str, float], list[tuple[str, float]]] = {}
-    for node, what, start_s, end_s in rows.iter_rows():
-        found.setdefault((what, start_s), []).append((node, end_s - start_s))
-    said = []
-    for (what, start_s), lines in list(found.items())[:_MOST]:
-        who = listing(sorted((node for node, _ in lines), key=natural), 3)
-        lasting = duration(max(span for _, span in lines))
-        said.append(f"After {duration(start_s)} {_PLANNED[what]} for {lasting}: {who}.")
-    return said
+def _left_out(run: Run) -> list[str]:
+    """Rounds that the server ended without hospitals it had asked, or asked no more."""
+    rounds = aggregations(run.tables["events"].rows())
+    partial = [one for one in rounds if one.cases_share < 1 and (one.closed_by != "all" or one.pruned)]
+    missed = Counter(site for one in partial for site in _sites(run) if site not in one.sites)
+    if not missed:
+        return []
+    told = [
+        f"{site} in {count}" for site, count in sorted(missed.items(), key=lambda m: (-m[1], natural(m[0])))
+    ]
+    return [
+        f"{len(partial)} of {len(rounds)} rounds went on without somebody's data: {listing(told, 4)}. In "
+        f"those, {percent(fmean(one.cases_share for one in partial))} of all training cases counted."
+    ]
 
 
 def _last(run: Run) -> list[str]:
-    """Whose update came last, and how long the one before had waited by then."""
-    updates = run.tables["transfers"].filter(
-        (pl.col("kind") == "update") & (pl.col("status") == "delivered") & pl.col("round").is_not_null()
-    )
+    """Whose update came last of those in time, and how long the one before had waited by then."""
+    updates = _in_time(run)
     last: Counter[str] = Counter()
     gaps_s = 0.0
     rounds = updates.sort("round", "end_s", "src").group_by("round", maintain_order=True)
@@ -153,9 +135,17 @@ def _last(run: Run) -> list[str]:
         return []
     site, count = min(last.items(), key=lambda entry: (-entry[1], natural(entry[0])))
     return [
-        f"The last to answer was {site} in {count} of {updates['round'].n_unique()} rounds; whoever was last "
-        f"came {duration(gaps_s / last.total())} after the one before, on average."
+        f"The last to answer in time was {site} in {count} of {updates['round'].n_unique()} rounds; whoever "
+        f"was last came {duration(gaps_s / last.total())} after the one before, on average."
     ]
+
+
+def _in_time(run: Run) -> pl.DataFrame:
+    """Updates that arrived before the server ended their rounds."""
+    events = run.tables["events"].filter(pl.col("event").is_in(_ENDS))
+    ends = events.group_by("round").agg(pl.col("time_s").max().alias("closed_s"))
+    updates = run.tables["transfers"].filter((pl.col("kind") == "update") & (pl.col("status") == "delivered"))
+    return updates.join(ends, on="round").filter(pl.col("end_s") <= pl.col("closed_s"))
 
 
 def _cost(run: Run) -> str:
@@ -173,11 +163,22 @@ def _change(label: str, run: Run, firsts: Sequence[tuple[str, Run]]) -> list[str
     best_s, best = min(timed, default=(None, ""))
     if best_s is None or run.virtual_time_s is None or best_s > 0.97 * run.virtual_time_s:
         return [f"For settings that may change this: medgossip advise {run.manifest['scenario']}."]
+    rival = dict(firsts)[best]
     return [
         f"Of what was compared here, {best} is quicker: {duration(best_s)} instead of "
-        f"{duration(run.virtual_time_s)}. Look there whose data it goes without. "
+        f"{duration(run.virtual_time_s)}.{_price(run, rival)} "
         f"For other settings: medgossip advise {run.manifest['scenario']}."
     ]
+
+
+def _price(run: Run, rival: Run) -> str:
+    """What a quicker run goes without, as far as a plan can tell."""
+    here, there = _cases_that_count(run), _cases_that_count(rival)
+    if here is not None and there is not None and there < here - 0.001:
+        return f" But {percent(there)} of the training cases count there, {percent(here)} here."
+    if rival.algorithm != run.algorithm:
+        return " It is another method: whether its models are as good, only training can tell."
+    return ""
 
 
 def _is_whole(run: Run) -> bool:
@@ -190,19 +191,27 @@ def _where_time_went(run: Run) -> Table:
     """Each hospital's hours: computing, sending or receiving models beside that, and neither."""
     end_s = run.virtual_time_s or 0.0
     moved = run.tables["transfers"].filter(~pl.col("control"))
-    alike: dict[tuple[str, ...], list[str]] = {}
+    found = {}
     for name in _sites(run):
         work = run.tables["work"].filter(pl.col("node") == name)
         lines = moved.filter((pl.col("src") == name) | (pl.col("dst") == name))
         computing = list(work.select("start_s", "end_s").iter_rows())
         moving = list(lines.select("start_s", "end_s").iter_rows())
+        away = absences(run, name)
         busy_s, either_s = _covered(computing), _covered([*computing, *moving])
-        idle_s = max(0.0, end_s - either_s)
-        cells = [round(span_s, 3) for span_s in (busy_s, either_s - busy_s, idle_s)]
-        found = (*map(duration, cells), percent(idle_s / end_s) if end_s else "")
-        alike.setdefault(found, []).append(name)
-    rows = [(_each(names, len(_sites(run))), *found) for found, names in alike.items()]
-    head = ("hospital", "computes", "only sends or receives", "waits", "waits, share")
+        there_s = _covered([*computing, *moving, *away])
+        found[name] = (busy_s, either_s - busy_s, there_s - either_s, max(0.0, end_s - there_s))
+    anybody = any(spent[2] for spent in found.values())
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, spent in found.items():
+        cells = [
+            hours(round(spent_s, 3), end_s) for spent_s in (spent if anybody else (*spent[:2], spent[3]))
+        ]
+        share = percent(round(spent[3] / end_s, 3)) if end_s else ""
+        alike.setdefault((*cells, share), []).append(name)
+    rows = [(_each(names, len(found)), *cells) for cells, names in alike.items()]
+    columns = ("computes", "only sends or receives", *(["is not there"] if anybody else []), "waits")
+    head = ("hospital", *columns, "waits, share")
     return Table(title="Where the hospitals' time went", head=head, rows=tuple(rows))
 
 
@@ -225,16 +234,24 @@ def side_by_side(groups: Mapping[str, Sequence[Run]]) -> Table | None:
 
 
 def _row(label: str, run: Run) -> tuple[str, ...]:
-    ends, used = _ends_of_rounds(run), aggregations(run.tables["events"].rows())
+    ends, share = _ends_of_rounds(run), _cases_that_count(run)
     traffic = summarize(run).traffic
     return (
         label,
         duration(run.virtual_time_s),
         _rounds_done(run, ends) if ends else MISSING,
-        percent(fmean(one.cases_share for one in used)) if used else MISSING,
+        percent(share),
         size(traffic.carried_nbytes),
         size(traffic.wasted_nbytes),
     )
+
+
+def _cases_that_count(run: Run) -> float | None:
+    """Share of all training cases in a round of the server, on average; a round without answers counts 0."""
+    events = run.tables["events"]
+    shares = dict.fromkeys(events.filter(pl.col("event") == "empty_round")["round"], 0.0)
+    shares |= {one.round: one.cases_share for one in aggregations(events.rows())}
+    return fmean(shares.values()) if any(shares.values()) else None
 
 
 def _covered(spans: Sequence[tuple[float, float]]) -> float:

@@ -66,11 +66,24 @@ def size(nbytes: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """``2.4 h``."""
+    """``2.4 h``; whole minutes and hours, such as ``1 h``, are said as such."""
     if seconds is None:
         return MISSING
     divisor, unit = time_unit(seconds)
+    for larger, name in ((60.0, "min"), (3600.0, "h")):
+        if divisor < larger <= seconds and seconds % larger == 0:
+            divisor, unit = larger, name
     return f"{_three(seconds / divisor)}{_NBSP}{unit}"
+
+
+def hours(seconds: float, whole_s: float) -> str:
+    """``0.24 h``: a part of ``whole_s``, in the unit of the whole and with as many places as it deserves."""
+    divisor, unit = time_unit(whole_s)
+    places = 1 if whole_s >= 10 * divisor else 2
+    least = 10.0**-places
+    value = seconds / divisor
+    text = f"< {least:g}" if 0 < value < least / 2 else f"{value:.{places}f}" if value else "0"
+    return f"{text}{_NBSP}{unit}"
 
 
 def percent(share: float | None) -> str:

@@ -37,7 +37,7 @@ def test_what_lacks_the_telling_key_is_named_by_all_it_has():
         replace(one, manifest={**one.manifest, "swept": {"faults": own}})
         for one, own in zip([made_run(), made_run()], faults, strict=True)
     ]
-    assert conditions(runs)[0].values == ("for 2 h", "at 5 s, crash server")
+    assert conditions(runs)[0].values == ("for 2 h", "for good")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,12 @@
 """What a planner reads of a plan whose times follow by hand."""
 
+import pytest
+
 from simulator.plans import plan_row, plan_with_report
 from simulator.record.measures_run import load_run
+from simulator.report.mishaps import spans
 from simulator.report.planners import side_by_side, stories
+from simulator.report.text import hours
 from simulator.scenario.load import reload_study
 from tests.support import run, study
 
@@ -23,7 +27,7 @@ def test_what_happened_who_waited_and_what_it_cost(tmp_path):
     text = " ".join(story.sentences).replace("\N{NO-BREAK SPACE}", " ")
     assert "4 rounds of the server, in the middle" in text
     assert "Longer than that: round 2" in text
-    assert "After 78 s c was cut off for 80 s: 1 model broken off." in text
+    assert "After 78 s c was cut off for 80 s: 1 model not delivered." in text
     assert "medgossip advise tiny" in text
     assert 'id="planners"' in page.read_text(encoding="utf-8")
     assert "Plan: time and traffic only" in page.read_text(encoding="utf-8")
@@ -32,15 +36,15 @@ def test_what_happened_who_waited_and_what_it_cost(tmp_path):
 def test_the_slowest_hospital_never_waits_and_is_the_last_to_answer(tmp_path):
     _, _, story = told(tmp_path, FEDAVG)
     text = " ".join(story.sentences).replace("\N{NO-BREAK SPACE}", " ")
-    assert "The last to answer was b in 4 of 4 rounds; whoever was last came 9 s after the one before" in text
+    assert "The last to answer in time was b in 4 of 4 rounds; whoever was last came 9 s after" in text
     rows = {row[0]: row[1:] for row in story.table.rows}
     assert list(rows) == ["a", "b", "c"]
     assert rows["b"][2] == "0\N{NO-BREAK SPACE}s"
     # a computes 10 s of 44 s a round and moves models for 3 + 1 s
     assert [cell.replace("\N{NO-BREAK SPACE}", " ") for cell in rows["a"]] == [
-        "40 s",
-        "19 s",
-        "120 s",
+        "40.0 s",
+        "19.0 s",
+        "120.0 s",
         "67 %",
     ]
 
@@ -72,7 +76,7 @@ def test_hospitals_of_which_the_same_is_true_share_a_row(tmp_path):
     _, page = plan_with_report(study(tmp_path, local, *alike), tmp_path / "runs")
     (story,) = stories({"local": [load_run(page.parent / "local")]})
     assert [row[0] for row in story.table.rows] == ["a and c", "b"]
-    assert story.table.rows[0][1] == "20\N{NO-BREAK SPACE}s"
+    assert story.table.rows[0][1] == "20.0\N{NO-BREAK SPACE}s"
     alike += ["sites.b.data.train=10", "sites.b.seconds_per_item=1 s"]
     _, page = plan_with_report(study(tmp_path, local, *alike), tmp_path / "again")
     (story,) = stories({"local": [load_run(page.parent / "local")]})
@@ -99,3 +103,39 @@ def test_every_harmful_fault_is_told_in_words(tmp_path):
     assert "After 1 s messages over b were damaged for 69 s" in text
     assert "After 75 s the network fell apart into a; b for 9 s" in text
     assert "After 90 s the line a.up was set to other values, to the end" in text
+
+
+def test_a_hospital_that_is_too_slow_is_named_with_its_share_and_is_not_the_last_in_time(tmp_path):
+    _, _, story = told(tmp_path, FEDAVG.replace("{name", "{quorum: n-1, grace: 5 s, name"))
+    text = " ".join(story.sentences).replace("\N{NO-BREAK SPACE}", " ")
+    assert "4 of 4 rounds went on without somebody's data: b in 4. In those, 67 % of all" in text
+    assert "The last to answer in time was b" not in text
+
+
+def test_who_comes_late_or_dies_is_not_there_and_does_not_wait(tmp_path):
+    faults = "faults:\n  - {at: 60 s, join: c}\n  - {at: 100 s, crash: a}\n"
+    _, page, story = told(tmp_path, FEDAVG + faults)
+    text = " ".join(story.sentences).replace("\N{NO-BREAK SPACE}", " ")
+    assert " c began, with the server's model" in text
+    assert story.table.head[3:] == ("is not there", "waits", "waits, share")
+    gone = {row[0]: row[3].replace("\N{NO-BREAK SPACE}", " ") for row in story.table.rows}
+    end_s = load_run(page.parent / "fedavg").virtual_time_s
+    assert gone["c"] == hours(60, end_s).replace("\N{NO-BREAK SPACE}", " ")
+    assert gone["a"] == hours(end_s - 100, end_s).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_a_round_without_answers_counts_no_cases(tmp_path):
+    cut = 'faults:\n  - {from: 50 s, to: 200 s, disconnect: "tag:all"}\n'
+    _, page, story = told(tmp_path, FEDAVG + cut)
+    run_ = load_run(page.parent / "fedavg")
+    rows = side_by_side({"one": [run_], "two": [run_]}).rows
+    assert "1 round came to nothing" in " ".join(story.sentences)
+    assert rows[0][3] == "75\N{NO-BREAK SPACE}%"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [([2], "round 2"), ([1, 2, 3], "rounds 1 to 3"), ([1, 2, 5, 7, 8, 9], "rounds 1, 2, 5 and 7 to 9")],
+)
+def test_rounds_in_words(numbers, said):
+    assert spans(numbers) == said

@@ -105,7 +105,7 @@ def test_figures_come_in_three_formats(study):
         "not found at all: local 1.",
         "One run per method: differences may be chance.",
         "draw conclusions about methods from real data only",
-        "crash server 7.5 min 60 s (to the end) 4 1.2 MB 5 s",
+        "crash server 7.5 min 1 min (to the end) 4 1.2 MB 5 s",
         "not applicable this algorithm has no server",
         "case17 label is not finite",
         "medgossip run hospitals",
