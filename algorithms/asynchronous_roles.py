@@ -16,14 +16,12 @@ from algorithms.server_succession import (
     authority_of,
     claim_of,
     dismiss,
-    elect,
     gossip_on,
-    is_hopeless,
     is_rightful,
-    rightful,
-    stand_for_election,
+    listen,
+    report_back,
 )
-from simulator.api import Message, ModelSize, Node, ReceiveTimeout, Ref, SiteData, TransferFailed
+from simulator.api import Message, ModelSize, Node, Ref, SiteData, TransferFailed
 
 Work = Callable[..., Steps]
 """``work(node, cfg, received, round_)`` gives the update of a site."""
@@ -76,24 +74,13 @@ def site(node: Node, cfg: Asynchronous, work: Work, absorb: Absorb) -> Steps:
 def serve(node: Node, cfg: Asynchronous, work: Work, absorb: Absorb) -> Steps:
     """Serve whoever may lead, or lead, until the budgets are used or nobody does."""
     is_new, sent_s = node.now > 0 and "round" not in node.durable, 0.0
-    elections = cfg.when_server_lost == "elect"
-    if elections:
-        stand_for_election(node, lambda: node.durable.get("is_over", False))
-    leads = authority_of(node)[1] == node.name
-    if node.now > 0 and not leads:
-        node.post(authority_of(node)[1], "hello")
+    leads = report_back(node, cfg, lambda: node.durable.get("is_over", False))
     while True:
         if leads and (yield from lead(node, cfg, work, absorb)):
             return node.durable["round"][1]
-        try:
-            messages = [(yield node.receive("global", timeout_s=cfg.server_patience))]
-        except ReceiveTimeout:
-            node.record("server_lost", round=node.durable.get("round", (0, None))[0])
-            if not elections or is_hopeless(node):
-                return (yield from go_on(node, cfg))
-            leads = yield from elect(node, cfg.election_timeout)
-            continue
-        messages = rightful(node, messages + node.drain("global"))
+        messages = yield from listen(node, cfg, node.durable.get("round", (0, None))[0])
+        if messages is None:
+            return (yield from go_on(node, cfg))
         leads = authority_of(node)[1] == node.name
         given = not_outdated(messages, sent_s)
         if not given:  # the server lives

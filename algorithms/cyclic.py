@@ -155,20 +155,13 @@ def hand_on(node: Node, cfg: Cyclic, route: list[str], hop: int, model: Ref, src
         node.durable["handed"] = (hop, model, src)
         if peer == node.name:
             return Visit(hop=hop, model=model, src=src)
-        try:
-            yield node.send(peer, "cycle", model, what="model", hop=hop)
-        except TransferFailed as failure:
-            node.record("hop_failed", peer=peer, hop=hop, reason=failure.reason)
-            if cfg.when_silent == "stall":
-                yield node.sleep(cfg.answer_timeout)
-            hop += cfg.when_silent == "skip"
-            continue
-        tell_passed(node, src, hop - 1)
-        is_passed, visit = yield from watch(node, cfg, hop)
-        if is_passed:
-            del node.durable["handed"]
-            return visit
-        node.record("hop_silent", peer=peer, hop=hop)
+        if (yield from reach(node, cfg, peer, hop, model)):
+            tell_passed(node, src, hop - 1)
+            is_passed, visit = yield from watch(node, cfg, hop)
+            if is_passed:
+                del node.durable["handed"]
+                return visit
+            node.record("hop_silent", peer=peer, hop=hop)
         hop += cfg.when_silent == "skip"
     if hop < len(route):
         node.record("chain_lost")
@@ -176,6 +169,18 @@ def hand_on(node: Node, cfg: Cyclic, route: list[str], hop: int, model: Ref, src
     yield from distribute(node, cfg, model, hop)
     tell_passed(node, src, hop - 1)
     return None
+
+
+def reach(node: Node, cfg: Cyclic, peer: str, hop: int, model: Ref) -> Steps:
+    """Whether the model reached a peer; where it should be tried again, only after a pause."""
+    try:
+        yield node.send(peer, "cycle", model, what="model", hop=hop)
+    except TransferFailed as failure:
+        node.record("hop_failed", peer=peer, hop=hop, reason=failure.reason)
+        if cfg.when_silent == "stall":
+            yield node.sleep(cfg.answer_timeout)
+        return False
+    return True
 
 
 def watch(node: Node, cfg: Cyclic, hop: int) -> Steps:

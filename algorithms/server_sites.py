@@ -7,17 +7,9 @@ from typing import Any
 from algorithms.common import Steps, not_outdated, train_round
 from algorithms.server_based import Method, server
 from algorithms.server_policies import ServerBased
-from algorithms.server_succession import (
-    authority_of,
-    dismiss,
-    elect,
-    gossip_on,
-    is_hopeless,
-    rightful,
-    stand_for_election,
-)
+from algorithms.server_succession import authority_of, dismiss, gossip_on, listen, report_back
 from algorithms.tasks import CARRY
-from simulator.api import Message, Node, ReceiveTimeout, Ref, TransferFailed
+from simulator.api import Message, Node, Ref, TransferFailed
 
 
 def site(node: Node, cfg: ServerBased, method: Method) -> Steps:
@@ -31,26 +23,14 @@ def site(node: Node, cfg: ServerBased, method: Method) -> Steps:
 def serve(node: Node, cfg: ServerBased, method: Method) -> Steps:
     """Serve whoever may lead, or lead, until the rounds are over or nobody does."""
     state, next_round = node.durable.get("state", (None, 0))
-    began, elections, sent_s = node.now, cfg.when_server_lost == "elect", 0.0
-    if elections:
-        stand_for_election(node, lambda: node.durable.get("state", (None, -1))[1] == cfg.num_rounds)
-    leads = authority_of(node)[1] == node.name
-    if node.now > 0 and not leads:
-        node.post(authority_of(node)[1], "hello")
+    began, sent_s = node.now, 0.0
+    leads = report_back(node, cfg, lambda: node.durable.get("state", (None, -1))[1] == cfg.num_rounds)
     while True:
-        if leads:
-            if (yield from lead(node, cfg, method)):
-                return node.durable.get("used")
-            leads = False
-        try:
-            messages = [(yield node.receive("global", timeout_s=cfg.server_patience))]
-        except ReceiveTimeout:
-            node.record("server_lost", round=next_round)
-            if not elections or is_hopeless(node):
-                break
-            leads = yield from elect(node, cfg.election_timeout)
-            continue
-        messages = rightful(node, messages + node.drain("global"))
+        if leads and (yield from lead(node, cfg, method)):
+            return node.durable.get("used")
+        messages = yield from listen(node, cfg, next_round)
+        if messages is None:
+            break
         leads = authority_of(node)[1] == node.name
         drawn = not_outdated(messages, sent_s)
         if not drawn:

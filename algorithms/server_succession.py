@@ -15,6 +15,7 @@ from typing import Any
 from algorithms.common import Steps
 from algorithms.gossip import GossipAveraging, absorb
 from algorithms.schedules import asynchronous, finish_round, train_alone
+from algorithms.server_policies import WithServer
 from algorithms.turns import Turn
 from simulator.api import Message, Node, ReceiveTimeout, Ref
 
@@ -83,6 +84,34 @@ def is_rightful(node: Node) -> bool:
     return authority_of(node)[1] == mine[1]
 
 
+# -- a site that serves ---------------------------------------------------------------------------------
+
+
+def report_back(node: Node, cfg: WithServer, is_over: Callable[[], bool]) -> bool:
+    """Stand for election where sites elect, and say that this site is there if it begins late; whether it
+    is the one that leads.
+    """
+    if cfg.when_server_lost == "elect":
+        stand_for_election(node, is_over)
+    leads = authority_of(node)[1] == node.name
+    if node.now > 0 and not leads:
+        node.post(authority_of(node)[1], "hello")
+    return leads
+
+
+def listen(node: Node, cfg: WithServer, round_: int) -> Steps:
+    """What those who may lead have sent: nothing after an election, None when nobody leads any more."""
+    try:
+        messages = [(yield node.receive("global", timeout_s=cfg.server_patience))]
+    except ReceiveTimeout:
+        node.record("server_lost", round=round_)
+        if cfg.when_server_lost != "elect" or is_hopeless(node):
+            return None
+        yield from elect(node, cfg.election_timeout)
+        return []
+    return rightful(node, messages + node.drain("global"))
+
+
 # -- the election --------------------------------------------------------------------------------------
 
 
@@ -100,7 +129,7 @@ def stand_for_election(node: Node, is_over: Callable[[], bool]) -> None:
 
 
 def elect(node: Node, timeout_s: float) -> Steps:
-    """Ask all sites, appoint the best of those that answer in time; whether this site is to lead."""
+    """Ask all sites; serve from now on who leads already, or the best of those that answer in time."""
     node.drain("candidate")  # of an election before
     for name in node.sites:
         if name != node.name:
@@ -123,13 +152,12 @@ def elect(node: Node, timeout_s: float) -> Steps:
         node.durable["authority"] = claim = min(incumbents, key=lambda one: (-one[0], one[1]))
         node.record("leader_found", peer=claim[1])
         node.post(claim[1], "hello")
-        return False
+        return
     leader = min(candidates, key=lambda name: (-candidates[name], name))
     node.durable["authority"] = (known[0] + 1, leader)
     node.record("elected", peer=leader, num_candidates=len(candidates), term=known[0] + 1)
     if leader != node.name:
         node.post(leader, "global", appointed=True, term=known[0] + 1, leader=leader)
-    return leader == node.name
 
 
 def is_hopeless(node: Node) -> bool:
