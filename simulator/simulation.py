@@ -207,17 +207,53 @@ def _build(
     executor: Executor,
 ) -> tuple[World, Ledger]:
     """Nodes, lines and work, joined."""
+    has_server = algorithm.server is not None
+    specs = _machines(scenario, data, has_server=has_server)
+    servers = _servers(scenario, specs) if has_server else ()
+    world, ledger = _empty_world(scenario, specs, data, namer, executor, has_server=has_server)
+    model, networks = model_size(scenario), site_networks(scenario)
+    for name, spec in sorted(specs.items()):
+        processor = Processor.from_spec(spec, networks.sizes.get(networks.own.get(name, ""), model))
+        roles = [(name, algorithm.site, data[name])] if name in data else []
+        if name in servers:
+            assert algorithm.server is not None
+            roles.append((role_at(name), algorithm.server, union(data)))
+        for node, role, cases in roles:
+            disk = Disk(spec.checkpoint)
+            world.nodes[node] = NodeRuntime(
+                world, node, role=role, processor=processor, data=cases, disk=disk
+            )
+    if servers:
+        world.succession.install(servers)
+    return world, ledger
+
+
+def _machines(
+    scenario: ScenarioBase, data: Mapping[str, SiteData], *, has_server: bool
+) -> dict[str, NodeSpec]:
+    """The sites that take part, and the server with a standby of its own if the method has one."""
     specs: dict[str, NodeSpec] = {site.name: site for site in scenario.sites if site.name in data}
-    if algorithm.server is not None:
+    if has_server:
         assert scenario.server is not None  # the scenario was checked
         specs[SERVER] = scenario.server
         specs |= {STANDBY: scenario.standby} if scenario.standby is not None else {}
-    servers = _servers(scenario, specs) if algorithm.server is not None else ()
+    return specs
+
+
+def _empty_world(
+    scenario: ScenarioBase,
+    specs: Mapping[str, NodeSpec],
+    data: Mapping[str, SiteData],
+    namer: Namer,
+    executor: Executor,
+    *,
+    has_server: bool,
+) -> tuple[World, Ledger]:
+    """The lines and the rules of a world in which nobody lives yet, and the account of its bytes."""
     neighbors = overlay_of(scenario, sorted(data))
-    check_wiring(scenario, sorted(data), neighbors, has_server=algorithm.server is not None)
+    check_wiring(scenario, sorted(data), neighbors, has_server=has_server)
     topology = underlay_of(scenario, specs)
     env, ledger = simpy.Environment(), Ledger()
-    model, networks = model_size(scenario), site_networks(scenario)
     seed = scenario.seed.network
     network = Network(
         env,
@@ -232,8 +268,8 @@ def _build(
         namer=namer,
         executor=executor,
         learner=learner(scenario.task.init),
-        model=model,
-        sizes=networks.sizes,
+        model=model_size(scenario),
+        sizes=site_networks(scenario).sizes,
         codec=scenario.network.codec,
         settings=scenario.algorithm,
         data=data,
@@ -245,28 +281,4 @@ def _build(
         privacy=scenario.privacy,
         detect_after_s=scenario.server.detect_after if scenario.server is not None else 0.0,
     )
-    for name, spec in sorted(specs.items()):
-        processor = Processor.from_spec(spec, networks.sizes.get(networks.own.get(name, ""), model))
-        if name in data:
-            world.nodes[name] = NodeRuntime(
-                world,
-                name,
-                role=algorithm.site,
-                processor=processor,
-                data=data[name],
-                disk=Disk(spec.checkpoint),
-            )
-        if name in servers:
-            assert algorithm.server is not None
-            role = role_at(name)
-            world.nodes[role] = NodeRuntime(
-                world,
-                role,
-                role=algorithm.server,
-                processor=processor,
-                data=union(data),
-                disk=Disk(spec.checkpoint),
-            )
-    if servers:
-        world.succession.install(servers)
     return world, ledger

@@ -151,10 +151,8 @@ def evaluate(
         truth = _mask(case, case.labels > 0)
         for column, pair in enumerate(zip(prediction, truth, strict=True)):
             status[row, column] = status_of(*pair)
-            tables["dice"][row, column] = dice_score(*pair, empty=empty)
-            if distances:
-                both = surface_distances_mm(*pair, case.spacing_mm)
-                tables["hd95_mm"][row, column], tables["assd_mm"][row, column] = both
+            for name, score in _scores(*pair, case, empty=empty, distances=distances).items():
+                tables[name][row, column] = score
         if row < overlays:
             slices.append(_overlay(pictures, row, case, channel, truth, prediction))
     meta: dict[str, Any] = {
@@ -167,11 +165,20 @@ def evaluate(
         "overlay_slices": slices,
     }
     report = dict(run.report()) if hasattr(run, "report") else {}
-    if by_size is not None:
-        report |= by_size.report()
+    report |= by_size.report() if by_size is not None else {}
     if report:
         meta["report"] = report
     return Bundle(arrays={**tables, "status": status, **pictures}, meta=meta)
+
+
+def _scores(
+    prediction: np.ndarray, truth: np.ndarray, case: Case, *, empty: str, distances: bool
+) -> dict[str, float]:
+    """What one structure of a case scores, by the name of its table."""
+    found = {"dice": dice_score(prediction, truth, empty=empty)}
+    if distances:
+        found["hd95_mm"], found["assd_mm"] = surface_distances_mm(prediction, truth, case.spacing_mm)
+    return found
 
 
 def _mask(case: Case, items: Tensor) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Figure: the timeline of one run, what every node did and how full its busiest link was."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,13 +155,32 @@ def _zoom(run: Run, horizon: float) -> Window | None:
 def _rows(axes: Axes, run: Run, nodes: Sequence[str], window: Window, divisor: float) -> list[Patch]:
     """Draw compute, transfers and outages; return what the legend has to say."""
     place = {node: row for row, node in enumerate(nodes)}
+    bars = partial(_bars, axes, place=place, divisor=divisor, window=window)
     legend = []
     slow = _within(_impaired(run, nodes), window)
-    if _bars(axes, slow, "node", place, divisor, window, (-0.48, 0.48), facecolor=_IMPAIRED, zorder=0.8):
+    if bars(slow, "node", span=(-0.48, 0.48), facecolor=_IMPAIRED, zorder=0.8):
         legend.append(Patch(facecolor=_IMPAIRED, label="slow, parted or damaged"))
     outages = _within(_outages(run, nodes), window)
-    if _bars(axes, outages, "node", place, divisor, window, (-0.48, 0.48), facecolor=_OUT, zorder=1):
+    if bars(outages, "node", span=(-0.48, 0.48), facecolor=_OUT, zorder=1):
         legend.append(Patch(facecolor=_OUT, label="down, cut off or away"))
+    legend += _worked(bars, run, window)
+    moved = ~pl.col("control") & (pl.col("carried_nbytes") > 0)
+    models = _within(run.tables["transfers"].filter(moved), window)
+    for column, what, span in (("src", "out", (0.06, 0.23)), ("dst", "in", (0.25, 0.42))):
+        if bars(models, column, span=span, facecolor=_FLOWS[what], zorder=2):
+            legend.append(Patch(facecolor=_FLOWS[what], label={"out": "sending", "in": "receiving"}[what]))
+    axes.set_yticks(range(len(nodes)), nodes)
+    axes.set_ylim(len(nodes) - 0.45, -0.55)
+    axes.tick_params(axis="y", length=0)
+    axes.hlines(
+        np.arange(len(nodes) - 1) + 0.5, 0, 1, transform=axes.get_yaxis_transform(), color="#e4e4e4", lw=0.4
+    )
+    return legend
+
+
+def _worked(bars: Callable[..., bool], run: Run, window: Window) -> list[Patch]:
+    """Draw what nodes computed, by kind, and what of it was lost; ``bars`` knows where."""
+    legend = []
     work = _within(run.tables["work"], window).filter(pl.col("end_s") > pl.col("start_s"))
     kinds = work.with_columns(
         pl.when(pl.col("extra_flop") > 0)
@@ -172,7 +192,7 @@ def _rows(axes: Axes, run: Run, nodes: Sequence[str], window: Window, divisor: f
     )
     for what, color in _COMPUTE.items():
         done = kinds.filter((pl.col("what") == what) & (pl.col("status") != "lost"))
-        drawn = _bars(axes, done, "node", place, divisor, window, (-0.42, 0.02), facecolor=color, zorder=2)
+        drawn = bars(done, "node", span=(-0.42, 0.02), facecolor=color, zorder=2)
         longest = (done["end_s"] - done["start_s"]).max()
         if drawn and float(longest) >= VISIBLE_SHARE * (window.end - window.begin):  # type: ignore[arg-type]
             legend.append(Patch(facecolor=color, label=_NAMES[what]))
@@ -183,19 +203,8 @@ def _rows(axes: Axes, run: Run, nodes: Sequence[str], window: Window, divisor: f
         "hatch": "////////",
         "linewidth": 0.6,
     }
-    if _bars(axes, lost, "node", place, divisor, window, (-0.42, 0.02), zorder=3, **style):
+    if bars(lost, "node", span=(-0.42, 0.02), zorder=3, **style):
         legend.append(Patch(label="work lost", **style))
-    moved = ~pl.col("control") & (pl.col("carried_nbytes") > 0)
-    models = _within(run.tables["transfers"].filter(moved), window)
-    for column, what, span in (("src", "out", (0.06, 0.23)), ("dst", "in", (0.25, 0.42))):
-        if _bars(axes, models, column, place, divisor, window, span, facecolor=_FLOWS[what], zorder=2):
-            legend.append(Patch(facecolor=_FLOWS[what], label={"out": "sending", "in": "receiving"}[what]))
-    axes.set_yticks(range(len(nodes)), nodes)
-    axes.set_ylim(len(nodes) - 0.45, -0.55)
-    axes.tick_params(axis="y", length=0)
-    axes.hlines(
-        np.arange(len(nodes) - 1) + 0.5, 0, 1, transform=axes.get_yaxis_transform(), color="#e4e4e4", lw=0.4
-    )
     return legend
 
 

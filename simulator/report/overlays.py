@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
@@ -25,6 +26,9 @@ from simulator.report.style import (
 )
 from simulator.report.text import natural
 
+Key = tuple[str, str]
+"""A picture's site and case."""
+
 _STRUCTURE_COLORS = (VERMILION, SKY, YELLOW, ORANGE, BLUE)
 _DOTS = (0, (1.5, 1.0))
 MAX_ROWS = 8
@@ -40,7 +44,7 @@ class Slice:
     prediction: np.ndarray
 
 
-def read(folder: Path) -> dict[tuple[str, str], Slice]:
+def read(folder: Path) -> dict[Key, Slice]:
     """Return a run's pictures by site and case; none if the run kept none."""
     path = folder / "overlays.npz"
     if not path.is_file():
@@ -69,25 +73,10 @@ def draw(groups: Mapping[str, Sequence[Run]], folder: Path) -> Picture | None:
     if not rows:
         return None
     scores = {label: _scores(firsts[label]) for label in labels}
+    shown = {label: pictures[label] for label in labels}
     structures = list(firsts[labels[0]].manifest.get("structures", ()))
-    columns = len(labels) + 2
     with styled():
-        side = min(1.2, (PAGE_IN - 0.4) / columns)
-        figure = new_figure((side + 0.02) * columns + 0.4, (side + 0.03) * len(rows) + 0.45)
-        engine = figure.get_layout_engine()
-        assert engine is not None
-        engine.set(w_pad=0.01, h_pad=0.015, wspace=0, hspace=0)  # type: ignore[call-arg]
-        grid = figure.subplots(len(rows), columns, squeeze=False)
-        for axes_row, key in zip(grid, rows, strict=True):
-            view = _view([pictures[label][key] for label in labels])
-            first = pictures[labels[0]][key]
-            _show_whole(axes_row[0], first, view)
-            _show(axes_row[1], first, view, only_truth=True)
-            axes_row[0].set_ylabel(f"{key[0]}\n{_short(key[1])}", fontsize=7)
-            for axes, label in zip(axes_row[2:], labels, strict=True):
-                _show(axes, pictures[label][key], view, dice=scores[label].get(key))
-        for axes, text in zip(grid[0], ["image", "truth", *labels], strict=True):
-            axes.set_title(text, fontsize=7)
+        figure = _figure(shown, rows, scores)
         figure.legend(handles=_key(structures), loc="outside lower center", ncols=6)
         save(figure, folder, "overlays")
     return Picture(
@@ -103,7 +92,33 @@ def draw(groups: Mapping[str, Sequence[Run]], folder: Path) -> Picture | None:
     )
 
 
-def _scores(run: Run) -> dict[tuple[str, str], float]:
+def _figure(
+    pictures: Mapping[str, Mapping[Key, Slice]],
+    rows: Sequence[Key],
+    scores: Mapping[str, Mapping[Key, float]],
+) -> Figure:
+    """A row per case, by site and name: the whole slice, the truth, and what each label's model sees."""
+    columns = len(pictures) + 2
+    side = min(1.2, (PAGE_IN - 0.4) / columns)
+    figure = new_figure((side + 0.02) * columns + 0.4, (side + 0.03) * len(rows) + 0.45)
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.set(w_pad=0.01, h_pad=0.015, wspace=0, hspace=0)  # type: ignore[call-arg]
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for axes_row, key in zip(grid, rows, strict=True):
+        slices = [found[key] for found in pictures.values()]
+        view = _view(slices)
+        _show_whole(axes_row[0], slices[0], view)
+        _show(axes_row[1], slices[0], view, only_truth=True)
+        axes_row[0].set_ylabel(f"{key[0]}\n{_short(key[1])}", fontsize=7)
+        for axes, one, label in zip(axes_row[2:], slices, pictures, strict=True):
+            _show(axes, one, view, dice=scores[label].get(key))
+    for axes, text in zip(grid[0], ["image", "truth", *pictures], strict=True):
+        axes.set_title(text, fontsize=7)
+    return figure
+
+
+def _scores(run: Run) -> dict[Key, float]:
     rows = case_scores(run, selection="selected", split="test")
     return {(site, case): dice for site, case, dice in rows.select("site", "case", "dice").iter_rows()}
 
@@ -117,10 +132,10 @@ def _channel(run: Run) -> str:
     return f"Test cases, shown: {shown}. "
 
 
-def _choose(keys: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+def _choose(keys: Sequence[Key]) -> list[Key]:
     """Two cases of each site if that fits, else one of each of the first sites."""
     for per_site in (2, 1):
-        taken: list[tuple[str, str]] = []
+        taken: list[Key] = []
         for key in keys:
             if sum(site == key[0] for site, _ in taken) < per_site:
                 taken.append(key)

@@ -1,6 +1,6 @@
 """Messages on their way: encoded, carried, sent again where the algorithm wants that, delivered or lost."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import simpy
@@ -108,17 +108,22 @@ class Shipping:
             elif event is not None:
                 event.fail(failure)
 
-        ends = [self._world.succession.machine_of(name) for name in (src, dst)]
-        if ends[0] == ends[1]:  # a site and the server on one machine
+        self._hand_over(message, dst, payload, ended)
+
+    def _hand_over(
+        self, message: Message, dst: str, payload: Payload | None, ended: Callable[[simpy.Event], None]
+    ) -> None:
+        """Give a message to the network, or at once to who is on the same machine."""
+        ends = [self._world.succession.machine_of(name) for name in (message.src, dst)]
+        if ends[0] == ends[1]:  # a site and the server
             self._world.env.timeout(0.0).callbacks.append(ended)
             return
-        nbytes = payload.nbytes if payload else self._world.control_nbytes
         transfer = self._world.network.transfer(
             ends[0],
             ends[1],
-            nbytes,
-            kind=kind,
-            round=header.get("round"),
+            payload.nbytes if payload else self._world.control_nbytes,
+            kind=message.kind,
+            round=message.header.get("round"),
             control=payload is None,
             within_s=self._sending.timeout,
         )

@@ -6,16 +6,7 @@ from typing import Any
 
 import simpy
 
-from simulator.api import (
-    Bundle,
-    Learner,
-    ModelSize,
-    Ref,
-    Sending,
-    Settings,
-    SiteData,
-    Task,
-)
+from simulator.api import Bundle, Learner, ModelSize, Ref, Sending, Settings, SiteData, Task
 from simulator.network.transport import Network
 from simulator.record.trace import Observation, Trace
 from simulator.scenario.outgoing import Privacy, Rogue
