@@ -239,6 +239,7 @@ def write_study(folder: Path, study: Study, lines: Sequence[Mapping[str, object]
         "name": study.name,
         "description": study.description,
         "points": [point.label for point in study.points],
+        "swept": {point.label: dict(point.swept) for point in study.points},
         "command": manifest.command(),
         "lines": list(lines),
     }

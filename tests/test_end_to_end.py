@@ -215,6 +215,9 @@ def test_a_killed_run_goes_on_and_gives_the_same_bits(first, tmp_path):
     assert [row["status"] for row in states(folder)] == ["unfinished"] * 3
     resumed = go_on(reload_study(folder), tmp_path / "runs", tmp_path / "store")
     assert resumed.folder == folder
+    for run in (one.parent for one in result.folder.glob("*/manifest.json")):
+        manifests = [json.loads((at / run.name / "manifest.json").read_text()) for at in (folder, run.parent)]
+        assert manifests[0]["swept"] == manifests[1]["swept"] != {}, "figures need what was swept"
     assert [one for one in (tmp_path / "runs").iterdir() if one != folder] == [], "nothing hidden is left"
     assert 0 < tasks(resumed)["executed"] < tasks(result)["executed"]
     assert same(tables(result), tables(resumed)) == []

@@ -143,14 +143,15 @@ def reload_study(folder: Path) -> Study:
         ScenarioError: not a folder that a run has written.
     """
     about, names, name, description = folder / "study.json", [folder], "", ""
+    swept: dict[str, Any] = {}
     if about.is_file():
         try:
             study = json.loads(about.read_text(encoding="utf-8"))
             names = [folder / label for label in study["points"]]
-            name, description = study["name"], study["description"]
+            name, description, swept = study["name"], study["description"], dict(study.get("swept", {}))
         except (ValueError, KeyError, TypeError) as error:
             raise ScenarioError(f"{about}: damaged ({error}); run the scenario itself again") from None
-    points = [_reload_point(run) for run in names]
+    points = [_reload_point(run, swept.get(run.name)) for run in names]
     return Study(
         name=name or points[0].scenario.name,
         description=description or points[0].scenario.description,
@@ -160,16 +161,14 @@ def reload_study(folder: Path) -> Study:
     )
 
 
-def _reload_point(run: Path) -> Point:
+def _reload_point(run: Path, swept: Mapping[str, Any] | None) -> Point:
     path, manifest = run / "scenario.yaml", run / "manifest.json"
     if not path.is_file():
         raise ScenarioError(f"{run}: no scenario.yaml in it; name a folder that medgossip run has written")
-    swept: Mapping[str, Any] = {}
-    if manifest.is_file():
-        swept = json.loads(manifest.read_text(encoding="utf-8")).get("swept", {})
-    point = load_study(str(path)).points[0]
-    label = run.resolve().name
-    return Point(label=label, swept=swept, scenario=point.scenario, tree=point.tree)
+    if swept is None:
+        about = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
+        swept = about.get("swept", {})
+    return replace(load_study(str(path)).points[0], label=run.resolve().name, swept=swept)
 
 
 def _pinned(axis: Axis, options: Sequence[Change]) -> bool:

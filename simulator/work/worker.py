@@ -182,13 +182,13 @@ def serve(connection: Connection, root: Path, device: str) -> None:
     bench = Bench(Store(root), device)
     parent = os.getppid()
     while True:
-        # a parent that was killed closes its end; poll so that an orphan never waits for ever
+        # a parent that was killed closes or resets its end; poll so that an orphan never waits for ever
         while not connection.poll(2.0):
             if ending or os.getppid() != parent:
                 return
         try:
             job, memory_nbytes = connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             return
         if job is None:
             return
@@ -197,4 +197,7 @@ def serve(connection: Connection, root: Path, device: str) -> None:
         outcome = bench.run(job)
         if outcome.starved:
             release_memory()
-        connection.send(outcome)
+        try:
+            connection.send(outcome)
+        except ConnectionError:  # nobody waits for it; the result is in the store
+            return
