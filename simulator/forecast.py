@@ -9,7 +9,7 @@ from simulator.api import Bundle
 from simulator.errors import MedgossipError, NoValue
 from simulator.scenario import Study
 from simulator.simulation import simulate
-from simulator.work.costs import Cost, Kind, kind_of, noted
+from simulator.work.costs import Cost, Kind, estimate, noted
 from simulator.work.executors import Tally
 from simulator.work.graph import with_ancestors
 from simulator.work.jobs import Job
@@ -18,8 +18,8 @@ from simulator.work.store import Store, default_root
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """A run's tasks. ``work_s`` (seconds of one worker) and ``new_nbytes`` are None where such work
-    has never been measured on this machine; ``remark`` says what could not be foreseen.
+    """A run's tasks. ``work_s`` (seconds of one worker) and ``new_nbytes`` are None where ``unmeasured``
+    tasks have never been done with this store; ``remark`` says why nothing could be foreseen.
     """
 
     label: str
@@ -29,6 +29,7 @@ class Forecast:
     num_new: int | None
     work_s: float | None
     new_nbytes: int | None
+    unmeasured: tuple[str, ...] = ()
     remark: str = ""
 
 
@@ -95,7 +96,7 @@ def forecast(study: Study, *, out: Path, device: str, store: Path | None) -> lis
     foreseer, costs, sums, rows = Foreseer(kept_in), noted(kept_in.root), _Sums(), []
     bases = study_folder.bases(study, modes)
     for point, mode, basis in zip(study.points, modes, bases, strict=True):
-        finished = study_folder.is_finished(folder / point.label, basis)
+        finished = study_folder.finished_run(folder, study.name, point, basis) is not None
         try:
             run = simulate(point.label, point.scenario, foreseer, mode, lambda _: None)
         except NoValue as error:
@@ -128,21 +129,14 @@ def _row(
     costs: Mapping[Kind, Cost],
     device: str,
 ) -> Forecast:
-    kinds: dict[Kind, list[Job]] = {}
-    for key in sorted(todo):
-        job = foreseer.jobs[key]
-        kinds.setdefault(kind_of(job, device), []).append(job)
-    unmeasured = sorted({task for task, what in kinds if (task, what) not in costs})
-    total = Cost()
-    for kind in sorted(kinds.keys() & costs.keys()):
-        total.add(costs[kind].of(kinds[kind]))
+    found = estimate((foreseer.jobs[key] for key in todo), costs, device)
     return Forecast(
         label=label,
         status=status,
         num_tasks=len(keys),
         num_known=len(keys) - len(todo),
         num_new=len(todo),
-        work_s=None if unmeasured else total.seconds,
-        new_nbytes=None if unmeasured else total.nbytes,
-        remark=f"{label}: never measured here: {', '.join(unmeasured)}" if unmeasured else "",
+        work_s=None if found.unmeasured else found.cost.seconds,
+        new_nbytes=None if found.unmeasured else found.cost.nbytes,
+        unmeasured=found.unmeasured,
     )

@@ -51,8 +51,14 @@ def traffic(ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def write_run(folder: Path, outcome: Outcome, executor: Computed, wall_s: Mapping[str, float]) -> None:
-    """Write one run's folder."""
+def write_run(
+    folder: Path,
+    outcome: Outcome,
+    executor: Computed,
+    wall_s: Mapping[str, float],
+    tasks: Mapping[str, float | None],
+) -> None:
+    """Write one run's folder; ``wall_s`` is the study's, ``tasks`` says what the run needed and reused."""
     from simulator.record.tables_io import write_table
     from simulator.report.timeline import write_trace
 
@@ -60,7 +66,7 @@ def write_run(folder: Path, outcome: Outcome, executor: Computed, wall_s: Mappin
     scenario = outcome.point.scenario
     (folder / "scenario.yaml").write_text(dump(scenario), encoding="utf-8")
     skipped = _skipped(outcome, executor)
-    about = _manifest(outcome, executor, wall_s, skipped)
+    about = _manifest(outcome, executor, skipped) | {"wall_s": dict(wall_s), "tasks": dict(tasks)}
     keys = sorted(_evaluated(outcome, executor))
     (folder / "keys.txt").write_text("".join(f"{key}\n" for key in keys), encoding="utf-8")
     if outcome.run is not None:
@@ -165,9 +171,7 @@ def _skipped(outcome: Outcome, executor: Computed) -> list[Row]:
     return rows
 
 
-def _manifest(
-    outcome: Outcome, executor: Computed, wall_s: Mapping[str, float], skipped: Sequence[Row]
-) -> dict[str, Any]:
+def _manifest(outcome: Outcome, executor: Computed, skipped: Sequence[Row]) -> dict[str, Any]:
     scenario, run = outcome.point.scenario, outcome.run
     dataset = registry("datasets")[scenario.task.dataset.name]
     meta = dataset.describe(scenario.task.dataset)
@@ -186,12 +190,6 @@ def _manifest(
         "simulated_data": meta.simulated,
         "virtual_time_s": run.virtual_time_s if run else None,
         "end_reason": run.end_reason if run else None,
-        "tasks": {
-            "executed": sum(executor.tally.executed.values()),
-            "reused": sum(executor.tally.reused.values()),
-            "of_this_run": len(run.world.keys) if run else 0,
-        },
-        "wall_s": dict(wall_s),
         "versions": manifest.versions(),
         "hardware": manifest.hardware(),
         "command": manifest.command(),

@@ -1,8 +1,8 @@
 """A study from its points to its folder: simulate, compute what is needed, evaluate, write, report."""
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -10,6 +10,7 @@ from simulator import observations, results, study_folder
 from simulator.errors import ExitCode, Interrupted, MedgossipError
 from simulator.outcome import Outcome
 from simulator.progress import NotedProgress, Progress
+from simulator.reuse import Reuse, count_reuse, together
 from simulator.scenario import Study
 from simulator.simulation import simulate
 from simulator.work.executors import Executor, PoolExecutor, Stopping, Tell
@@ -21,7 +22,8 @@ from simulator.work.store import LIMIT_NBYTES, Store, default_root
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyResult:
     """What became of a study. ``lines`` are rows to print: label, status, virtual time, …; ``damaged``
-    are files of the store that could not be read, and whose work was done again.
+    are files of the store that could not be read, and whose work was done again. ``tasks``: those of the
+    runs that were made now, None where all were finished before.
     """
 
     folder: Path
@@ -29,6 +31,7 @@ class StudyResult:
     exit_code: ExitCode
     lines: list[dict[str, object]]
     damaged: tuple[Path, ...] = ()
+    tasks: Reuse | None = None
 
 
 def execute(
@@ -62,18 +65,23 @@ def execute(
     modes = [numeric_mode(point.scenario.task.precision, chosen) for point in study.points]
     progress = NotedProgress(progress, study_folder.note_of(folder))
     with study_folder.alone(folder):
-        outcomes = _outcomes(study, modes, folder)
+        bases = study_folder.bases(study, modes)
+        study_folder.declare(folder, study, bases)
+        outcomes = [
+            Outcome(point=point, basis=basis, kept=study_folder.is_finished(folder / point.label, basis))
+            for point, basis in zip(study.points, bases, strict=True)
+        ]
         if all(outcome.kept for outcome in outcomes) and (folder / "report.html").is_file():
             noted = study_folder.lines(folder)
-            return _result(folder, outcomes, [dict(noted[one.point.label]) for one in outcomes], ())
-        study_folder.declare(folder, study)
+            return _result(folder, outcomes, [dict(noted[one.point.label]) for one in outcomes])
         kept_in = store or default_root()
         executor = _prepared_executor(Store(kept_in), jobs, chosen, stopping, cluster, progress.line)
         damaged = executor.store.quarantined()
         try:
             wall_s = _work(outcomes, modes, executor, progress, start)
             progress.stage("writing tables and the report")
-            lines = _write(study, outcomes, executor, folder, wall_s)
+            tasks = list(count_reuse((one for one in outcomes if not one.kept), executor))
+            lines = _write(study, outcomes, executor, folder, wall_s, tasks)
             executor.store.evict(LIMIT_NBYTES)
         except Interrupted as error:
             where = f" --store {shlex.quote(str(store))}" if store else ""
@@ -83,15 +91,8 @@ def execute(
             executor.close()
             progress.close()
         found = sorted(set(executor.store.quarantined()) - set(damaged))
-        return _result(folder, outcomes, lines, [kept_in / "quarantine" / name for name in found])
-
-
-def _outcomes(study: Study, modes: Sequence[str], folder: Path) -> list[Outcome]:
-    """One per point; those whose results lie in the folder are marked as kept."""
-    return [
-        Outcome(point=point, basis=basis, kept=study_folder.is_finished(folder / point.label, basis))
-        for point, basis in zip(study.points, study_folder.bases(study, modes), strict=True)
-    ]
+        named = [kept_in / "quarantine" / name for name in found]
+        return _result(folder, outcomes, lines, named, together(tasks) if tasks else None)
 
 
 def _work(
@@ -196,18 +197,24 @@ def _note_errors(
 
 
 def _write(
-    study: Study, outcomes: Sequence[Outcome], executor: PoolExecutor, folder: Path, wall_s: dict[str, float]
+    study: Study,
+    outcomes: Sequence[Outcome],
+    executor: PoolExecutor,
+    folder: Path,
+    wall_s: Mapping[str, float],
+    tasks: Iterable[Reuse],
 ) -> list[dict[str, object]]:
     """Write the complete folder, then give it its name; return a row per run to print."""
     from simulator import report
 
+    of_run = iter(tasks)
     with study_folder.replacing(folder) as partial:
         for outcome in outcomes:
             run = partial / outcome.point.label
             if outcome.kept:
                 study_folder.keep_run(folder / outcome.point.label, run)
             else:
-                results.write_run(run, outcome, executor, wall_s)
+                results.write_run(run, outcome, executor, wall_s, asdict(next(of_run)))
         lines = [results.summary_line(partial / outcome.point.label) for outcome in outcomes]
         results.write_study(partial, study, lines)
         report.build([partial], partial)
@@ -215,7 +222,11 @@ def _write(
 
 
 def _result(
-    folder: Path, outcomes: Sequence[Outcome], lines: list[dict[str, object]], damaged: Sequence[Path]
+    folder: Path,
+    outcomes: Sequence[Outcome],
+    lines: list[dict[str, object]],
+    damaged: Sequence[Path] = (),
+    tasks: Reuse | None = None,
 ) -> StudyResult:
     codes = [outcome.error.exit_code for outcome in outcomes if outcome.error is not None]
     code = ExitCode.OK
@@ -227,4 +238,5 @@ def _result(
         exit_code=code,
         lines=lines,
         damaged=tuple(damaged),
+        tasks=tasks,
     )

@@ -19,11 +19,12 @@ from simulator.errors import SetupError
 from simulator.indexing import index_sites
 from simulator.record import manifest
 from simulator.registry import registry
-from simulator.scenario import Study, digest, dump
+from simulator.scenario import Point, Study, digest, dump
 from simulator.scenario.schema import ScenarioBase
 from simulator.work.jobs import digest as digest_of
 from simulator.work.locks import is_held, try_lock
 
+_HEX8 = "[0-9a-f]" * 8
 _LOOKS = 5  # a look at the lock, as `medgossip status` takes, holds it for an instant
 
 
@@ -97,13 +98,21 @@ def replacing(folder: Path) -> Iterator[Path]:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def declare(folder: Path, study: Study) -> None:
-    """Write what a study is made of, if it is not there: from then on it can be resumed."""
+def declare(folder: Path, study: Study, bases: Sequence[str]) -> None:
+    """Write what a study is made of, if it is not there: from then on it can be resumed.
+
+    Runs that are finished in other folders of a study of this name beside it are taken over: so a study
+    with one more value, or one less, has what the one before it made.
+    """
     if (folder / "study.json").is_file():
         return
     with replacing(folder) as partial:
         results.write_study(partial, study, ())
-        for point in study.points:
+        for point, basis in zip(study.points, bases, strict=True):
+            finished = finished_run(folder, study.name, point, basis)
+            if finished is not None:
+                keep_run(finished, partial / point.label)
+                continue
             (partial / point.label).mkdir()
             (partial / point.label / "scenario.yaml").write_text(dump(point.scenario), encoding="utf-8")
 
@@ -139,6 +148,19 @@ def is_finished(run: Path, basis: str) -> bool:
     """Whether a run's folder holds its results, and nothing that decides them has changed."""
     about = read_json(run / "manifest.json")
     return about.get("status") == "ok" and about.get("basis") == basis
+
+
+def finished_run(folder: Path, name: str, point: Point, basis: str) -> Path | None:
+    """Where the results of a point lie: in the study's folder, or in another of a study of this name."""
+    swept = json.dumps(point.swept, sort_keys=True)
+    for study in (folder, *sorted(folder.parent.glob(f"{escape(name)}-{_HEX8}"))):
+        run = study / point.label
+        if (
+            is_finished(run, basis)
+            and json.dumps(read_json(run / "manifest.json").get("swept"), sort_keys=True) == swept
+        ):
+            return run
+    return None
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -88,8 +88,9 @@ def same(one, other):
 
 
 def tasks(result):
-    manifest = next(result.folder.glob("*/manifest.json"))
-    return json.loads(manifest.read_text())["tasks"]
+    """Sums over the runs."""
+    found = [json.loads(path.read_text())["tasks"] for path in result.folder.glob("*/manifest.json")]
+    return {name: sum(one[name] for one in found) for name in found[0]}
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +172,7 @@ def test_another_network_trains_a_synchronous_method_once(first, tmp_path):
         path, tmp_path, store, 1, "algorithm={name: fedavg, rounds: 4, round_deadline: 1 h}", "faults=[]"
     )
     once = tasks(again)
+    assert (once["executed"] + once["reused"], once["saved_s"] >= 0) == (once["needed"], True)
     again = go(
         path,
         tmp_path,
@@ -181,7 +183,22 @@ def test_another_network_trains_a_synchronous_method_once(first, tmp_path):
         *slower,
     )
     assert tasks(again)["executed"] == 0
-    assert once["of_this_run"] == tasks(again)["of_this_run"]
+    assert tasks(again)["reused"] == tasks(again)["needed"] == once["needed"]
+    assert tasks(again)["saved_s"] > once["saved_s"]
+
+
+def test_a_study_with_one_more_value_takes_over_the_finished_runs(first, tmp_path):
+    path, store, result = first
+    finished = {one.stat().st_ino for one in result.folder.glob("*/metrics.parquet")}
+    more = tmp_path / "more.yaml"
+    more.write_text(path.read_text() + "    - {name: local, rounds: 5}\n")
+    found = go(more, result.folder.parent, store)
+    assert found.folder != result.folder
+    assert len(found.lines) == len(result.lines) + 1
+    taken = {one.stat().st_ino for one in found.folder.glob("*/metrics.parquet")} & finished
+    assert len(taken) == 2, "local is called by its rounds now, and is another run"
+    assert found.tasks.executed > 0, "the fifth round"
+    assert found.tasks.reused == found.tasks.needed - found.tasks.executed
 
 
 @pytest.mark.parametrize("hash_seed", ["1", "77"])

@@ -60,6 +60,10 @@ def print_result(result: StudyResult) -> None:
             print(_trouble(folder, line, about["error"]), file=sys.stderr)
     for path in result.damaged:
         print(f"warning: damaged, set aside, and computed again: {path}", file=sys.stderr)
+    if result.tasks is not None:
+        saved = cell("saved_s", result.tasks.saved_s)
+        told = f"{result.tasks.executed} computed, {result.tasks.reused} reused"
+        print(f"tasks: {told}{'' if result.tasks.saved_s is None else f', which saved {saved} of one core'}")
     print(f"results: {result.folder}")
     if result.report is not None:
         print(f"report: {result.report}")
@@ -81,6 +85,13 @@ def print_forecast(rows: Sequence[Forecast]) -> None:
     for row in rows:
         if row.remark:
             print(f"warning: {row.remark}", file=sys.stderr)
+    if rows[-1].unmeasured:  # all runs together
+        first = next(row.label for row in rows if row.unmeasured)
+        print(
+            f"warning: no estimate: never measured with this store: {', '.join(rows[-1].unmeasured)}; "
+            f"the first run tells: repeat without --plan, with --only {first}",
+            file=sys.stderr,
+        )
 
 
 def print_plan(rows: Sequence[PlanRow], as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """The HTML report: everything in one file, readable without JavaScript, network or this program."""
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +129,7 @@ def _what_was_run(runs: Sequence[Run]) -> list[str]:
             else f"{duration(min(ends))} to {duration(max(ends))}"
         )
         said.append(f"The runs took {span} of virtual time.")
-    return said
+    return said + _reuse(runs)
 
 
 def _span(counts: Sequence[int]) -> str:
@@ -150,11 +151,25 @@ def _model_words(manifest: Mapping[str, Any]) -> list[str]:
     return said
 
 
+def _reuse(runs: Sequence[Run]) -> list[str]:
+    """A sentence on what was computed and what that saved which was known; none for plans."""
+    tasks = [run.manifest.get("tasks") or {} for run in runs]
+    if not all("needed" in one for one in tasks):
+        return []
+    needed, executed, reused = (sum(one[name] for one in tasks) for name in ("needed", "executed", "reused"))
+    known = [one["saved_s"] for one in tasks]
+    saved = "" if None in known else f", which saved {duration(math.fsum(known))} of one core"
+    return [
+        f"Together they needed {count(needed)} results of tasks: {count(executed)} were computed for them, "
+        f"{count(reused)} reused{saved}."
+    ]
+
+
 def _runs_table(runs: Sequence[Run]) -> Table:
     rows = []
     for run in runs:
         manifest, (learning, network) = run.manifest, run.seeds
-        tasks, wall = manifest.get("tasks") or {}, manifest.get("wall_s") or {}
+        tasks = manifest.get("tasks") or {}
         rows.append(
             (
                 str(manifest["run_id"]),
@@ -164,15 +179,16 @@ def _runs_table(runs: Sequence[Run]) -> Table:
                 duration(run.virtual_time_s),
                 str(manifest.get("end_reason") or MISSING),
                 f"{count(tasks.get('executed'))} / {count(tasks.get('reused'))}",
-                duration(wall.get("total")),
+                duration(tasks.get("saved_s")),
             )
         )
     head = ("run", "algorithm", "seeds: learning, network", "status", "virtual time", "why it ended")
     return Table(
         title="Runs",
-        head=(*head, "tasks executed / reused", "wall time"),
+        head=(*head, "tasks executed / reused", "saved"),
         rows=tuple(rows),
-        note="Tasks and wall time are those of the whole study where several runs were made together.",
+        note="A task that several runs need was executed for the first of them and reused by the others, "
+        "as was what lay in the store. What that saved is time of one core, by what such tasks took.",
     )
 
 

@@ -137,7 +137,7 @@ def read(path: Path) -> Bundle:
             held = _unpack(body[start:end], claimed[name]) if name in packed else body[start:end]
             arrays[name] = held.view(_DTYPES[kind]).reshape(shape)
         return Bundle(arrays=arrays, meta=json.loads(meta["meta"]))
-    except (ValueError, KeyError, TypeError, AttributeError, zstandard.ZstdError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zstandard.ZstdError) as error:
         raise Damaged(f"{path}: {error}") from error
 
 

@@ -48,6 +48,26 @@ def kind_of(job: Job, device: str) -> Kind:
     return job.task, digest([dict(job.recipe), device])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What jobs cost together, without the tasks that were never measured: these are named."""
+
+    cost: Cost
+    unmeasured: tuple[str, ...]
+
+
+def estimate(jobs: Iterable[Job], costs: Mapping[Kind, Cost], device: str) -> Estimate:
+    """Return what jobs will cost, by what jobs of the same kind have cost."""
+    kinds: dict[Kind, list[Job]] = {}
+    for job in sorted(jobs, key=lambda job: job.key):
+        kinds.setdefault(kind_of(job, device), []).append(job)
+    total = Cost()
+    for kind in sorted(kinds.keys() & costs.keys()):
+        total.add(costs[kind].of(kinds[kind]))
+    unmeasured = {task for task, what in kinds if (task, what) not in costs}
+    return Estimate(cost=total, unmeasured=tuple(sorted(unmeasured)))
+
+
 def note(root: Path, costs: Mapping[Kind, Cost]) -> None:
     """Add what a run has measured to the store, in one write."""
     lines = "".join(

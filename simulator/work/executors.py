@@ -101,6 +101,7 @@ class PoolExecutor:
         self._stopping = stopping
         self._pool = pool
         self._jobs: dict[str, Job] = {}
+        self.executed: set[str] = set()
         self._known: set[str] = set()  # in the store, seen by this process
         self._failed: dict[str, MedgossipError] = {}
         self._home: dict[str, int] = {}  # site -> worker that has its data in memory
@@ -124,6 +125,19 @@ class PoolExecutor:
     def ancestors(self, keys: Iterable[str]) -> set[str]:
         """Return ``keys`` and all that goes into them, whether or not it lies in the store."""
         return with_ancestors(self._jobs, keys)
+
+    @property
+    def device(self) -> str:
+        """Where its jobs run."""
+        return self._pool.device
+
+    def jobs_of(self, keys: Iterable[str]) -> list[Job]:
+        """Return the jobs of ``keys``."""
+        return [self._jobs[key] for key in keys]
+
+    def has_failed(self, key: str) -> bool:
+        """Whether a job, or one that goes into it, ended with an error."""
+        return key in self._failed
 
     def finish(self, keys: Iterable[str], progress: Progress) -> dict[str, MedgossipError]:
         """Compute everything that ``keys`` need, see :class:`Executor`.
@@ -230,10 +244,11 @@ class PoolExecutor:
         if outcome.found:
             self.tally.reused[job.task] += 1
             return
+        self.executed.add(job.key)
         self.tally.executed[job.task] += 1
         self.tally.seconds[job.task] += outcome.seconds
         cost = Cost(count=1, flop=job.flop, seconds=outcome.seconds, nbytes=outcome.nbytes)
-        self.tally.costs[kind_of(job, self._pool.device)].add(cost)
+        self.tally.costs[kind_of(job, self.device)].add(cost)
 
     def close(self) -> None:
         """End all workers, note what work has cost, and need nothing of the store any more."""

@@ -134,6 +134,7 @@ def test_tiles_hold_means_in_the_unit_of_the_scale(swept, tmp_path, painted):
     axes = painted[0].axes[0]
     value = swept.frames.runs.filter(method="gcml", faults="none", down="1 Mbit/s")["virtual_time_s"].mean()
     assert axes.images[0].get_array()[0, 0] == pytest.approx(value / 60)
+    assert len({len(text.get_text().partition(".")[2]) for one in painted[0].axes for text in one.texts}) == 1
     assert "(min)" in painted[0].axes[-1].get_ylabel()
 
 

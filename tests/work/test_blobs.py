@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
@@ -79,6 +80,14 @@ def test_any_changed_byte_and_any_lost_end_is_found(tmp_path):
     path.write_bytes(sound + b"\0")
     with pytest.raises(Damaged):
         read(path)
+
+
+def test_a_header_nested_without_end_is_damage(tmp_path):
+    text = b"[" * 80_000
+    content = len(text).to_bytes(8, "little") + text
+    (tmp_path / "x").write_bytes(content + xxhash.xxh3_128(content).digest())
+    with pytest.raises(Damaged, match="recursion"):
+        read(tmp_path / "x")
 
 
 @pytest.mark.parametrize(
