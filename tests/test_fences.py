@@ -17,7 +17,7 @@ LAYERS = [
     {"network", "work", "learning", "indexing"},
     {"sites"},
     {"simulation", "observations", "outcome", "probe"},
-    {"results", "report"},
+    {"results", "report", "reuse"},
     {"study_folder"},
     {"crew", "plans"},
     {"progress", "run", "forecast", "advice"},
