@@ -104,7 +104,7 @@ def heat_panel(
             found = estimate(part.frames, (pl.col(x) == other) & (pl.col(y) == one), color)
             grid[row, column] = np.nan if found is None else found.mean / limits[2]
     low, high, _ = limits
-    digits = _digits(grid)
+    digits = _digits(max(abs(low), abs(high)))
     image = axes.imshow(grid, cmap="cividis", vmin=low, vmax=high, aspect="auto", origin="lower")
 
     for (row, column), value in np.ndenumerate(grid):
@@ -119,7 +119,6 @@ def heat_panel(
     return image
 
 
-def _digits(grid: np.ndarray) -> int:
-    """Decimals that give the largest value three digits; the same in all tiles, so that they compare."""
-    largest = float(np.nanmax(np.abs(grid), initial=0.0))
+def _digits(largest: float) -> int:
+    """Decimals that give the largest value of the scale three digits; the same in all tiles of all panels."""
     return 3 if largest < 1 else max(0, 2 - int(np.log10(largest)))
