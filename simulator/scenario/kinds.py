@@ -12,33 +12,25 @@ Target = Annotated[str, Field(pattern=r"^(tag:)?[A-Za-z0-9][A-Za-z0-9_-]*$", max
 """A node's name, or ``tag:icu`` for all sites with a tag."""
 
 
-def _read_moment(value: object) -> str:
-    if not isinstance(value, str | int | float) or isinstance(value, bool):
-        raise ValueError(f'expected a duration such as "2 h" or "exp(6 h)", found {value!r}')
-    parse_distribution(str(value), "duration")
-    return str(value)
+def _drawn(dimension: str, constant: str, distribution: str) -> tuple[BeforeValidator, WithJsonSchema]:
+    """How a quantity is checked that may be drawn, and what the JSON Schema says of it, by example."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            raise ValueError(
+                f'expected a {dimension} such as "{constant}" or "{distribution}", found {value!r}'
+            )
+        parse_distribution(str(value), dimension)
+        return str(value)
+
+    text = f'a {dimension} "{constant}" or a distribution "{distribution}"'
+    return BeforeValidator(read), WithJsonSchema({"type": "string", "description": text})
 
 
-Moment = Annotated[
-    str,
-    BeforeValidator(_read_moment),
-    WithJsonSchema({"type": "string", "description": 'a duration "2 h" or a distribution "exp(6 h)"'}),
-]
+Moment = Annotated[str, *_drawn("duration", "2 h", "exp(6 h)")]
 """An instant or a duration, constant or drawn, as written."""
 
-
-def _read_rate(value: object) -> str:
-    if not isinstance(value, str | int | float) or isinstance(value, bool):
-        raise ValueError(f'expected a rate such as "2 Mbit/s" or "exp(2 Mbit/s)", found {value!r}')
-    parse_distribution(str(value), "rate")
-    return str(value)
-
-
-DrawnRate = Annotated[
-    str,
-    BeforeValidator(_read_rate),
-    WithJsonSchema({"type": "string", "description": 'a rate "2 Mbit/s" or a distribution "exp(2 Mbit/s)"'}),
-]
+DrawnRate = Annotated[str, *_drawn("rate", "2 Mbit/s", "exp(2 Mbit/s)")]
 """A data rate, constant or drawn, as written."""
 
 
