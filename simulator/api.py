@@ -195,7 +195,7 @@ class Node(Protocol):
         """Virtual time in seconds."""
 
     def compute(self, task: Task, *refs: Ref, **params: Any) -> Any:
-        """Yield it: a :class:`Ref` to the outcome, after the modelled duration.
+        """Yield it: a :class:`Ref` to the outcome, after the modeled duration.
         ``round`` among the params is for the record only and enters no key.
         """
 

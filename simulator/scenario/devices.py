@@ -1,4 +1,4 @@
-"""The catalogue of devices: what their makers publish, and the share of it that training sustains.
+"""The catalog of devices: what their makers publish, and the share of it that training sustains.
 
 The peak figures are the makers'; the sustained shares are **assumptions** of medgossip, one per
 class of device, for training convolutional networks at the batch sizes of medical segmentation.

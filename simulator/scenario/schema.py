@@ -124,7 +124,7 @@ Checkpoint = Annotated[str, Field(pattern=r"^(every mark|every task|[1-9][0-9]{0
 
 class NodeSpec(Settings):
     """A machine and its line. Exactly one of ``device``, ``speed``, ``seconds_per_item`` says how
-    fast it computes: a name of the device catalogue, sustained FLOP/s of training, or the measured
+    fast it computes: a name of the device catalog, sustained FLOP/s of training, or the measured
     time of one training pass over one slice or volume. ``checkpoint`` is what its disk keeps for the
     time after a crash: what its protocol marks as durable (``every mark``), beside that every finished
     task (``every task``), what was marked by every so many rounds (``5 rounds``), or nothing (``never``).

@@ -51,7 +51,7 @@ class Codec(Settings):
     ``error_feedback`` (unless false) has what was lost travel with the next difference.
 
     The rates are bytes of an fp32 model per second, "unlimited" for no time at all; where they are
-    not given, the time is not modelled and the run says so.
+    not given, the time is not modeled and the run says so.
     """
 
     kind: Literal["fp32", "fp16", "bf16", "int8", "topk"] = "fp32"

@@ -1,4 +1,4 @@
-"""How fast the devices of the catalogue compute."""
+"""How fast the devices of the catalog compute."""
 
 from simulator.errors import ScenarioError
 from simulator.registry import suggest
@@ -9,7 +9,7 @@ def sustained_flop_per_s(name: str) -> float:
     """Return the sustained training speed of a device in floating-point operations per second.
 
     Raises:
-        ScenarioError: the catalogue does not have it.
+        ScenarioError: the catalog does not have it.
     """
     if name not in DEVICES:
         raise ScenarioError(f'no device "{name}"{suggest(name, list(DEVICES))}')

@@ -227,13 +227,13 @@ class Payloads:
         }
 
     def remarks(self) -> list[str]:
-        """Return a warning where packing or choosing values takes time that is not modelled."""
+        """Return a warning where packing or choosing values takes time that is not modeled."""
         codec = self._codec
         missing = [name for name in ("encode_rate", "decode_rate") if getattr(codec, name) is None]
         if not missing or not self.count or not (codec.zstd or codec.uses_delta):
             return []
         what = f"{codec.kind}{' with zstd' if codec.zstd else ''}"
-        return [f"codec time not modelled: {what} takes time; give network.codec.{' and '.join(missing)}"]
+        return [f"codec time not modeled: {what} takes time; give network.codec.{' and '.join(missing)}"]
 
     # -- time -------------------------------------------------------------------------------------
 

@@ -19,6 +19,6 @@ def test_an_unknown_device_is_refused():
         sustained_flop_per_s("rtx-3091")
 
 
-def test_names_are_sorted_within_the_catalogue_and_all_classes_are_used():
+def test_names_are_sorted_within_the_catalog_and_all_classes_are_used():
     assert {device.kind for device in DEVICES.values()} == set(SUSTAINED_SHARE)
     assert len(DEVICES) >= 15

@@ -31,7 +31,7 @@ def begin(node):
     return node.compute(node.learner.init)
 
 
-def test_compute_takes_the_modelled_time_and_send_the_time_of_the_bytes(play):
+def test_compute_takes_the_modeled_time_and_send_the_time_of_the_bytes(play):
     def a(node, say):
         model = yield begin(node)
         model = yield node.compute(node.learner.train, model, epochs=2, first_epoch=0)

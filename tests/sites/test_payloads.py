@@ -232,10 +232,10 @@ def test_a_difference_is_encoded_again_for_a_receiver_that_crashed_meanwhile(pla
     assert result.ledger.rows("transfers")[1][9] == pytest.approx(24, rel=1e-4)
 
 
-def test_time_that_is_not_modelled_is_said(play):
+def test_time_that_is_not_modeled_is_said(play):
     role = {"a": sender((0, "b")), "b": silent}
     assert play(role, "network.codec.kind=fp16")[0].warnings == ()
     (warning,) = play(role, TOPK, RATES[0])[0].warnings
-    assert warning == "codec time not modelled: topk takes time; give network.codec.decode_rate"
+    assert warning == "codec time not modeled: topk takes time; give network.codec.decode_rate"
     free = "network.codec={kind: fp16, zstd: 1, encode_rate: unlimited, decode_rate: unlimited}"
     assert play(role, free)[0].warnings == ()
