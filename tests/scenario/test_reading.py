@@ -76,10 +76,10 @@ def test_limits(text, message, tmp_path):
 def test_a_bomb_of_aliases_is_refused_at_once(tmp_path):
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 20)]
-    begun = time.perf_counter()
+    begun = time.process_time()
     with pytest.raises(ScenarioError, match=r"^x.yaml:5:\d+: more than 100,000 values, aliases expanded"):
         read("\n".join(lines), tmp_path)
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 3
 
 
 def test_aliases_cannot_pass_the_limit_of_depth(tmp_path):
