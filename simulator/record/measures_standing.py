@@ -51,12 +51,14 @@ class Standings:
 def standings(frames: Frames, *, reference: str | None = None) -> Standings | None:
     """Compare the methods of a study by their Dice; None where nothing was evaluated.
 
-    ``reference``: only pairs with this method are tested, which takes fewer seeds than all pairs.
+    ``reference``: only pairs with this method are tested, which takes fewer seeds than all pairs, and under
+    the conditions that it has. It has runs with Dice.
     """
     scored = frames.runs.drop_nulls("dice_mean") if not frames.runs.is_empty() else frames.runs
     if scored.is_empty():
         return None
-    kept, left_out, num_conditions = _shared_conditions(scored, [one.name for one in frames.conditions])
+    conditions = [one.name for one in frames.conditions]
+    kept, left_out, num_conditions = _shared_conditions(scored, conditions, reference)
     names = list(dict.fromkeys(kept["method"]))
     units = sorted(set.intersection(*(set(kept.filter(method=name)["unit"]) for name in names)))
     chosen = pl.col("run").is_in(kept["run"].to_list())
@@ -86,26 +88,32 @@ def standings(frames: Frames, *, reference: str | None = None) -> Standings | No
     )
 
 
-def _shared_conditions(scored: pl.DataFrame, names: Sequence[str]) -> tuple[pl.DataFrame, list[str], int]:
-    """The runs under conditions that all methods have; methods that lack most are left out."""
+def _shared_conditions(
+    scored: pl.DataFrame, names: Sequence[str], reference: str | None
+) -> tuple[pl.DataFrame, list[str], int]:
+    """The runs under conditions that all methods have; methods that lack most are left out.
+
+    Most of those of the reference, where there is one, which is never left out.
+    """
     if not names:
         return scored, [], 1
     had = {
-        method: set(rows.select(names).unique().iter_rows())
+        str(method): set(rows.select(names).unique().iter_rows())
         for (method,), rows in scored.group_by("method", maintain_order=True)
     }
-    most = max(len(found) for found in had.values())
-    whole = {method: found for method, found in had.items() if 2 * len(found) > most}
+    wanted = had[reference] if reference is not None else max(had.values(), key=len)
+    if reference is not None:
+        had = {method: found & wanted for method, found in had.items()}
+    whole = {method: found for method, found in had.items() if 2 * len(found) > len(wanted)}
     shared = set.intersection(*whole.values())
     if not shared:  # methods under different conditions each: nothing is paired
-        whole = {method: found for method, found in had.items() if len(found) == most}
-        shared = next(iter(whole.values()))
-        whole = {method: found for method, found in whole.items() if found == shared}
+        shared = wanted
+        whole = {method: found for method, found in had.items() if found == shared}
     keep = pl.DataFrame(sorted(shared), schema=dict.fromkeys(names, pl.String), orient="row")
     kept = scored.filter(pl.col("method").is_in(list(whole))).join(
         keep, on=names, how="semi", maintain_order="left"
     )
-    return kept, [str(method) for method in had if method not in whole], len(shared)
+    return kept, [method for method in had if method not in whole], len(shared)
 
 
 def _by_unit(rows: pl.DataFrame, units: Sequence[int]) -> list[float]:

@@ -91,6 +91,12 @@ def _choose(folders: Sequence[Path], spec_file: Path | None) -> _Chosen:
     words = {"method": spec.labels} | _values(found, spec)
     named = _renamed(found, words)
     reference = _label(spec, spec.reference) if spec.reference else None
+    scored = named.runs.drop_nulls("dice_mean")["method"].to_list()
+    if scored and reference is not None and reference not in scored:
+        raise ScenarioError(
+            f'{spec_file}: reference: no run of "{spec.reference}" with a Dice is left; widen where, or '
+            "name another method"
+        )
     return _Chosen(
         spec=spec,
         study=study,

@@ -84,6 +84,16 @@ def test_standings_compare_under_the_conditions_that_all_have(study):
     assert chance.mean == 1.0
 
 
+def test_a_reference_with_few_conditions_decides_which_are_compared(study):
+    found = standings(frames(study), reference="pooled")
+    assert [one.method for one in found.methods] == ["gcml", "local", "pooled"]
+    assert (found.left_out, found.num_conditions) == ((), 1)
+    assert [(pair.first, pair.second) for pair in found.verdict.pairs] == [
+        ("pooled", "gcml"),
+        ("pooled", "local"),
+    ]
+
+
 def test_enough_seeds_are_tested(tmp_path):
     seeds = tuple(range(1, 8))
     shape = Shape(rounds=2, overlays=False, num_sites=3)

@@ -43,6 +43,12 @@ def made(folder, tmp_path, spec):
     return compare([folder], tmp_path / "out", file)
 
 
+def test_a_reference_that_the_selection_leaves_out_is_refused(folder, tmp_path):
+    spec = SPEC.replace("reference: gcml", "reference: local")
+    with pytest.raises(ScenarioError, match=r'reference: no run of "local" with a Dice is left; widen where'):
+        made(folder, tmp_path, spec)
+
+
 def test_a_selection_is_drawn_under_its_own_names(folder, tmp_path, painted):
     page = Reader(made(folder, tmp_path, SPEC).read_text(encoding="utf-8"))
     assert not page.open
