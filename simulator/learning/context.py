@@ -20,7 +20,7 @@ from simulator.learning.parts import masks
 from simulator.learning.together import train_two
 from simulator.registry import registry
 from simulator.rng import draw_seed, stream
-from simulator.scenario.schema import Task
+from simulator.scenario.task import Task
 
 
 class Context:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from simulator.api import OPTIMIZER
 from simulator.learning.models import flatten, unflatten
-from simulator.scenario.schema import Optimizer
+from simulator.scenario.task import Optimizer
 
 _STEP = OPTIMIZER + "step"
 _STATE_KEYS = {"momentum": "momentum_buffer"}  # our name -> torch's, where they differ

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.api import OPTIMIZER
-from simulator.scenario.schema import Plateau
+from simulator.scenario.task import Plateau
 
 _STATE = OPTIMIZER + "plateau"
 

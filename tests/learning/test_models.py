@@ -6,7 +6,7 @@ from simulator.api import Bundle
 from simulator.learning.models import init_seed, load_weights, new_weights, resident, weights_of
 from simulator.learning.networks import build, network_spec
 from simulator.learning.optimizers import dump_state, load_state, make_optimizer
-from simulator.scenario.schema import Optimizer
+from simulator.scenario.task import Optimizer
 
 UNET = {"name": "unet", "channels": [4, 8], "num_res_units": 1, "norm": "batch"}
 

@@ -11,7 +11,7 @@ from simulator.errors import ScenarioError
 from simulator.learning.context import Context
 from simulator.learning.plateau import FallingRate, falling_rate
 from simulator.learning.training import initial, train
-from simulator.scenario.schema import Plateau
+from simulator.scenario.task import Plateau
 from tests.learning import toy
 from tests.support import SITES, run
 

@@ -15,7 +15,7 @@ from simulator.learning import training
 from simulator.learning.lesions import smallest_ratio
 from simulator.learning.models import load_weights, weights_of
 from simulator.learning.optimizers import adam_update, make_optimizer
-from simulator.scenario.schema import Optimizer
+from simulator.scenario.task import Optimizer
 from tests.learning import toy
 from tests.vectors import close, load
 
