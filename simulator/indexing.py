@@ -159,6 +159,12 @@ def taking_part(index: Mapping[str, SiteIndex]) -> list[str]:
     return names
 
 
+def untested(index: Mapping[str, SiteIndex]) -> list[str]:
+    """Say which of the sites that take part have nothing to be tested on."""
+    names = [name for name in taking_part(index) if not index[name].count("test")]
+    return [f"no test case at {', '.join(names)}: no result of these sites"] if names else []
+
+
 def site_data(scenario: ScenarioBase, index: Mapping[str, SiteIndex]) -> dict[str, SiteData]:
     """What every site that takes part knows of its cases, in training steps' worth of voxels.
 

@@ -20,6 +20,7 @@ from simulator.indexing import (
     site_data,
     site_networks,
     union,
+    untested,
 )
 from simulator.learning.tasks import learner
 from simulator.network.transport import Network
@@ -125,6 +126,7 @@ def simulate(
     warnings = [*injector.finish(), *conditions.finish()]
     presences.finish()
     ledger.check()
+    warnings += untested(basis.index)
     warnings += _waits(world, ledger) + world.payloads.remarks() + world.outgoing.remarks()
     if end_reason.startswith("deadlock"):
         warnings.append(end_reason)
@@ -181,6 +183,7 @@ def _waits(world: World, ledger: Ledger) -> list[str]:
     """Say how often settings of the algorithm decided how the run went, time-outs above all."""
     timeouts = {
         "nothing_received": "receivers waited receive_timeout for a model that did not come",
+        "partial_work": "sites sent partial work, for algorithm.work_deadline",
         "server_lost": "sites waited server_patience and took the server for dead",
         "weak_pull": "algorithm.lam below 1/sites weighs a site's own personal model less than others'",
         "too_few_to_defend": "too few models came for algorithm.defense, and the model before was kept",

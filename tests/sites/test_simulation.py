@@ -125,3 +125,10 @@ def test_a_moving_average_does_not_fall_for_one_lucky_round(tmp_path):
     assert choose(tmp_path, losses, ema) == [4]
     assert choose(tmp_path, [math.nan, 2.0, 1.0], ema) == [2]
     assert choose(tmp_path, [math.nan, math.nan], ema) == [1]
+
+
+def test_sites_without_test_cases_are_named(tmp_path):
+    text = "algorithm: {name: local, rounds: 1}\n"
+    assert not run(tmp_path, text).warnings
+    untested = run(tmp_path, text, "sites.0.data.test=0", "sites.2.data.test=0")
+    assert untested.warnings == ("no test case at a, c: no result of these sites",)

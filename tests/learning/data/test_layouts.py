@@ -177,11 +177,15 @@ def test_lists_decide_the_split(tmp_path):
     for more, message in (
         ({"fold": 2}, "has 2 folds, so fold is below 2"),
         ({"val": "test.csv", "test": "test.csv"}, "NYU_0002 is listed for val and for test; keep one"),
-        ({"test": None}, "NYU_0002 of s is in no list of task.dataset.lists"),
+        ({"train": None}, "NYU_0001 of s is in no list of .*; add lists.train"),
         ({"test": "gone.csv"}, "task.dataset.lists.test: no file"),
     ):
         with pytest.raises(ScenarioError, match=message):
             index(settings_of("panseg", tmp_path, lists=lists | more), sites_of("panseg", s="NYU"))
+    fewer = settings_of("panseg", tmp_path, lists=lists | {"test": None})
+    assert index(fewer, sites_of("panseg", s="NYU"))["s"].skipped == (
+        ("NYU_0002", "in no list of task.dataset.lists"),
+    ), "the public data have more cases than the authors' lists"
 
 
 def test_tables_of_sites_and_patients(tmp_path):

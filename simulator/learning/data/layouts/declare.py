@@ -156,6 +156,9 @@ class _Index:
         self, name: str, place: int, entries: Sequence[Entry], skipped: list[tuple[str, str]]
     ) -> SiteIndex:
         usable: dict[str, tuple[Entry, int]] = {}
+        where = f"sites.{place}"
+        if self.listed and not self.given[name].test_only:
+            entries = self._only_listed(name, entries, skipped, where)
         for entry in sorted(entries, key=lambda entry: entry.case):
             try:
                 files, count = self._items(entry)
@@ -163,7 +166,6 @@ class _Index:
                 skipped.append((entry.case, str(error.args[0])))
             else:
                 usable[entry.case] = replace(entry, files=files), count
-        where = f"sites.{place}"
         if not usable:
             first = f"; the first of {len(skipped)} skipped: {': '.join(skipped[0])}" if skipped else ""
             raise ScenarioError(f"{where}: {name} has no usable case under {self.root}{first}")
@@ -183,19 +185,26 @@ class _Index:
         key = self.contents.fingerprint(cases, self.settings, self.given[name])
         return SiteIndex(cases=cases, fingerprint=key, skipped=tuple(skipped))
 
+    def _only_listed(
+        self, name: str, entries: Sequence[Entry], skipped: list[tuple[str, str]], where: str
+    ) -> list[Entry]:
+        """Leave out what the lists do not know; public data have a few cases more than published lists."""
+        unknown = sorted(entry.case for entry in entries if split_of(entry, self.listed) is None)
+        if unknown and self.settings.lists.train is None:
+            raise ScenarioError(
+                f"{where}: {unknown[0]} of {name} is in no list of task.dataset.lists, and nothing says what "
+                "trains; add lists.train"
+            )
+        skipped += [(case, "in no list of task.dataset.lists") for case in unknown]
+        return [entry for entry in entries if entry.case not in unknown]
+
     def _split(self, name: str, entries: Sequence[Entry], where: str) -> dict[str, Any]:
         patients = [entry.patient for entry in entries]
-        settings = self.settings.split
+        settings, given = self.settings.split, dict[str, str | None]()
         if self.given[name].test_only:
             return dict.fromkeys(patients, "test")
         if self.listed:
-            given: dict[str, str | None] = {e.patient: split_of(e, self.listed) for e in entries}
-            unknown = next((patient for patient, split in given.items() if split is None), None)
-            if unknown is not None:
-                raise ScenarioError(
-                    f"{where}: {unknown} of {name} is in no list of task.dataset.lists; "
-                    "add it to one, or remove its files"
-                )
+            given = {entry.patient: split_of(entry, self.listed) for entry in entries}
         elif self.settings.given_split and all(entry.split for entry in entries):
             given = {entry.patient: entry.split for entry in entries}
         elif self.settings.partition.kind == "gcml":
