@@ -1,46 +1,29 @@
 """Cyclic weight transfer: one model visits the sites in turn.
 
 K. Chang et al., "Distributed deep learning networks among institutions for medical imaging", JAMIA
-25(8), 2018. What happens when a site falls silent is ours: whoever handed the model on keeps its copy
-until the next has handed it on too.
+25(8), 2018. What happens when a site falls silent is in :mod:`algorithms.cyclic_relay`.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from pydantic import model_validator
 
-from algorithms.common import Exchanging, Steps, fine_tuned, train_round
+from algorithms.common import Steps, fine_tuned, train_round
+from algorithms.cyclic_relay import Relay, Visit, await_visit, hand_on, look_around, tell_final
 from algorithms.tasks import BARE, CARRY
-from simulator.api import Algorithm, Message, Node, ReceiveTimeout, Ref, Seconds, TransferFailed
+from simulator.api import Algorithm, Node
 
 
-class Cyclic(Exchanging):
+class Cyclic(Relay):
     """Cyclic weight transfer; a round is a cycle, and every site trains ``local_epochs`` per visit.
 
     Sites are visited in the order of their names, in one drawn anew for every cycle (``shuffled``), or so
-    that none is visited twice in a row (``shuffled_no_repeat``). A site that does not hand the model on
-    within ``hop_timeout`` is skipped, or waited for (``when_silent: stall``). After the last cycle all
-    sites get the final model. A site that hears nothing for ``patience`` keeps its last model and stops.
+    that none is visited twice in a row (``shuffled_no_repeat``).
     """
 
     name: Literal["cyclic"] = "cyclic"
     order: Literal["fixed", "shuffled", "shuffled_no_repeat"] = "fixed"
-    hop_timeout: Seconds = 3600.0
-    when_silent: Literal["skip", "stall"] = "skip"
-    patience: Seconds = 86400.0
-    answer_timeout: Seconds = 60.0
     optimizer_state: Literal["reset", "persistent"] = "reset"
-
-    @model_validator(mode="after")
-    def _patient(self) -> "Cyclic":
-        if self.patience <= self.hop_timeout:
-            raise ValueError(
-                f"patience ({self.patience:g} s) must exceed hop_timeout ({self.hop_timeout:g} s), or sites "
-                "give up while a hop may still come"
-            )
-        return self
 
 
 def route_of(node: Node, cfg: Cyclic) -> list[str]:
@@ -57,15 +40,6 @@ def route_of(node: Node, cfg: Cyclic) -> list[str]:
     return route
 
 
-@dataclass(slots=True, kw_only=True)
-class Visit:
-    """The model at a site: the hop's number, the model as it came, and who brought it."""
-
-    hop: int
-    model: Ref
-    src: str = ""
-
-
 def site(node: Node, cfg: Cyclic) -> Steps:
     """Wait for the model, train it, hand it on; return the model used last."""
     node.on("final?", lambda message: tell_final(node, message.src))
@@ -73,9 +47,7 @@ def site(node: Node, cfg: Cyclic) -> Steps:
     if node.now > 0 and "final" not in node.durable:
         yield from look_around(node, cfg)
     visit = None
-    if (
-        "handed" in node.durable and "final" not in node.durable
-    ):  # a crash may have ended the watch over the next one
+    if "handed" in node.durable and "final" not in node.durable:  # a crash ended the watch over the next one
         visit = yield from hand_on(node, cfg, route, *node.durable["handed"])
     while "final" not in node.durable:
         visit = visit or (yield from await_visit(node, cfg, route))
@@ -95,154 +67,6 @@ def train(node: Node, cfg: Cyclic, visit: Visit) -> Steps:
         keep = cfg.optimizer_state == "persistent"
         model = yield node.compute(CARRY, model, own) if keep else node.compute(BARE, model)
     return (yield from train_round(node, cfg, model, visit.hop // len(node.sites)))
-
-
-# -- receiving ---------------------------------------------------------------------------------------
-
-
-def await_visit(node: Node, cfg: Cyclic, route: list[str]) -> Steps:
-    """The next visit, or None when the final model or nothing at all came.
-
-    All sites know the initial model: where all before a site in the first cycle are skipped, it begins.
-    """
-    first, since = route.index(node.name), node.now
-    while True:
-        untouched = "seen" not in node.durable and (cfg.when_silent == "skip" or first == 0)
-        limit = first * cfg.hop_timeout if untouched else since + cfg.patience
-        try:
-            message = yield node.receive("cycle", timeout_s=limit - node.now)
-        except ReceiveTimeout:
-            if untouched:
-                return Visit(hop=first, model=(yield node.compute(node.learner.init)))
-            yield from look_around(node, cfg)
-            if "final" not in node.durable:
-                node.record("chain_lost")
-            return None
-        visit = hear(node, cfg, message)
-        if visit is not None or "final" in node.durable:
-            return visit
-
-
-def hear(node: Node, cfg: Cyclic, message: Message) -> Visit | None:
-    """Take in what came: a visit, if it is one that this site has not had."""
-    what, hop = message.header["what"], message.header["hop"]
-    if what == "final":
-        use_final(node, cfg, message.model)
-    elif what == "model" and hop > node.durable.get("seen", -1):
-        return Visit(hop=hop, model=message.model, src=message.src)
-    elif what == "model":  # sent again by someone who was too impatient
-        node.record("hop_known", peer=message.src, hop=hop)
-        node.post(message.src, "cycle", what="passed", hop=hop)
-    return None
-
-
-# -- handing on --------------------------------------------------------------------------------------
-
-
-def hand_on(node: Node, cfg: Cyclic, route: list[str], hop: int, model: Ref, src: str = "") -> Steps:
-    """Give the model to the site of ``hop``, tell ``src`` so, and watch until it has been passed on;
-    those that cannot be reached or stay silent are skipped. The next visit, if it came meanwhile.
-    """
-    for message in node.drain("cycle"):  # the others may have gone on without this site
-        visit = hear(node, cfg, message)
-        if visit is not None and visit.hop >= hop:
-            return visit
-    if "final" in node.durable:
-        return None
-    give_up = node.now + cfg.patience
-    while hop < len(route) and node.now < give_up:
-        peer = route[hop]
-        node.durable["handed"] = (hop, model, src)
-        if peer == node.name:
-            return Visit(hop=hop, model=model, src=src)
-        if (yield from reach(node, cfg, peer, hop, model)):
-            tell_passed(node, src, hop - 1)
-            is_passed, visit = yield from watch(node, cfg, hop)
-            if is_passed:
-                del node.durable["handed"]
-                return visit
-            node.record("hop_silent", peer=peer, hop=hop)
-        hop += cfg.when_silent == "skip"
-    if hop < len(route):
-        node.record("chain_lost")
-        return None
-    yield from distribute(node, cfg, model, hop)
-    tell_passed(node, src, hop - 1)
-    return None
-
-
-def reach(node: Node, cfg: Cyclic, peer: str, hop: int, model: Ref) -> Steps:
-    """Whether the model reached a peer; where it should be tried again, only after a pause."""
-    try:
-        yield node.send(peer, "cycle", model, what="model", hop=hop)
-    except TransferFailed as failure:
-        node.record("hop_failed", peer=peer, hop=hop, reason=failure.reason)
-        if cfg.when_silent == "stall":
-            yield node.sleep(cfg.answer_timeout)
-        return False
-    return True
-
-
-def watch(node: Node, cfg: Cyclic, hop: int) -> Steps:
-    """Whether the site of ``hop`` has passed the model on in time, and the next visit if it came."""
-    deadline = node.now + cfg.hop_timeout
-    while True:
-        try:
-            message = yield node.receive("cycle", timeout_s=deadline - node.now)
-        except ReceiveTimeout:
-            return False, None
-        visit = hear(node, cfg, message)
-        is_passed = message.header["what"] == "passed" and message.header["hop"] >= hop
-        if is_passed or visit is not None or "final" in node.durable:
-            return True, visit
-
-
-def tell_passed(node: Node, peer: str, hop: int) -> None:
-    """Whoever brought the model need not keep it any longer."""
-    if peer:
-        node.post(peer, "cycle", what="passed", hop=hop)
-
-
-# -- the end -----------------------------------------------------------------------------------------
-
-
-def distribute(node: Node, cfg: Cyclic, model: Ref, hop: int) -> Steps:
-    """Give all others the final model; those out of reach will ask for it."""
-    model = yield node.compute(BARE, model)
-    use_final(node, cfg, model)
-    others = [name for name in node.sites if name != node.name]
-    sent = {name: node.send(name, "cycle", model, what="final", hop=hop) for name in others}
-    for name, arrival in sent.items():
-        try:
-            yield arrival
-        except TransferFailed as failure:
-            node.record("final_model_lost", peer=name, reason=failure.reason)
-
-
-def use_final(node: Node, cfg: Cyclic, model: Ref) -> None:
-    """The model of all sites from now on; fine-tuning, if any, records its own."""
-    node.durable["final"] = model
-    if not cfg.finetune_epochs:
-        node.record("round", round=cfg.num_rounds, model=model)
-
-
-def tell_final(node: Node, peer: str) -> None:
-    """Answer who asks, at once: with the final model, or that there is none yet."""
-    node.post(peer, "final", node.durable.get("final"))
-
-
-def look_around(node: Node, cfg: Cyclic) -> Steps:
-    """Take the final model, if the first peer that answers has it."""
-    others = [name for name in node.sites if name != node.name]
-    for peer in node.rng("ask").permutation(others).tolist():
-        node.post(peer, "final?")
-        try:
-            message = yield node.receive("final", timeout_s=cfg.answer_timeout)
-        except ReceiveTimeout:
-            continue
-        if message.ref is not None:
-            use_final(node, cfg, message.ref)
-        return
 
 
 CYCLIC = Algorithm(
