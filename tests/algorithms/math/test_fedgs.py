@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from algorithms import fedgs
-from algorithms.fedgs import scale_factor
+from algorithms import gradient_scaling
+from algorithms.gradient_scaling import scale_factor
 from algorithms.mixing import merge
 from simulator.api import Bundle
 from simulator.learning import training
@@ -99,7 +99,7 @@ def first_state():
 
 def train(ctx, state, *, scaling=True):
     # flags follow from the masks: 1 of 64 pixels is small, any larger lesion is not
-    return fedgs.train_scaled(
+    return gradient_scaling.train_scaled(
         ctx,
         state,
         scaling=scaling,
@@ -118,10 +118,14 @@ def test_rounds_match_the_vector(arm):
         folder = f"expected/{arm}/round{round_}"
         updates = [train(VectorContext(site), state, scaling=SETTINGS["scaling"][arm]) for site in range(2)]
         for site, update in enumerate(updates):
-            close(update.arrays[fedgs.UPDATE], joined(f"{folder}/site{site}/cumulative", PARAMETERS), ROUNDS)
+            close(
+                update.arrays[gradient_scaling.UPDATE],
+                joined(f"{folder}/site{site}/cumulative", PARAMETERS),
+                ROUNDS,
+            )
         steps = np.array([update.meta["steps"] for update in updates])
         assert steps.tolist() == ARRAYS[f"{folder}/num_steps"].tolist()
-        state = fedgs.server_step(
+        state = gradient_scaling.server_step(
             None,
             state,
             *updates,
@@ -172,7 +176,7 @@ def test_without_scaling_and_weight_decay_it_is_fedavg_weighted_by_steps():
 
         ctx.epochs(step, epochs=SETTINGS["local_epochs"], first_epoch=0)
         models.append(pupil.bundle(keep_optimizer=False))
-    ours = fedgs.server_step(None, state, *updates, weights=weights, server_momentum=0.0).arrays
+    ours = gradient_scaling.server_step(None, state, *updates, weights=weights, server_momentum=0.0).arrays
     plain = merge(models, weights)
     np.testing.assert_allclose(ours["model"], plain["model"], atol=1e-6)
     assert np.array_equal(ours["buffers"], plain["buffers"])
@@ -190,12 +194,15 @@ def test_scaling_leaves_local_training_as_it_is():
 def test_an_update_that_is_not_finite_is_left_out():
     state = first_state()
     good, bad = (train(VectorContext(site), state) for site in range(2))
-    bad.arrays[fedgs.UPDATE][3] = np.inf
-    after = fedgs.server_step(None, state, good, bad, weights=[0.6, 0.4], server_momentum=0.0)
-    alone = fedgs.server_step(None, state, good, weights=[1.0], server_momentum=0.0)
+    bad.arrays[gradient_scaling.UPDATE][3] = np.inf
+    after = gradient_scaling.server_step(None, state, good, bad, weights=[0.6, 0.4], server_momentum=0.0)
+    alone = gradient_scaling.server_step(None, state, good, weights=[1.0], server_momentum=0.0)
     assert after.meta == {"rejected": 1}
     assert np.array_equal(after.arrays["model"], alone.arrays["model"])
-    assert fedgs.server_step(None, state, bad, weights=[1.0], server_momentum=0.0).arrays is state.arrays
+    assert (
+        gradient_scaling.server_step(None, state, bad, weights=[1.0], server_momentum=0.0).arrays
+        is state.arrays
+    )
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -206,11 +213,13 @@ def test_it_trains_on_cases_and_its_optimizer_may_go_on(toy_registry, dims):
     ctx = toy.context(recipe)
     model = training.initial(ctx)
     how = {"scaling": True, "log_base": 100, "epochs": 1, "keep_optimizer": True}
-    first = fedgs.train_scaled(ctx, model, small_threshold=2, first_epoch=0, **how)
+    first = gradient_scaling.train_scaled(ctx, model, small_threshold=2, first_epoch=0, **how)
     assert first.meta["eta"] > 1
     assert first.arrays["optimizer.step"].tolist() == [first.meta["steps"]]
-    after = fedgs.server_step(None, model, first, weights=[1.0], server_momentum=0.5)
-    assert np.array_equal(after.arrays[fedgs.MOMENTUM], first.arrays[fedgs.UPDATE].astype(np.float64))
-    second = fedgs.train_scaled(ctx, after, first, small_threshold=1e9, first_epoch=1, **how)
+    after = gradient_scaling.server_step(None, model, first, weights=[1.0], server_momentum=0.5)
+    assert np.array_equal(
+        after.arrays[gradient_scaling.MOMENTUM], first.arrays[gradient_scaling.UPDATE].astype(np.float64)
+    )
+    second = gradient_scaling.train_scaled(ctx, after, first, small_threshold=1e9, first_epoch=1, **how)
     assert second.meta["eta"] == 1
     assert second.arrays["optimizer.step"].tolist() == [2 * first.meta["steps"]]
