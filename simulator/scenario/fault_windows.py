@@ -55,6 +55,11 @@ def check_windows(faults: Sequence[Fault], tags: Tags) -> Iterator[Finding]:
                 told.add(line)
                 message = f"{node} {problem} by then; add a {kind} before it, or remove it"
                 yield Finding(path=("faults", line, verb), message=message)
+        for window in windows.get(("crash", node), ()) if verb == "join" and is_sure else ():
+            if window.line not in told and _is_before_joining(window, begun):
+                told.add(window.line)
+                message = f"{node} has not joined by then; let it join before it, or remove it"
+                yield Finding(path=("faults", window.line, "crash"), message=message)
     for (verb, subject, *_), many in sorted(windows.items()):
         for one, other in pairwise(sorted(many)):
             if other.begin_s < one.end_s and other.line not in told:
@@ -137,6 +142,10 @@ def _absence(left: Sequence[_Window], joins: Sequence[float], *, is_sure: bool) 
         return [_Window(-1.0, inf, -1)]
     first = min(joins, default=inf)
     return [_Window(-1.0, first, -1)] if all(first < window.begin_s for window in left) else []
+
+
+def _is_before_joining(crash: _Window, begun: Sequence[_Window]) -> bool:
+    return any(absence.line == -1 and crash.begin_s < absence.end_s for absence in begun)
 
 
 def _ends_something(time_s: float | None, begun: Sequence[_Window]) -> bool:

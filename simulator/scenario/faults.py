@@ -9,6 +9,7 @@ from simulator.scenario.locate import Finding, KeyPath
 from simulator.scenario.schema import FAULT_VERBS, NODE_VERBS, Fault
 from simulator.scenario.targets import Tags, as_list, members
 from simulator.scenario.times import constant, longest
+from simulator.scenario.topologies import SERVER
 
 _MEMBERSHIP = ("join", "leave", "churn")
 _COMPUTING = (*_MEMBERSHIP, "straggle", "fail_over")
@@ -127,6 +128,9 @@ def _companions(fault: Fault, verbs: Sequence[str], path: KeyPath) -> Iterator[F
     if "churn" in verbs and fault.every is not None:
         message = "a churn is drawn by its rate; write from with to, or at with for"
         yield Finding(path=(*path, "every"), message=message, of_key=True)
+    if SERVER in as_list(fault.churn):
+        message = "the server is no site, and nobody takes its place; write crash or leave"
+        yield Finding(path=(*path, "churn"), message=message)
     yield from _jitter(fault, path)
 
 

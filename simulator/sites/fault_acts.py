@@ -93,6 +93,16 @@ class Acts:
         """Whether any fault of this kind lasts."""
         return bool(self._causes[subject, verb])
 
+    def felt_from_now(self, subject: str, verb: str, remark: str) -> list[int]:
+        """The faults that a node feels once ``verb`` took another one away, with what that returned."""
+        if verb not in {"recover", "join", "reconnect"}:
+            return []
+        if not remark.endswith("goes on"):
+            felt = () if remark else ("disconnect", "straggle", "set")
+        else:
+            felt = ("disconnect",) if verb == "reconnect" else ("crash", "leave")
+        return sorted(index for kind in felt for index in self._causes[subject, kind] - {_NOT_YET_JOINED})
+
     def groups(self, index: int) -> dict[str, int]:
         """The group of every node under a partition; those that are in none are in one more."""
         groups = groups_of(self._faults[index], self._tags)

@@ -203,6 +203,7 @@ class Injector:
             remark = self._acts.begin(index, verb, node)
         else:
             remark = self._acts.end(index, verb, node, all_of_them=own_line)
+            self._mark_as_felt(self._acts.felt_from_now(node, verb, remark), node)
         if begins or own_line:
             self._happens[place] = not remark or remark.endswith("goes on")
             self._had_effect[place] = self._had_effect.get(place, False) or self._happens[place]
@@ -213,6 +214,16 @@ class Injector:
         world.observe(node, verb, None, None, None, {"fault": index})
         world.trace.faults.append((index, self._texts[index], verb, node, world.now, status, remark or None))
         self._note_outage(verb, node)
+
+    def _mark_as_felt(self, felt: Sequence[int], node: str) -> None:
+        """What began while its node was away has an effect after all: it outlasts the absence."""
+        rows = self._world.trace.faults
+        for index in felt:
+            if self._happens.get((index, node), True):
+                continue
+            self._happens[index, node] = self._had_effect[index, node] = True
+            last = max(number for number, row in enumerate(rows) if (row[0], row[3]) == (index, node))
+            rows[last] = (*rows[last][:5], _STATUS[True], "began while it was away")
 
     def _note_outage(self, verb: str, node: str) -> None:
         kind, now = BEGUN.get(verb, verb), self._world.now

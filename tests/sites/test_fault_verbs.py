@@ -162,6 +162,30 @@ def test_what_did_nothing_is_reported(monkeypatch, tmp_path, line, reason):
     assert statuses <= {"no effect", "never fired"}
 
 
+@pytest.mark.parametrize(
+    ("lines", "lasting"),
+    [
+        ("{at: 'uniform(10 s, 11 s)', for: 20 s, crash: b}, {at: 20 s, for: 30 s, crash: b}", 1),
+        ("{at: 10 s, for: 20 s, crash: b}, {at: 20 s, for: 30 s, disconnect: b}", 1),
+        ("{at: 10 s, for: 20 s, leave: b}, {at: 20 s, for: 30 s, straggle: b, factor: 2}", 1),
+        ("{at: 10 s, for: 20 s, leave: b}, {at: 20 s, for: 30 s, set: {site: b, latency: 1 s}}", 1),
+        ("{at: 'uniform(40 s, 41 s)', join: b}, {at: 20 s, for: 60 s, crash: b}", 1),
+    ],
+)
+def test_what_began_while_its_node_was_away_and_outlasts_that_has_an_effect(
+    monkeypatch, tmp_path, lines, lasting
+):
+    def site(node, cfg):
+        yield node.sleep(max(0.0, 100 - node.now))
+
+    with scripted(monkeypatch, site):
+        result = run(tmp_path, f"{TICKS}faults: [{lines}]\n")
+    assert not result.warnings
+    begun, ended = (row for row in result.world.trace.faults if row[0] == lasting)
+    assert (begun[5], begun[6]) == ("fired", "began while it was away")
+    assert ended[5] == "fired"
+
+
 def test_a_site_is_among_all():
     assert tags_of(())["all"] == ()
     assert Fault.model_validate({"at": "1 s", "crash": "tag:all"}).crash == "tag:all"

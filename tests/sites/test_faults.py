@@ -75,7 +75,7 @@ def test_a_line_of_its_own_ends_all_crashes(ticks):
 
 
 def test_the_end_of_a_crash_brings_nobody_who_has_not_joined(ticks):
-    _, seen = ticks("[{at: 5 s, for: 5 s, crash: a}, {at: 100 s, join: a}]")
+    _, seen = ticks("[{at: 'uniform(5 s, 6 s)', for: 5 s, crash: a}, {at: 100 s, join: a}]")
     assert min(seen) == 100.0
 
 
