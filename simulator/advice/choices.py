@@ -24,7 +24,7 @@ _TOGETHER = {"round_deadline": "server_patience"}
 """A duration that must stay below another one, which is made longer with it."""
 _TRIED: Mapping[str, tuple[Any, ...]] = {
     "grace": ("60 s", "300 s", "1800 s"),
-    "quorum": (1, 0.5, "n-1", 1.0),
+    "quorum": (1, "50 %", "n-1", "n"),
     "prune_after": (2, 3),
     "late_updates": ("accept",),
     "when_server_lost": ("train_alone", "gossip", "elect"),
@@ -77,7 +77,11 @@ def _usual(scenario: ScenarioBase) -> Iterator[Choice]:
     for name, value in tree["algorithm"].items():
         if isinstance(value, str) and _SECONDS.fullmatch(value) and name not in _TRIED:
             yield from (_scaled(tree["algorithm"], name, factor) for factor in _FACTORS)
-        yield from (((f"algorithm.{name}", json.dumps(one)),) for one in _TRIED.get(name, ()))
+        for one in _TRIED.get(name, ()):
+            choice: Choice = ((f"algorithm.{name}", json.dumps(one)),)
+            # a grace begins when the quorum came: after a single answer nobody would want it to
+            alone = name == "grace" and value is None and tree["algorithm"].get("quorum") == 1
+            yield (*choice, ("algorithm.quorum", json.dumps("n-1"))) if alone else choice
     for name, values in _TRANSPORT.items():
         yield from (((f"network.transport.{name}", json.dumps(one)),) for one in values)
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from simulator.report.text import duration, percent, plural
+from simulator.report.text import duration, plural
 from simulator.units import parse
 
 _WITHOUT_SERVER = {
@@ -13,7 +13,7 @@ _WITHOUT_SERVER = {
     "gossip": "goes on with other hospitals, without a server",
     "elect": "has a new server elected among the hospitals",
 }
-_FEWER = re.compile(r"n-([1-9][0-9]*)")
+_FEWER = re.compile(r"n(?:-([1-9][0-9]*))?")
 
 
 def policy(algorithm: Mapping[str, Any], num_sites: int) -> list[str]:
@@ -47,11 +47,7 @@ def _waits(algorithm: Mapping[str, Any], num_sites: int) -> str:
 def _enough(quorum: Any, asked: int) -> str:
     """``7 of 8 hospitals``; a share stays one."""
     fewer = _FEWER.fullmatch(str(quorum))
-    if fewer:
-        return f"{asked - int(fewer[1])} of {asked} hospitals"
-    if isinstance(quorum, float):
-        return f"{percent(quorum)} of {asked} hospitals"
-    return f"{quorum} of {asked} hospitals"
+    return f"{asked - int(fewer[1] or 0) if fewer else quorum} of {asked} hospitals"
 
 
 def _pruning(algorithm: Mapping[str, Any]) -> list[str]:

@@ -97,9 +97,8 @@ class Acts:
         """The faults that a node feels once ``verb`` took another one away, with what that returned."""
         if verb not in {"recover", "join", "reconnect"}:
             return []
-        if not remark.endswith("goes on"):
-            felt = () if remark else ("disconnect", "straggle", "set")
-        else:
+        felt: tuple[str, ...] = () if remark else ("disconnect", "straggle", "set")
+        if remark.endswith("goes on"):
             felt = ("disconnect",) if verb == "reconnect" else ("crash", "leave")
         return sorted(index for kind in felt for index in self._causes[subject, kind] - {_NOT_YET_JOINED})
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from simulator.advice.advice import Option, advice
+from simulator.advice.choices import candidates, described
 from simulator.advice.measure import judge, risk, spread
 from simulator.advice.page import as_json, write
 from simulator.advice.samples import Lineage, sample_of
@@ -143,6 +144,19 @@ def test_one_and_two_processes_say_the_same(tmp_path, monkeypatch):
     page = write(found, [one], tmp_path)
     assert "Setting" in page.read_text()
     assert (page.parent / "fedavg" / "what-to-expect.csv").is_file()
+
+
+def test_every_usual_setting_is_one_that_the_method_knows(tmp_path):
+    """Settings that are refused would be left out without a word."""
+    for text, tried in (
+        ("", {"quorum=50 %", "quorum=n-1", "quorum=n"}),
+        ("", {f"grace={span}, algorithm.quorum=n-1" for span in ("60 s", "300 s", "1800 s")}),
+        (", quorum: 2, grace: 30 s", {"grace=60 s", "grace=300 s", "quorum=1", "quorum=n"}),
+    ):
+        found = study(tmp_path, FEDAVG.replace("rounds: 4", f"rounds: 4{text}"))
+        told = {described(one) for one in candidates(found.points[0].scenario, Advise())}
+        assert {f"algorithm.{one}" for one in tried} <= told
+        assert ("algorithm.grace=60 s" in told) == bool(text), "alone it would begin after one answer"
 
 
 def test_too_few_plans_and_impossible_choices_are_refused(tmp_path):

@@ -24,7 +24,14 @@ PATIENT = {"server_patience": "10800.0 s"}
             ],
         ),
         (
-            {**DEADLINE, "quorum": 0.5, "grace": "60.0 s"},
+            {**DEADLINE, "quorum": "n", "grace": "60.0 s"},
+            [
+                "In every round the server waits until 8 of 8 hospitals have answered and 1 min longer, but "
+                "for 1 h at most; then it goes on without the rest."
+            ],
+        ),
+        (
+            {**DEADLINE, "quorum": "50 %", "grace": "60.0 s"},
             [
                 "In every round the server waits until 50 % of 8 hospitals have answered and 1 min longer, "
                 "but for 1 h at most; then it goes on without the rest."
