@@ -194,8 +194,10 @@ def states(folder: Path) -> list[dict[str, object]]:
     """One row per run of a study: its results if it has any, else ``running`` or ``unfinished``."""
     noted, rows = lines(folder), []
     without = "running" if is_running(folder) else "unfinished"
-    for label in read_json(folder / "study.json").get("points", []):
+    study = read_json(folder / "study.json")
+    for label in study.get("points", []):
         about = read_json(folder / label / "manifest.json")
         row: dict[str, object] = {"label": label, "status": about.get("status", without)}
+        row["id"] = study.get("ids", {}).get(label)
         rows.append({**noted.get(label, {}), **row})
     return rows

@@ -4,6 +4,7 @@ plain sequential loop; nothing is trained twice."""
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -230,6 +231,9 @@ def test_a_killed_run_goes_on_and_gives_the_same_bits(first, tmp_path):
     process.wait()
     (folder,) = (tmp_path / "runs").glob("tiny-*")
     assert [row["status"] for row in states(folder)] == ["unfinished"] * 3
+    ids = [row["id"] for row in states(result.folder)]
+    assert [re.fullmatch(r"(\d{4})-[0-9a-f]{8}", one)[1] for one in ids] == ["0001", "0002", "0003"]
+    assert [row["id"] for row in states(folder)] == ids
     resumed = go_on(reload_study(folder), tmp_path / "runs", tmp_path / "store")
     assert resumed.folder == folder
     for run in (one.parent for one in result.folder.glob("*/manifest.json")):

@@ -29,7 +29,7 @@ def status(
             raise ScenarioError(
                 f"{folder}: no study.json in it; name a folder that medgossip run has written"
             )
-        print_table(rows, RESULT_COLUMNS)
+        print_table(rows, {"id": "id", **RESULT_COLUMNS})
         count = {name: sum(row["status"] == name for row in rows) for name in sorted(_statuses(rows))}
         told = ", ".join(f"{number} {name}" for name, number in count.items())
         running = is_running(folder.resolve())
