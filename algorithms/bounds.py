@@ -3,6 +3,7 @@
 DML: Y. Zhang et al., "Deep mutual learning", CVPR 2018.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,9 @@ from pydantic import Field
 
 from algorithms.common import Budget, Steps, fine_tuned, train_round
 from algorithms.peer_learning import MEMBER, MUTUAL_POOLED
-from simulator.api import Algorithm, Node, Ref, Role
+from algorithms.server_based import offer_final
+from algorithms.tasks import BARE
+from simulator.api import Algorithm, Node, ReceiveTimeout, Ref, Role, Seconds
 
 
 class Local(Budget):
@@ -19,13 +22,21 @@ class Local(Budget):
     name: Literal["local"] = "local"
 
 
-class Pooled(Budget):
+class Pooling(Budget):
+    """A budget spent at the server. To train on (``finetune_epochs``), a site waits for the last model,
+    at most ``server_patience`` from the server's last sign of life, which it gives after every round.
+    """
+
+    server_patience: Seconds = 7200.0
+
+
+class Pooled(Pooling):
     """One model on the union of all training cases, as if data could move freely."""
 
     name: Literal["pooled"] = "pooled"
 
 
-class Dml(Budget):
+class Dml(Pooling):
     """Deep mutual learning of ``num_networks`` on the union of all training cases: what mutual learning
     gives where data could move freely.
 
@@ -51,9 +62,39 @@ def local_site(node: Node, cfg: Local) -> Steps:
     return model
 
 
-def pooled_site(node: Node, cfg: Budget) -> Role:
-    """Nothing to do: this site's cases are at the server from the beginning."""
-    yield node.sleep(0.0)
+def pooled_site(node: Node, cfg: Pooling) -> Steps:
+    """Nothing to do, since this site's cases are at the server from the beginning, unless it trains the last
+    model on; that one, or None.
+    """
+    if not cfg.finetune_epochs:
+        yield node.sleep(0.0)
+        return None
+    if node.now > 0:
+        node.post(node.server, "hello")
+    while "final" not in node.durable:
+        try:
+            message = yield node.receive("global", timeout_s=cfg.server_patience)
+        except ReceiveTimeout:
+            node.record("server_lost", round=cfg.num_rounds)
+            return None
+        if message.ref is not None:
+            node.durable["final"] = message.model
+    return node.durable["final"]
+
+
+def show_life(node: Node, cfg: Pooling) -> None:
+    """Let the sites that wait for the last model know that it is being trained."""
+    for name in node.sites if cfg.finetune_epochs else ():
+        node.post(name, "global")
+
+
+def hand_out(node: Node, cfg: Pooling, models: Sequence[Ref]) -> Steps:
+    """Give the sites the last model, each its own, if they are to train it on."""
+    if cfg.finetune_epochs:
+        offers = {}
+        for name, model in zip(node.sites, models, strict=True):
+            offers[name] = yield node.compute(BARE, model)
+        yield from offer_final(node, offers, {"round": cfg.num_rounds}, cfg.server_patience)
 
 
 def pooled_server(node: Node, cfg: Pooled) -> Role:
@@ -68,6 +109,8 @@ def pooled_server(node: Node, cfg: Pooled) -> Role:
         )
         node.durable["round"] = (round_ + 1, model)
         node.record("round", round=round_, model=model)
+        show_life(node, cfg)
+    yield from hand_out(node, cfg, [model] * len(node.sites))
 
 
 def _any_networks(cfg: Local) -> str:
@@ -99,6 +142,10 @@ def mutual_server(node: Node, cfg: Dml) -> Role:
         users = owners if cfg.num_networks == "each-site" else [None]
         for user, model in zip(users, networks, strict=True):
             node.record("round", round=round_, model=model, user=user)
+        show_life(node, cfg)
+    yield from hand_out(
+        node, cfg, networks if cfg.num_networks == "each-site" else networks[:1] * len(node.sites)
+    )
 
 
 def _owners(node: Node, cfg: Dml) -> list[Any]:
@@ -137,14 +184,14 @@ LOCAL = Algorithm(
 )
 POOLED = Algorithm(
     settings=Pooled,
-    site=pooled_site,
+    site=fine_tuned(pooled_site),
     server=pooled_server,
     summary="one model on the union of all cases (upper reference, moves data)",
     source="the usual 'centralized' arm of federated-learning studies",
 )
 DML = Algorithm(
     settings=Dml,
-    site=pooled_site,
+    site=fine_tuned(pooled_site),
     server=mutual_server,
     mixed_networks=_one_for_each_site,
     summary="several networks learn mutually on the union of all cases (upper reference, moves data)",

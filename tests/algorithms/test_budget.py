@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from algorithms.bounds import Local
 from algorithms.gcml import Gcml
 from algorithms.schedules import Gossip
+from simulator.registry import registry
 from tests.support import run
 
 
@@ -66,3 +67,21 @@ def test_every_method_spends_the_same_epochs_at_every_site(tmp_path, name):
         stages = sum(row[1] == "mutual" for row in rows)
         validation = stages * 3 * 2 * model.forward_flop
         assert spent - validation == pytest.approx(10 * items * 3 * model.forward_flop)
+
+
+@pytest.mark.parametrize("name", registry("algorithms"))
+def test_every_site_can_train_its_last_model_on(tmp_path, name):
+    more = ", any_optimizer: true" if name == "scaffold" else ""
+    text = f"algorithm: {{name: {name}, rounds: 2, finetune_epochs: 3{more}}}\n"
+    events = run(tmp_path, text).world.trace.events
+    assert {event[2] for event in events if event[3:5] == ("round", 2)} == {"a", "b", "c"}
+
+
+def test_fine_tuning_of_a_pooled_model_survives_crashes(tmp_path):
+    text = "algorithm: {name: pooled, rounds: 2, finetune_epochs: 1}\n"
+    for fault, tuned in (("{at: 1 s, crash: b, for: 10 min}", "abc"), ("{at: 1 s, crash: server}", "")):
+        result = run(tmp_path, f"{text}faults: [{fault}]\n", "server.speed=1 GFLOP/s")
+        events = result.world.trace.events
+        assert {event[2] for event in events if event[3:5] == ("round", 2)} == set(tuned)
+        assert {event[2] for event in events if event[3] == "server_lost"} == set("abc") - set(tuned)
+        assert result.end_reason == "all protocols ended"
