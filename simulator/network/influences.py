@@ -1,13 +1,11 @@
 """From the lines of ``network.conditions`` to influences on links."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from simulator.errors import ScenarioError
 from simulator.network.conditions import Influence
 from simulator.network.timelines import DOWN, NONE, Alternating, Effect, Steps, Timeline
-from simulator.registry import suggest
 from simulator.scenario.clock import DAY_S, WEEK_S, Span, instant, window
 from simulator.scenario.conditions import KINDS, Background, Condition, Maintenance, Rekey, Trace, Where
 from simulator.scenario.targets import Tags, as_list, members
@@ -19,20 +17,16 @@ Stream = Callable[[str], np.random.Generator]
 WAYS = {"up": ("up",), "down": ("down",), "both": ("up", "down")}
 
 
-def links_of(where: Where, tags: Tags, links: Mapping[str, object], path: str) -> dict[str, list[str]]:
-    """Return the ids of links by the site or link that ``where`` names; of a site that takes no part,
-    none.
+def links_of(where: Where, tags: Tags, links: Collection[str]) -> dict[str, list[str]]:
+    """Return the ids of links by the site or link that ``where`` names; of who takes no part, none.
 
-    Raises:
-        ScenarioError: a link that does not exist.
+    Whether there are such links at all is checked with the wiring.
     """
     found: dict[str, list[str]] = {}
     for site in members(where.site, tags):
         found[site] = [f"{site}.{way}" for way in WAYS[where.direction] if f"{site}.{way}" in links]
     for name in as_list(where.link):
-        if name not in links:
-            raise ScenarioError(f'{path}.link: no link "{name}"{suggest(name, list(links))}')
-        found[name] = [name]
+        found[name] = [name] if name in links else []
     return found
 
 
@@ -45,7 +39,7 @@ def build_influences(
     """
     numbered = sorted(enumerate(conditions), key=lambda one: KINDS.index(one[1].kind))
     for number, condition in numbered:
-        for owner, ids in links_of(condition, tags, links, f"network.conditions.{number}").items():
+        for owner, ids in links_of(condition, tags, links).items():
             for link in ids:
                 subject = link if condition.background is not None else owner
                 rng = stream(f"condition {number} {subject}")

@@ -6,7 +6,10 @@ from simulator.errors import ScenarioError
 from simulator.network.core import Spots, core_of
 from simulator.network.overlay import Neighbors, overlay
 from simulator.network.routes import passage_of
+from simulator.registry import suggest
+from simulator.scenario.conditions import Where
 from simulator.scenario.schema import AccessLink, ScenarioBase
+from simulator.scenario.targets import as_list
 from simulator.scenario.topologies import MACHINES, SERVER, Pairs
 
 
@@ -37,17 +40,20 @@ def spots_of(scenario: ScenarioBase) -> Spots:
 def check_wiring(
     scenario: ScenarioBase, sites: Sequence[str], neighbors: Mapping[str, Sequence[str]], *, has_server: bool
 ) -> None:
-    """Refuse a core that cannot be, and pairs that exchange but of which neither accepts a connection:
-    sites and the server where the method has one, else neighbors.
+    """Refuse a core that cannot be, links that there are not, and pairs that exchange but of which
+    neither accepts a connection: sites and the server where the method has one, else neighbors.
 
     Raises:
-        ScenarioError: naming the key of the core's settings, or the first such pair and where one of
-            the two says so.
+        ScenarioError: naming the key of the core's settings, the line with such a link, or the first
+            such pair and where one of the two says so.
     """
     machines = [*sites, *(name for name in MACHINES if name in scenario.machines)] if has_server else sites
     lines = lines_of(scenario, machines)
     relays = {relay.name for relay in scenario.network.relays}
-    core_of(scenario.network, spots_of(scenario), machines=lines, relays=relays, seed=scenario.seed.network)
+    core = core_of(
+        scenario.network, spots_of(scenario), machines=lines, relays=relays, seed=scenario.seed.network
+    )
+    _check_links(scenario, [link.id for link in core.links])
     servers = (SERVER, *scenario.server.successors) if scenario.server is not None else ()
     pairs: Iterable[tuple[str, str]] = ((one, server) for server in servers for one in sites if one != server)
     if not has_server:
@@ -55,6 +61,21 @@ def check_wiring(
     blocked = passage_of(scenario.network.routes, lines, machines).blocked(pairs)
     if blocked:
         raise ScenarioError(_no_way(scenario, *min(blocked)))
+
+
+def _check_links(scenario: ScenarioBase, core: Sequence[str]) -> None:
+    """Refuse lines of conditions and faults that name no link of the scenario, whoever takes part."""
+    places: list[tuple[str, Where | None]] = []
+    for number, condition in enumerate(scenario.network.conditions):
+        places.append((f"network.conditions.{number}", condition))
+    for number, fault in enumerate(scenario.faults):
+        places += [(f"faults.{number}.set", fault.set), (f"faults.{number}.corrupt", fault.corrupt)]
+    ends = [*scenario.machines, *(relay.name for relay in scenario.network.relays)]
+    known = sorted({*core, *(f"{name}.{way}" for name in ends for way in ("up", "down"))})
+    for place, where in places:
+        for name in as_list(where.link) if where is not None else ():
+            if name not in known:
+                raise ScenarioError(f'{place}.link: no link "{name}"{suggest(name, known)}')
 
 
 def _no_way(scenario: ScenarioBase, src: str, dst: str) -> str:

@@ -6,7 +6,7 @@ from simulator.rng import stream
 from simulator.scenario.conditions import Condition
 from simulator.scenario.dump import show
 from simulator.scenario.schema import ScenarioBase
-from simulator.scenario.targets import members, tags_of
+from simulator.scenario.targets import as_list, members, tags_of
 from simulator.sites.world import World
 
 EVENTS = {
@@ -71,9 +71,9 @@ class ConditionLog:
             for one in mine:
                 end = (one.first_s, "fired", None) if one.first_s <= now else (None, "never fired", late)
                 world.trace.conditions.append((*row, one.link, *end))
-            absent = set(members(condition.site, self._tags)) - {one.owner for one in mine}
-            for site in sorted(absent):
-                world.trace.conditions.append((*row, site, None, "not applicable", f"{site} takes no part"))
+            named = {*members(condition.site, self._tags), *as_list(condition.link)}
+            for name in sorted(named - {one.owner for one in mine}):
+                world.trace.conditions.append((*row, name, None, "not applicable", f"{name} takes no part"))
             if mine and all(one.first_s > now for one in mine):
                 warnings.append(f"condition {row[1]} never fired: {late}")
         return warnings

@@ -114,8 +114,7 @@ class Acts:
         fault = self._faults[index]
         where = fault.corrupt or fault.set
         assert where is not None
-        verb = "set" if fault.corrupt is None else "corrupt"
-        return links_of(where, self._tags, self._world.network.links, f"faults.{index}.{verb}")[subject]
+        return links_of(where, self._tags, self._world.network.links)[subject]
 
     def _disconnect(self, index: int, node: str) -> str:
         self._world.set_line(node, False)

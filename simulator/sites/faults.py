@@ -12,7 +12,6 @@ from math import inf
 import numpy as np
 
 from simulator.network.conditions import Conditions
-from simulator.network.influences import links_of
 from simulator.rng import stream
 from simulator.scenario.dump import show
 from simulator.scenario.faults import groups_of, joins_and_leaves
@@ -91,8 +90,7 @@ class Injector:
             return "all that take part are in one group" if is_whole else ""
         where = fault.set or fault.corrupt
         if where is not None and subject in as_list(where.link):
-            links_of(where, self._tags, world.network.links, f"faults.{index}.{verb_of(fault)}")
-            return ""
+            return "" if subject in world.network.links else f"this algorithm has no {subject}"
         if fault.fail_over is not None and not world.succession.is_machine(subject):
             return "this algorithm has no server"
         return "" if world.knows(subject) else f"this algorithm has no {subject}"

@@ -48,6 +48,16 @@ def test_a_link_that_does_not_exist_is_told(tmp_path):
             "network.backbone.bandwidth=1 Gbit/s")  # fmt: skip
 
 
+def test_the_line_of_a_server_that_the_method_has_not_is_no_slip(tmp_path):
+    line = "{link: server.up, maintenance: {from: 0 s, to: 1 s}}"
+    slow = "{at: 0 s, for: 1 s, set: {link: server.down, bandwidth: 1 Mbit/s}}"
+    result = run(tmp_path, "algorithm: {name: local, rounds: 1}\n", conditions(line), f"faults=[{slow}]")
+    ((*_, link, _, status, reason),) = result.world.trace.conditions
+    assert (link, status, reason) == ("server.up", "not applicable", "server.up takes no part")
+    ((*_, status, reason),) = result.world.trace.faults
+    assert (status, reason) == ("not applicable", "this algorithm has no server.down")
+
+
 def test_a_partition_parts_groups_and_nobody_within(monkeypatch, tmp_path):
     """a and b are one group, c and the server the other, from 15 s to 55 s, on a star of access lines."""
     heard, failed = [], []
