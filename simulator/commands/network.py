@@ -122,7 +122,13 @@ def check(
     groups: Annotated[
         list[str] | None, typer.Option("--group", help="only cases of this group; repeatable")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="runs of a case in which chance decides")] = 5,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="runs of a case in which chance decides; default: 5 to 60, until their mean is known to 3 %",
+        ),
+    ] = None,
     flow_median: Annotated[float | None, _limit("flow", "median")] = None,
     flow_p90: Annotated[float | None, _limit("flow", "p90")] = None,
     flow_max: Annotated[float | None, _limit("flow", "max")] = None,

@@ -43,7 +43,7 @@ class Choice:
     against: str
     kinds: tuple[str, ...]
     groups: tuple[str, ...]
-    seeds: int
+    seeds: int | None
 
 
 def check_cases(

@@ -25,7 +25,18 @@ from simulator.record.ledger import Ledger
 from simulator.rng import stream
 from simulator.scenario.transmission import TransportSpec
 
-__all__ = ["Case", "Errors", "against", "compare", "interchangeable", "matched", "predict", "read", "scored"]
+__all__ = [
+    "Case",
+    "Errors",
+    "against",
+    "compare",
+    "interchangeable",
+    "makespan",
+    "matched",
+    "predict",
+    "read",
+    "scored",
+]
 
 UDP_SHARE = 0.97
 """In SimGrid a UDP flow goes first through a link of its own of 1/0.97 its rate, under either model."""
@@ -167,7 +178,7 @@ def compare(case: Case, predicted: Sequence[float], system: str) -> Errors:
     return Errors(
         flows=tuple(abs(a / b - 1) for _, a, b in matched(case, predicted, system)),
         mean=abs(sum(predicted) / sum(reference) - 1),
-        makespan=abs(_makespan(case, predicted) / _makespan(case, reference) - 1),
+        makespan=abs(makespan(case, predicted) / makespan(case, reference) - 1),
     )
 
 
@@ -189,7 +200,7 @@ def _shape(case: Case, flow: Case) -> tuple[Any, ...]:
     return flow["bytes"], flow["start"], tuple(hops)
 
 
-def _makespan(case: Case, seconds: Sequence[float]) -> float:
-    """From the first start to the last end."""
+def makespan(case: Case, seconds: Sequence[float]) -> float:
+    """Return the seconds from the first start to the last end of the flows scored."""
     starts = [case["flows"][i]["start"] for i in scored(case)]
     return float(max(start + span for start, span in zip(starts, seconds, strict=True)) - min(starts))

@@ -89,9 +89,12 @@ class Congestion:
         table, slot = flow.table, flow.slot
         if table.fi[SLOW][slot] == 1:
             return min(flow.window, self._max)
-        if table.fi[CAPPED][slot] == 0 or table.rules[IS_LOSS_BASED] == 0:
-            return min(pacing.full_of(table.ff, slot), self._max)
-        return min(pacing.grown_to(table.ff, table.rules, slot, now), self._max)
+        most = self._max
+        if table.fi[CAPPED][slot] == 0:
+            most = min(most, pacing.full_of(table.ff, slot))
+        if table.rules[IS_LOSS_BASED] == 0:
+            return most
+        return min(most, pacing.grown_to(table.ff, table.rules, slot, now))
 
     def lose(self, flow: Flow, now: float) -> None:
         """A packet was lost: cut the window; with heavy loss now and then wait for a time-out."""

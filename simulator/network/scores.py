@@ -7,11 +7,20 @@ means by rank over several seeds, as the references are.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import ceil, floor, inf
-from statistics import fmean, median
+from math import ceil, floor, inf, sqrt
+from statistics import fmean, median, stdev
 from typing import Any
 
-from simulator.network.cases import Case, Errors, compare, interchangeable, matched, predict, scored
+from simulator.network.cases import (
+    Case,
+    Errors,
+    compare,
+    interchangeable,
+    makespan,
+    matched,
+    predict,
+    scored,
+)
 
 KINDS: dict[str, str] = {
     "single": "one flow, lossless",
@@ -23,6 +32,10 @@ KINDS: dict[str, str] = {
 """Kinds of cases and what they are called."""
 MEASURES = ("flow", "mean", "makespan")
 """What is scored: every flow, a case's mean, its makespan."""
+RUNS = (5, 60)
+"""Of a case in which chance decides: at least and at most."""
+SETTLED = 0.03
+"""Relative standard error with which a mean of runs is known well enough."""
 
 Predictor = Callable[[Case], Sequence[float]]
 
@@ -57,14 +70,17 @@ def kind_of(case: Case) -> str:
     return "single" if len(case["flows"]) == 1 else "several"
 
 
-def by_tier(tier: str, *, seeds: int) -> Predictor:
-    """Return what predicts with a tier of ours; where chance decides, with the mean of ``seeds`` runs."""
+def by_tier(tier: str, *, seeds: int | None = None) -> Predictor:
+    """Return what predicts with a tier of ours; where chance decides, with the mean of ``seeds`` runs, by
+    default of :data:`RUNS`, as many as it takes until mean and makespan are known to :data:`SETTLED`.
+    """
+    least, most = RUNS if seeds is None else (seeds, seeds)
 
     def times(case: Case) -> list[float]:
         drawn: set[str] = set()
         runs = [predict(case, seed=1, tier=tier, drawn=drawn)]
-        if drawn:
-            runs += [predict(case, seed=seed, tier=tier) for seed in range(2, seeds + 1)]
+        while drawn and (len(runs) < least or (len(runs) < most and uncertainty(case, runs) > SETTLED)):
+            runs.append(predict(case, seed=len(runs) + 1, tier=tier))
         place = {flow: number for number, flow in enumerate(scored(case))}
         mean = [0.0] * len(place)
         for twins in interchangeable(case):
@@ -74,6 +90,18 @@ def by_tier(tier: str, *, seeds: int) -> Predictor:
         return mean
 
     return times
+
+
+def uncertainty(case: Case, runs: Sequence[Sequence[float]]) -> float:
+    """Return the relative standard error of the mean of runs: of a case's mean or of its makespan, of
+    that which is known worse; ``inf`` if a flow does not end.
+    """
+    worst = 0.0
+    for values in ([fmean(run) for run in runs], [makespan(case, run) for run in runs]):
+        if inf in values:
+            return inf
+        worst = max(worst, stdev(values) / sqrt(len(values)) / fmean(values))
+    return worst
 
 
 def by_column(system: str) -> Predictor:

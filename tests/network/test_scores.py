@@ -14,6 +14,7 @@ from simulator.network.scores import (
     score,
     spread,
     summarize,
+    uncertainty,
 )
 from tests.network.test_cases import CASE
 
@@ -86,6 +87,15 @@ def test_where_chance_decides_times_are_means_over_seeds():
     one, five = (by_tier("share", seeds=seeds)(lossy()) for seeds in (1, 5))
     assert one != five
     assert by_tier("share", seeds=1)(CASE) == by_tier("share", seeds=5)(CASE)
+
+
+def test_there_are_runs_until_their_mean_is_known():
+    """Of two runs 4 ± 1 s the mean is known to 1/4 by √2 · 1/√2; of many it is known better."""
+    runs = [[3.0, 3.0], [5.0, 5.0]]
+    assert uncertainty(CASE, runs) == pytest.approx(0.25)
+    assert uncertainty(CASE, runs * 4) < 0.1
+    assert uncertainty(CASE, [[3.0, inf], [5.0, 5.0]]) == inf
+    assert by_tier("share")(lossy()) not in [by_tier("share", seeds=seeds)(lossy()) for seeds in (1, 5)]
 
 
 def test_a_flow_that_never_ends_is_infinitely_wrong():
