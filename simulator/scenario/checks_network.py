@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate
+from math import inf
 from operator import mul
 
 from simulator.registry import suggest
@@ -38,6 +39,7 @@ def check_network(scenario: ScenarioBase) -> Iterator[Finding]:
     yield from _relays(scenario)
     yield from _ends(scenario)
     yield from _routes(scenario)
+    yield from _backbone(scenario)
 
 
 def dead_lines(line: AccessLink, path: KeyPath) -> Iterator[Finding]:
@@ -207,6 +209,23 @@ def _routes(scenario: ScenarioBase) -> Iterator[Finding]:
                     "a way has one relay, so leave it out of between"
                 )
                 yield Finding(path=path, message=message)
+
+
+def _backbone(scenario: ScenarioBase) -> Iterator[Finding]:
+    """A star's backbone has one direction, so that packets cannot go in and out of a relay's line by it."""
+    network = scenario.network
+    has_backbone = network.backbone.bandwidth < inf or network.backbone.latency > 0
+    if not has_backbone or not isinstance(network.topology, StarOfAccessLinks):
+        return
+    num_closed = sum(not spec.link.inbound for spec in scenario.machines.values())
+    for route in network.routes:
+        is_used = route.between != "outbound-only" or num_closed > 1
+        if route.forward == "cut-through" and is_used:
+            message = (
+                f"what goes by way of {route.via} would cross it twice in one direction; "
+                "remove it, or write topology: hierarchical, or forward: store-and-forward"
+            )
+            yield Finding(path=("network", "backbone"), message=message, of_key=True)
 
 
 def _passengers(route: RouteSpec, scenario: ScenarioBase) -> Collection[str]:
