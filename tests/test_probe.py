@@ -62,6 +62,24 @@ def test_every_question_is_asked_of_the_same_instant(tmp_path):
     assert found == pytest.approx([10, 10, 10, 80, 10])
 
 
+def test_conditions_are_those_of_the_instant_for_every_question(tmp_path):
+    """Lines are slow from 12 s on; each 10 s transfer alone knows nothing of it."""
+    slow = '{site: [a, b], trace: {csv: "time (s),bandwidth (Mbit/s)\\n0,8\\n12,1", at_end: hold}}'
+    network = probe(tmp_path, "", 0.0, f"network.conditions=[{slow}]")
+    found = [network.transfer([pair], 10 * MB)[0].duration_s for pair in [("a", "b"), ("b", "a")] * 2]
+    assert found == pytest.approx([10] * 4)
+
+
+def test_queues_of_one_question_are_gone_before_the_next(tmp_path):
+    """Acknowledgements of b's transfer would wait in the queue that a's left in the line of a."""
+    tcp = ["network.transport.preset=tcp-cubic", "sites.a.link.down=80 Mbit/s", "sites.b.link.down=80 Mbit/s"]
+    tcp += [f"sites.{name}.link.latency=5 ms" for name in "ab"]
+    alone = [probe(tmp_path, "", 0.0, *tcp).transfer([pair], MB)[0] for pair in [("a", "b"), ("b", "a")]]
+    network = probe(tmp_path, "", 0.0, *tcp)
+    asked = [network.transfer([pair], MB)[0] for pair in [("a", "b"), ("b", "a")]]
+    assert [one.duration_s for one in asked] == pytest.approx([one.duration_s for one in alone], rel=1e-9)
+
+
 def test_retries_and_the_wire(tmp_path):
     """1 MB/s, 60 s of patience: cut at 4 s for 70, given up at 64, again from zero at 69 + 5 s of
     outage: 84 s; 14 MB moved."""
