@@ -6,6 +6,7 @@ import json
 import pytest
 
 from simulator import cli
+from simulator.errors import ExitCode
 from tests.network.test_cases import CASE
 from tests.support import HEADER, SITES
 
@@ -69,6 +70,12 @@ def test_check_writes_every_flow(call, tmp_path):
     assert [(flow["flow"], flow["reference_s"]) for flow in two["flows"]] == [(0, 4.4), (1, 4.0)]
     assert two["flows"][0]["predicted_s"] == pytest.approx(4.2, abs=0.05)
     assert {part["name"]: part["num_flows"] for part in system["summary"]}["all"] == 3
+
+
+def test_a_file_that_cannot_be_written_is_told_before_the_table(call):
+    code, out, err = call("check", "cases.json", "--json", "nowhere/out.json")
+    assert (code, out) == (ExitCode.ENVIRONMENT, "")
+    assert err.startswith("cannot write nowhere/out.json: No such file or directory; choose another file")
 
 
 def test_check_as_markdown(call):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from simulator.commands.endings import reader_may_leave
 from simulator.commands.tables import MISSING, print_table
-from simulator.errors import ScenarioError
+from simulator.errors import ScenarioError, SetupError
 from simulator.network.cases import Case, read
 from simulator.network.scores import (
     KINDS,
@@ -53,6 +53,7 @@ def check_cases(
 
     Raises:
         ScenarioError: not such a file, no case to score, or a column that no case has.
+        SetupError: the JSON file cannot be written.
     """
     cases = _chosen(read(path), choice)
     skipped = {case["id"]: obstacle(case, choice.systems, choice.against) for case in cases}
@@ -177,4 +178,7 @@ def _write(
         "systems": [{"name": name, **as_json(scores)} for name, scores in found.items()],
         "skipped": [{"id": id, "reason": reason} for id, reason in skipped.items()],
     }
-    file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    try:
+        file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SetupError(f"cannot write {file}: {error.strerror}; choose another file with --json") from None

@@ -91,7 +91,7 @@ class Study:
             return message
         parts: KeyPath = tuple(int(part) if part.isdigit() else part for part in path.split("."))
         tree = (point or self.points[0]).tree
-        if not find(tree, parts[:1])[1]:
+        if parts[0] not in ScenarioBase.model_fields:
             return message
         return show(tree, Finding(path=parts, message=rest))[1]
 

@@ -67,3 +67,4 @@ def test_a_message_of_a_later_stage_gets_its_place(load):
     assert study.locate("task.dataset.root: none").startswith("x.yaml:3:3: task.dataset.root")
     assert study.locate("no place in this: one") == "no place in this: one"
     assert study.locate("elsewhere: one") == "elsewhere: one"
+    assert study.locate("network.routes: none").endswith(":1:1: network.routes: none")
