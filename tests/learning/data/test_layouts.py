@@ -188,6 +188,16 @@ def test_lists_decide_the_split(tmp_path):
     ), "the public data have more cases than the authors' lists"
 
 
+def test_a_patient_is_in_one_split(tmp_path):
+    trees.panseg(tmp_path)
+    (tmp_path / "train.csv").write_text("NYU_0001\nNYU_0003\n")
+    (tmp_path / "test.csv").write_text("NYU_0002\n")
+    lists = {"train": "train.csv", "test": "test.csv"}
+    settings = settings_of("panseg", tmp_path, lists=lists, patient_pattern=r"(?P<patient>NYU)_")
+    message = "sites.0: cases of NYU of s are in different splits; put all cases of a patient in one"
+    assert error_of(settings, sites_of("panseg", s="NYU")) == message
+
+
 def test_tables_of_sites_and_patients(tmp_path):
     trees.msd(tmp_path)
     rows = [f"liver_{n:03d};{'a' if n < 3 else 'b'};{'test' if n == 1 else 'Train'}" for n in range(5)]

@@ -200,20 +200,26 @@ class _Index:
 
     def _split(self, name: str, entries: Sequence[Entry], where: str) -> dict[str, Any]:
         patients = [entry.patient for entry in entries]
-        settings, given = self.settings.split, dict[str, str | None]()
+        settings = self.settings.split
         if self.given[name].test_only:
             return dict.fromkeys(patients, "test")
         if self.listed:
-            given = {entry.patient: split_of(entry, self.listed) for entry in entries}
+            said = [(entry.patient, str(split_of(entry, self.listed))) for entry in entries]
         elif self.settings.given_split and all(entry.split for entry in entries):
-            given = {entry.patient: entry.split for entry in entries}
+            said = [(entry.patient, str(entry.split)) for entry in entries]
         elif self.settings.partition.kind == "gcml":
             settings = gcml.shares(self.layout.gcml, self.given[name].centers[0], settings)
             return split_patients(patients, site=name, settings=settings, where=where)
         else:
             return split_patients(patients, site=name, settings=settings, where=where)
-        text = {patient: str(split) for patient, split in given.items()}
-        return ready_made(text, site=name, settings=settings, where=where)
+        given = dict(said)
+        torn = next((patient for patient, split in said if given[patient] != split), None)
+        if torn is not None:
+            raise ScenarioError(
+                f"{where}: cases of {torn} of {name} are in different splits; put all cases of a patient "
+                "in one"
+            )
+        return ready_made(given, site=name, settings=settings, where=where)
 
     def _items(self, entry: Entry) -> tuple[dict[str, str], int]:
         """What one epoch draws from a case, and its files with the slices to keep."""
