@@ -83,6 +83,10 @@ def test_settings_refuse_bare_numbers():
         TypeAdapter(Seconds).validate_python(3.0)
 
 
+def test_the_largest_unit_is_shown_that_leaves_a_whole_part():
+    assert [show(value, "duration") for value in (59.0, 60.0, 5400.0)] == ["59 s", "1 min", "1.5 h"]
+
+
 def test_zero_and_small_values_are_shown_in_the_smallest_unit():
     assert show(0.0, "duration") == "0 us"
     assert show(1e-9, "duration") == "0.001 us"

@@ -19,8 +19,11 @@ SITES = (
 )
 IMPATIENT = ("network.transport.stall_timeout=2 s", "network.transport.retries=0")
 OUTAGES = (
-    "faults: [{every: exp(40 s), for: exp(6 s), disconnect: s1}, {at: 70 s, for: 8 s, disconnect: s4}]\n"
+    "faults: ["
+    + ", ".join(f"{{at: {45 * k} s, for: 8 s, disconnect: s{1 + 3 * (k % 2)}}}" for k in range(1, 40))
+    + "]\n"
 )
+"""Over long before the end: a share that comes after its receiver's last round is taken in by nobody."""
 
 
 def initial_mean(executor, result):

@@ -87,7 +87,7 @@ def test_time_of_a_proxy_and_a_private_model_is_that_of_both_networks(tmp_path):
 
 
 def test_time_of_a_kept_model_is_that_of_its_network(tmp_path):
-    result = run(tmp_path, "algorithm: {name: defkt, rounds: 8}\n", sites=MIXED)
+    result = run(tmp_path, "algorithm: {name: defkt, rounds: 24}\n", sites=MIXED)
     trained = {row[7] for row in result.world.work if row[0] == "a" and row[1] == "train"}
     assert trained == {3 * 10 * 1e8, 3 * 10 * 1e9}, "first its own, later one that came"
 

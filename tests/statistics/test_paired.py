@@ -26,7 +26,7 @@ def test_ties_are_counted_exactly_and_zeros_left_out():
     sums = [float(ranks[np.array(signs)].sum()) for signs in product([False, True], repeat=5)]
     smaller = min(ranks[kept > 0].sum(), ranks[kept < 0].sum())
     assert signed_rank(gaps) == min(1.0, 2 * np.mean(np.array(sums) <= smaller))
-    assert signed_rank([0.0, 0.0]) == 1.0
+    assert signed_rank([0.0, 0.0]) == signed_rank([1.0, -1.0]) == 1.0
 
 
 def test_a_comparison_pairs_and_rounding_is_no_difference():
