@@ -35,13 +35,15 @@ def limits(
     scenario: ScenarioBase, advise: Advise, trials: Trials, *, num_draws: int, has_server: bool
 ) -> list[Limit]:
     """Find the limits; each step takes ``num_draws`` plans, the same draws every time. What fails under a
-    draw anyway is not held against a step.
+    draw anyway is not held against a step; where more than half of the draws do, no limit can be found.
     """
 
     def failures(trials_: Sequence[Trial]) -> list[bool]:
         return [judge(sample, trials.best, advise).fails for sample in trials.run(trials_)]
 
     anyway = failures([Trial(number=number) for number in range(num_draws)])
+    if 2 * sum(anyway) > num_draws:
+        return []
 
     def works(trial: Callable[[int], Trial]) -> bool:
         found = failures([trial(number) for number in range(num_draws)])

@@ -26,7 +26,7 @@ def sentences(advice: Advice) -> list[str]:
         f"it takes {duration(advice.nothing_wrong.seconds)}; else {_hours(outlook)}.",
         f"The risk of abort is {_risk(outlook.aborts)}; {_risk(outlook.fails)} of the plans fail in any way.",
         _unused(advice),
-        *(_limit(one) for one in advice.limits),
+        *([_limit(one) for one in advice.limits] or [_NO_LIMITS]),
         _change(advice),
     ]
     return [text for text in said if text]
@@ -53,6 +53,9 @@ def _unused(advice: Advice) -> str:
     return (
         f"Training that goes unused, on average: {listing([f'{one} {percent(lost[one])}' for one in most])}."
     )
+
+
+_NO_LIMITS = "How slow lines and how long outages may be cannot be told: more than half of the plans fail without them."
 
 
 def _limit(limit: Limit) -> str:

@@ -146,6 +146,20 @@ def test_one_and_two_processes_say_the_same(tmp_path, monkeypatch):
     assert (page.parent / "fedavg" / "what-to-expect.csv").is_file()
 
 
+def test_where_most_plans_fail_anyway_no_limit_is_told(tmp_path, monkeypatch):
+    """c dies for good in round 2: every plan fails, so no outage on top could make another one fail."""
+    monkeypatch.setattr("simulator.advice.advice.FEWEST_PLANS", 40)
+    text = (
+        FEDAVG + "faults:\n  - {at: 60 s, crash: c}\n" + CERTAIN + ", choices: {algorithm.grace: [20 s]}}\n"
+    )
+    found = study(tmp_path, text)
+    told = advice("x", found.points[0].scenario, found.advise, plans=40, jobs=1, progress=Silent())
+    assert told.limits == ()
+    said = " ".join(sentences(told))
+    assert "cannot be told: more than half of the plans fail" in said
+    assert "still work" not in said
+
+
 def test_every_usual_setting_is_one_that_the_method_knows(tmp_path):
     """Settings that are refused would be left out without a word."""
     for text, tried in (
