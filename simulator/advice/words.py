@@ -55,7 +55,10 @@ def _unused(advice: Advice) -> str:
     )
 
 
-_NO_LIMITS = "How slow lines and how long outages may be cannot be told: more than half of the plans fail without them."
+_NO_LIMITS = (
+    "How slow lines and how long outages may be cannot be told: more than half of the plans fail without "
+    "any of that."
+)
 
 
 def _limit(limit: Limit) -> str:
