@@ -25,6 +25,7 @@ def sentences(advice: Advice) -> list[str]:
         f"{plural(advice.num_plans, 'plan')} of {plural(advice.num_sites, 'site')}. When nothing goes wrong "
         f"it takes {duration(advice.nothing_wrong.seconds)}; else {_hours(outlook)}.",
         f"The risk of abort is {_risk(outlook.aborts)}; {_risk(outlook.fails)} of the plans fail in any way.",
+        _never_used(advice),
         _unused(advice),
         *([_limit(one) for one in advice.limits] or [_NO_LIMITS]),
         _change(advice),
@@ -45,10 +46,19 @@ def _risk(risk: Risk) -> str:
     return f"{percent(risk.share)} (95 % interval {percent(risk.low)} to {percent(risk.high)})"
 
 
+def _never_used(advice: Advice) -> str:
+    """Sites of which nobody has anything although nothing goes wrong; without exchange all are alike."""
+    trained = advice.nothing_wrong.trained
+    never = sorted((name for name, share in trained.items() if not share), key=natural)
+    if not never or len(never) == len(trained):
+        return ""
+    return f"Even when nothing goes wrong, nobody uses the training of {listing(never)}."
+
+
 def _unused(advice: Advice) -> str:
     lost = {name: share for name, share in advice.outlook.unused.items() if share >= 0.005}
     if not lost:
-        return "All sites' training is used."
+        return "" if _never_used(advice) else "All sites' training is used."
     most = sorted(lost, key=lambda name: (-lost[name], natural(name)))
     return (
         f"Training that goes unused, on average: {listing([f'{one} {percent(lost[one])}' for one in most])}."

@@ -160,6 +160,16 @@ def test_where_most_plans_fail_anyway_no_limit_is_told(tmp_path, monkeypatch):
     assert "still work" not in said
 
 
+def test_a_site_that_is_always_too_late_is_named(tmp_path, monkeypatch):
+    """b needs 20 s longer than the others, and the server waits for 5 s."""
+    monkeypatch.setattr("simulator.advice.advice.FEWEST_PLANS", 40)
+    late = FEDAVG.replace("rounds: 4", "rounds: 4, quorum: n-1, grace: 5 s")
+    found = study(tmp_path, late + CERTAIN + ", choices: {algorithm.grace: [10 s]}}\n")
+    told = advice("x", found.points[0].scenario, found.advise, plans=40, jobs=1, progress=Silent())
+    assert "Even when nothing goes wrong, nobody uses the training of b." in sentences(told)
+    assert "All sites' training is used." not in sentences(told)
+
+
 def test_every_usual_setting_is_one_that_the_method_knows(tmp_path):
     """Settings that are refused would be left out without a word."""
     for text, tried in (
