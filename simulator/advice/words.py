@@ -46,13 +46,16 @@ def _risk(risk: Risk) -> str:
     return f"{percent(risk.share)} (95 % interval {percent(risk.low)} to {percent(risk.high)})"
 
 
-def _never_used(advice: Advice) -> str:
+def _never(advice: Advice) -> list[str]:
     """Sites of which nobody has anything although nothing goes wrong; without exchange all are alike."""
     trained = advice.nothing_wrong.trained
     never = sorted((name for name, share in trained.items() if not share), key=natural)
-    if not never or len(never) == len(trained):
-        return ""
-    return f"Even when nothing goes wrong, nobody uses the training of {listing(never)}."
+    return never if len(never) < len(trained) else []
+
+
+def _never_used(advice: Advice) -> str:
+    never = _never(advice)
+    return f"Even when nothing goes wrong, nobody uses the training of {listing(never)}." if never else ""
 
 
 def _unused(advice: Advice) -> str:
@@ -161,7 +164,10 @@ def _gpu_hours(hours: float) -> str:
 
 
 def _by_site(advice: Advice) -> Table:
-    rows = [(name, percent(share)) for name, share in advice.outlook.unused.items()]
+    never = _never(advice)
+    rows = [
+        (name, "always" if name in never else percent(share)) for name, share in advice.outlook.unused.items()
+    ]
     ordered = tuple(sorted(rows, key=lambda row: natural(row[0])))
     return Table(title="Training that goes unused", head=("site", "share"), rows=ordered)
 
