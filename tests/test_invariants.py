@@ -172,10 +172,12 @@ def nothing_from_or_to_the_dead(result, events):
     spans, end = down_spans(result), result.virtual_time_s
     verbs = {row[2] for row in result.world.trace.faults}
     machine = result.world.succession.machine_of
+    back = {node for _, time_s, node, event, *_ in events if time_s == end and event in {"recover", "join"}}
 
     def is_dead(node, time_s):
         return any(
-            start < time_s < stop or start < time_s == stop == end for start, stop in spans[machine(node)]
+            start < time_s < stop or (start < time_s == stop == end and machine(node) not in back)
+            for start, stop in spans[machine(node)]
         )
 
     for _, time_s, node, event, *_ in events:
