@@ -35,7 +35,7 @@ PEERS = {
         driver="flgo_driver",
         installs=(
             ("--no-deps", "flgo==0.4.4"),
-            ("prettytable", "ujson", "pynvml", "toolz", "networkx", "requests"),
+            ("prettytable", "ujson", "pynvml", "toolz", "networkx", "requests", "tqdm"),
         ),
         without_torchvision=True,
     ),
