@@ -94,9 +94,9 @@ def forecast(study: Study, *, out: Path, device: str, store: Path | None) -> lis
     modes = [numeric_mode(point.scenario.task.precision, chosen) for point in study.points]
     kept_in = Store(store or default_root())
     foreseer, costs, sums, rows = Foreseer(kept_in), noted(kept_in.root), _Sums(), []
-    bases = study_folder.bases(study, modes)
+    bases, studies = study_folder.bases(study, modes), study_folder.of_this_name(folder, study.name)
     for point, mode, basis in zip(study.points, modes, bases, strict=True):
-        finished = study_folder.finished_run(folder, study.name, point, basis) is not None
+        finished = study_folder.finished_run(studies, point, basis) is not None
         try:
             run = simulate(point.label, point.scenario, foreseer, mode, lambda _: None)
         except NoValue as error:

@@ -106,10 +106,11 @@ def declare(folder: Path, study: Study, bases: Sequence[str]) -> None:
     """
     if (folder / "study.json").is_file():
         return
+    studies = of_this_name(folder, study.name)
     with replacing(folder) as partial:
         results.write_study(partial, study, ())
         for point, basis in zip(study.points, bases, strict=True):
-            finished = finished_run(folder, study.name, point, basis)
+            finished = finished_run(studies, point, basis)
             if finished is not None:
                 keep_run(finished, partial / point.label)
                 continue
@@ -150,10 +151,15 @@ def is_finished(run: Path, basis: str) -> bool:
     return about.get("status") == "ok" and about.get("basis") == basis
 
 
-def finished_run(folder: Path, name: str, point: Point, basis: str) -> Path | None:
-    """Where the results of a point lie: in the study's folder, or in another of a study of this name."""
+def of_this_name(folder: Path, name: str) -> list[Path]:
+    """The study's folder, then all beside it of studies of this name."""
+    return [folder, *sorted(folder.parent.glob(f"{escape(name)}-{_HEX8}"))]
+
+
+def finished_run(studies: Sequence[Path], point: Point, basis: str) -> Path | None:
+    """Where the results of a point lie: in the first of these studies' folders that has them."""
     swept = json.dumps(point.swept, sort_keys=True)
-    for study in (folder, *sorted(folder.parent.glob(f"{escape(name)}-{_HEX8}"))):
+    for study in studies:
         run = study / point.label
         if (
             is_finished(run, basis)

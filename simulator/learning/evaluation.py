@@ -165,7 +165,8 @@ def evaluate(
         "overlay_slices": slices,
     }
     report = dict(run.report()) if hasattr(run, "report") else {}
-    report |= by_size.report() if by_size is not None else {}
+    if by_size is not None:
+        report |= by_size.report()
     if report:
         meta["report"] = report
     return Bundle(arrays={**tables, "status": status, **pictures}, meta=meta)
