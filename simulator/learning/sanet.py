@@ -21,6 +21,8 @@ def sanet(settings: SanetSettings, num_channels: int, num_structures: int, spati
     network = SaNet(settings, num_channels, num_structures, spatial_dims)
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Conv3d | nn.Linear):
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
             if settings.activation == "relu":
                 nn.init.xavier_uniform_(layer.weight)
             else:
@@ -29,13 +31,16 @@ def sanet(settings: SanetSettings, num_channels: int, num_structures: int, spati
 
 
 class _Layers:
-    """Makes the layers that all parts share: convolutions without bias, norms, the activation."""
+    """Makes the layers that all parts share: convolutions, linear layers, norms, the activation."""
 
     def __init__(self, settings: SanetSettings, dims: int) -> None:
         self.dims, self._settings = dims, settings
 
     def conv(self, c_in: int, c_out: int, kernel: int = 3, stride: int = 1) -> nn.Module:
-        return _CONV[self.dims](c_in, c_out, kernel, stride, padding=kernel // 2, bias=False)
+        return _CONV[self.dims](c_in, c_out, kernel, stride, padding=kernel // 2, bias=self._settings.bias)
+
+    def linear(self, c_in: int, c_out: int) -> nn.Linear:
+        return nn.Linear(c_in, c_out, bias=self._settings.bias)
 
     def normalized(
         self, c_in: int, c_out: int, kernel: int = 3, stride: int = 1, *, norm: str = "instance"
@@ -60,14 +65,16 @@ def _spread(weights: Tensor, features: Tensor) -> Tensor:
 class _Block(nn.Module):
     """Two convolutions, squeeze-and-excitation, and a residual connection."""
 
-    def __init__(self, layers: _Layers, c_in: int, c_out: int, stride: int = 1) -> None:
+    def __init__(
+        self, layers: _Layers, c_in: int, c_out: int, stride: int = 1, *, norm: str = "instance"
+    ) -> None:
         super().__init__()
-        self.first = layers.normalized(c_in, c_out, stride=stride)
-        self.second = layers.normalized(c_out, c_out)
-        self.squeeze = nn.Linear(c_out, c_out // REDUCTION, bias=False)
-        self.excite = nn.Linear(c_out // REDUCTION, c_out, bias=False)
+        self.first = layers.normalized(c_in, c_out, stride=stride, norm=norm)
+        self.second = layers.normalized(c_out, c_out, norm=norm)
+        self.squeeze = layers.linear(c_out, c_out // REDUCTION)
+        self.excite = layers.linear(c_out // REDUCTION, c_out)
         same = stride == 1 and c_in == c_out
-        self.shortcut = nn.Identity() if same else layers.normalized(c_in, c_out, 1, stride)
+        self.shortcut = nn.Identity() if same else layers.normalized(c_in, c_out, 1, stride, norm=norm)
         self.activation = layers.activation()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,17 +90,17 @@ class _DecoderLevel(nn.Module):
     The scales are brought to this level's size and channels; per channel their weights sum to 1.
     """
 
-    def __init__(self, layers: _Layers, channels: Sequence[int], level: int) -> None:
+    def __init__(self, layers: _Layers, channels: Sequence[int], level: int, num_scales: int) -> None:
         super().__init__()
-        own, scales = channels[level], range(len(channels) - 1)
+        own, scales = channels[level], range(num_scales)
         self.level, self.mode = level, _LINEAR[layers.dims]
         self.up = layers.normalized(channels[level + 1], own, 1)
         self.resize = nn.ModuleList(
             nn.Identity() if scale == level else layers.normalized(channels[scale], own, 1)
             for scale in scales
         )
-        self.squeeze = nn.Linear(own, own // REDUCTION, bias=False)
-        self.excite = nn.ModuleList(nn.Linear(own // REDUCTION, own, bias=False) for _ in scales)
+        self.squeeze = layers.linear(own, own // REDUCTION)
+        self.excite = nn.ModuleList(layers.linear(own // REDUCTION, own) for _ in scales)
         self.activation = layers.activation()
         self.block = _Block(layers, own, own)
 
@@ -129,15 +136,11 @@ class SaNet(nn.Module):
             _encoder_level(layers, channels, level, num_blocks)
             for level, num_blocks in enumerate(settings.blocks)
         )
-        center: list[nn.Module] = []
-        for turn in range(settings.center_convs):
-            c_in, stride = (channels[-1], 1) if turn else (channels[-2], 2)
-            center += [
-                layers.normalized(c_in, channels[-1], stride=stride, norm=settings.center_norm),
-                layers.activation(),
-            ]
-        self.center = nn.Sequential(*center)
-        self.decoder = nn.ModuleList(_DecoderLevel(layers, channels, level) for level in range(depth))
+        self.center = _center(layers, settings)
+        self.num_scales = settings.num_scales
+        self.decoder = nn.ModuleList(
+            _DecoderLevel(layers, channels, level, self.num_scales) for level in range(depth)
+        )
         self.dropout = nn.Dropout(settings.dropout)
         self.main = layers.conv(2 * channels[0], num_outputs, 1)
         num_auxiliary = 0 if settings.auxiliary == "none" else depth - 1
@@ -154,9 +157,10 @@ class SaNet(nn.Module):
             features = level(features)
             encoded.append(features)
         features = self.center(features)
+        scales = [*encoded, features][: self.num_scales]
         decoded: list[Tensor] = []  # from the top
         for level in reversed(self.decoder):
-            features = level(features, encoded)
+            features = level(features, scales)
             decoded.insert(0, features)
         # the stem's features at the main head are what the published counts leave room for
         logits: Tensor = self.main(self.dropout(torch.cat([decoded[0], first], dim=1)))
@@ -177,3 +181,15 @@ def _encoder_level(layers: _Layers, channels: Sequence[int], level: int, num_blo
     first = _Block(layers, above, channels[level], stride)
     rest = (_Block(layers, channels[level], channels[level]) for _ in range(num_blocks - 1))
     return nn.Sequential(first, *rest)
+
+
+def _center(layers: _Layers, settings: SanetSettings) -> nn.Sequential:
+    above, own = settings.channels[-2:]
+    norm = settings.center_norm
+    if settings.center == "level":
+        return nn.Sequential(_Block(layers, above, own, 2, norm=norm))
+    center: list[nn.Module] = []
+    for turn in range(settings.center_convs):
+        c_in, stride = (own, 1) if turn else (above, 2)
+        center += [layers.normalized(c_in, own, stride=stride, norm=norm), layers.activation()]
+    return nn.Sequential(*center)

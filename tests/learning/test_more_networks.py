@@ -1,5 +1,7 @@
 """SA-Net, DynUNet and SegResNet: counts known without torch are those of the built module."""
 
+import operator
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from simulator.api import Bundle
 from simulator.errors import ScenarioError
 from simulator.learning.networks import build, network_spec
 from simulator.learning.parts import bottleneck, masks
+from simulator.learning.sanet_size import SanetSettings
 from simulator.learning.training import initial
 from simulator.registry import registry
 from tests.learning import toy
@@ -19,10 +22,11 @@ SANETS = st.fixed_dictionaries({
     "width": st.sampled_from([4, 8]),
     "blocks": st.lists(st.integers(1, 2), min_size=2, max_size=3).map(tuple),
     "max_channels": st.sampled_from([None, 8, 12]),
-    "center_convs": st.integers(1, 3),
     "center_norm": st.sampled_from(["batch", "instance"]),
+    "bias": st.booleans(),
     "auxiliary": st.sampled_from(["full", "own", "none"]),
 })  # fmt: skip
+CENTERS = st.one_of(st.fixed_dictionaries({"center_convs": st.integers(1, 3)}), st.just({"center": "level"}))
 DYNUNETS = st.fixed_dictionaries({
     "name": st.just("dynunet"),
     "channels": st.lists(st.sampled_from([2, 4, 5]), min_size=3, max_size=4).map(tuple),
@@ -34,15 +38,24 @@ SEGRESNETS = st.fixed_dictionaries({
     "blocks_down": st.lists(st.integers(1, 2), min_size=2, max_size=3).map(tuple),
     "blocks_up": st.integers(1, 2),
 })  # fmt: skip
+PANSEG = {
+    "name": "sanet", "blocks": (1, 2, 2, 2, 1), "max_channels": 320, "center": "level",
+    "center_norm": "instance", "bias": True, "activation": "leaky_relu", "auxiliary": "own", "dropout": 0,
+}  # fmt: skip
 SMALLEST = [
     {"name": "sanet", "width": 4, "blocks": (1, 1)},
+    {"name": "sanet", "width": 4, "blocks": (1, 1), "center": "level", "bias": True},
     {"name": "dynunet", "channels": (4, 4, 8)},
     {"name": "segresnet", "blocks_down": (1, 1)},
 ]
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.one_of(SANETS, DYNUNETS, SEGRESNETS), st.sampled_from([1, 3]), st.sampled_from([2, 3]))
+@given(
+    st.one_of(st.builds(operator.or_, SANETS, CENTERS), DYNUNETS, SEGRESNETS),
+    st.sampled_from([1, 3]),
+    st.sampled_from([2, 3]),
+)
 def test_size_equals_the_counts_of_the_built_module(network, outputs, dims):
     shape = (24, 16, 16)[:dims]
     entry = registry("networks")[network["name"]]
@@ -73,7 +86,29 @@ def test_sa_net_has_the_published_counts_of_the_brats_variants(width, parameters
     assert payload == {12: 16_503_432, 24: 65_947_416}[width]
 
 
-@pytest.mark.parametrize("network", SMALLEST, ids=lambda network: network["name"])
+def test_sa_net_has_the_published_count_of_the_panseg_variant():
+    """SA-Net v2; payload in fp32: 41,250,844 bytes."""
+    entry = registry("networks")["sanet"]
+    size = entry.size(entry.settings.model_validate(PANSEG), 1, 2, (64, 160, 160))
+    assert (size.num_parameters, size.num_buffers + size.num_counters) == (10_312_711, 0)
+    module = build(network_spec(PANSEG, 1, 2, 3))
+    assert sum(p.numel() for p in module.parameters()) == 10_312_711
+    assert not list(module.buffers())
+
+
+def test_settings_that_came_later_keep_the_keys_of_older_scenarios():
+    dumped = SanetSettings().model_dump()
+    assert not {"bias", "center"} & dumped.keys()
+    panseg = SanetSettings.model_validate(PANSEG)
+    assert SanetSettings.model_validate(panseg.model_dump()) == panseg
+
+
+def test_a_center_that_is_a_level_takes_no_convolutions():
+    with pytest.raises(ValueError, match=r"center_convs: a center that is a level has one residual block"):
+        SanetSettings(center="level", center_convs=2)
+
+
+@pytest.mark.parametrize("network", SMALLEST, ids=lambda network: "-".join(map(str, network.values())))
 @pytest.mark.parametrize("dims", [2, 3])
 def test_they_train_and_their_parts_are_as_declared(toy_registry, network, dims):
     recipe = toy.recipe(dataset={"dims": dims}, loss="jaccard_focal")
@@ -116,7 +151,7 @@ def test_auxiliary_heads_learn_with_their_loss_and_are_silent_in_prediction(toy_
         assert isinstance(pupil.module(torch.zeros(1, 2, 16, 16)), torch.Tensor)
 
 
-@pytest.mark.parametrize("network", SMALLEST, ids=lambda network: network["name"])
+@pytest.mark.parametrize("network", SMALLEST, ids=lambda network: "-".join(map(str, network.values())))
 def test_an_item_that_shrinks_to_one_voxel_is_refused(network):
     entry = registry("networks")[network["name"]]
     with pytest.raises(ScenarioError, match=r"^task\.network\.\w+: items of 2x2 shrink to one voxel"):
