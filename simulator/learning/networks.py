@@ -10,6 +10,7 @@ from monai.networks.nets.unet import UNet
 from torch import Tensor, nn
 
 from simulator.errors import ScenarioError
+from simulator.learning.activations import use_one_slope
 from simulator.learning.architectures import UNetSettings
 from simulator.learning.architectures_monai import DynUNetSettings, SegResNetSettings
 from simulator.registry import registry, resolve
@@ -87,6 +88,7 @@ def build(spec: NetworkSpec) -> nn.Module:
         )
     network = resolve(reference)(spec.settings, spec.num_channels, spec.num_outputs, spec.spatial_dims)
     assert isinstance(network, nn.Module)
+    use_one_slope(network)
     return network
 
 

@@ -19,12 +19,8 @@ _READY = (
     "simulator.work.worker",
     "simulator.learning.training",
     "simulator.learning.evaluation",
-    "torch._dynamo",
-    "torch._inductor.config",
 )
-"""What nearly every job imports, torch and MONAI with it; the last two, a second each, come with the first
-optimizer and with deterministic algorithms.
-"""
+"""What nearly every job imports, torch and MONAI with it."""
 
 
 def _context(device: str) -> ForkServerContext | SpawnContext:

@@ -40,5 +40,53 @@ assert float(torch.tensor([1e-40]) * 1) == 0.0, "denormals are flushed"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+STEPS = """
+import sys
+import torch
+from torch import nn
+from simulator.learning.optimizers import make_optimizer
+from simulator.scenario.task import Optimizer
+
+def steps():
+    found = []
+    for text in ({"name": "sgd", "momentum": 0.9, "weight_decay": 0.1}, {"name": "sgd"}, {"name": "adamw"},
+                 {"name": "adam", "amsgrad": True}):
+        torch.manual_seed(0)
+        layer = nn.Linear(5, 3)
+        optimizer = make_optimizer(Optimizer.model_validate(text | {"lr": 0.1}), list(layer.parameters()))
+        for _ in range(3):
+            optimizer.zero_grad()
+            (layer(torch.ones(2, 5)) ** 2).sum().backward()
+            optimizer.step()
+        found.append(layer.weight.detach().clone())
+    return found
+"""
+
+
+def test_optimizers_step_as_torchs_do_and_leave_its_compiler_out(tmp_path):
+    script = (
+        STEPS
+        + """
+from simulator.learning.numerics import setup_process
+setup_process()
+ours = steps()
+assert "torch._dynamo" not in sys.modules and "torch._inductor" not in sys.modules
+torch.save(ours, sys.argv[1])
+"""
+    )
+    plain = (
+        STEPS
+        + """
+torch.set_num_threads(1)
+theirs = steps()
+assert "torch._dynamo" in sys.modules, "the patch is not needed any more"
+ours = torch.load(sys.argv[1])
+assert len(ours) == 4 and all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+"""
+    )
+    for text in (script, plain):
+        subprocess.run([sys.executable, "-c", text, str(tmp_path / "weights")], check=True)
+
+
 def test_the_worker_environment_is_text():
     assert all(isinstance(text, str) for pair in WORKER_ENVIRONMENT.items() for text in pair)
