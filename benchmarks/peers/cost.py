@@ -68,7 +68,7 @@ def measure(python: str, peer: Peer, steps: int, rounds: int) -> Cost:
         return Cost(
             wall_s=wall_s,
             cpu_s=cpu_s,
-            first_step_s=float(mark.read_text()) - start,
+            first_step_s=float(mark.read_text().split()[0]) - start,
             cpu_from_there_s=cpu_s - watch.cpu_then_s,
             peak_nbytes=watch.largest_nbytes,
             weights=np.load(f"{mark}.npy"),
@@ -116,14 +116,23 @@ class Watch:
     def _watch(self) -> None:
         while not self._over.wait(2.0 if self.cpu_then_s else 0.05):
             processes = descendants(os.getpid()) - {os.getpid()}
-            if not self.cpu_then_s and self._mark.exists():
-                self.cpu_then_s = sum(map(cpu_of, processes))
+            if not self.cpu_then_s and self._mark.exists() and self._mark.read_text():
+                self.cpu_then_s = sum(map(cpu_of, processes)) - _since(self._mark)
             self.largest_nbytes = max(self.largest_nbytes, sum(map(memory_of, processes)))
 
     def end(self) -> None:
         """Look no longer."""
         self._over.set()
         self._thread.join()
+
+
+def _since(mark: Path) -> float:
+    """Processor seconds since the first step: the wall's, times the processes that the mark says were busy.
+
+    A driver may write its mark late, with the time of the step in it.
+    """
+    first_s, *busy = mark.read_text().split()
+    return (time.time() - float(first_s)) * int(busy[0] if busy else 1)
 
 
 def cpu_of(pid: int) -> float:

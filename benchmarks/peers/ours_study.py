@@ -80,7 +80,7 @@ def train(jobs: int) -> None:
 
         def note(task: str, *_: int) -> None:
             if task == "train" and not Path(MARK).exists():
-                Path(MARK).write_text(str(time.time() - executor.tally.seconds["train"]))
+                Path(MARK).write_text(f"{time.time() - executor.tally.seconds['train']} {jobs}")
 
         errors = executor.finish([last.model.key.partition("#")[0]], note)
         assert not errors, errors
