@@ -4,13 +4,14 @@ C. Li, G. Li, P. K. Varshney, "Decentralized federated learning via mutual knowl
 Internet of Things Journal 2022, arXiv 2012.13063.
 """
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from algorithms.common import Count, Steps, fine_tuned
-from algorithms.gcml import Gcml, needs_equal, stage_settings
+from algorithms.gcml import Gcml, check_heads, needs_equal, stage_settings
 from algorithms.gossip_sites import gossip_site
 from algorithms.schedules import (
     Absorb,
@@ -25,7 +26,7 @@ from algorithms.schedules import (
 )
 from algorithms.tasks import TRANSFER
 from algorithms.turns import Turn
-from simulator.api import Algorithm, Message, Node, Ref
+from simulator.api import Algorithm, Message, ModelSize, Node, Ref, SiteData
 
 
 class DefKt(Gcml):
@@ -63,6 +64,15 @@ def absorb(node: Node, cfg: DefKt, model: Ref, messages: list[Message], round_: 
     return model
 
 
+def check(cfg: DefKt, data: Mapping[str, SiteData], model: ModelSize, task: Any) -> str:
+    """No more pairs than sites make."""
+    most = len(data) // 2
+    if cfg.num_pairs is not None and cfg.num_pairs > most:
+        remedy = f"write {most}" if most else "leave it out"
+        return f"algorithm.num_pairs: {len(data)} site(s) make {most} pair(s), not {cfg.num_pairs}; {remedy}"
+    return check_heads(cfg, model, task)
+
+
 def mixed_networks(cfg: DefKt) -> str:
     """Models wander with their networks; what a site knows of one's optimizer does not fit another."""
     if cfg.optimizer_after_merge == "reset":
@@ -96,6 +106,7 @@ def trained_pairs(node: Node, cfg: DefKt, model: Ref, done: int, absorb: Absorb,
 DEFKT = Algorithm(
     settings=DefKt,
     site=fine_tuned(partial(gossip_site, absorb=absorb, loop=trained_pairs)),
+    check=check,
     mixed_networks=mixed_networks,
     summary="a sender trains and sends; its receiver learns mutually and keeps the incoming model",
     source="Li, Li, Varshney, IEEE IoT Journal 2022, arXiv 2012.13063",

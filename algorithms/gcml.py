@@ -116,20 +116,23 @@ def stage_settings(node: Node, cfg: Gcml, message: Message, round_: int, *, firs
 
 
 def check(cfg: Gcml, data: Mapping[str, SiteData], model: ModelSize, task: Any) -> str:
-    """The gate and the merges by validation need validation cases at every site, ``heads: all`` more
-    heads than one, and a loss that uses them.
-    """
-    if cfg.heads == "all" and (model.num_heads == 1 or task.loss not in {"jaccard_focal", "jaccard_ce"}):
-        return (
-            "algorithm.heads: all needs a network with auxiliary heads (sanet) and a loss that uses them "
-            "(jaccard_focal or jaccard_ce); use heads: main"
-        )
+    """The gate and the merges by validation need validation cases at every site."""
     needs_them = cfg.merge in {"val_weighted", "dice_weighted", "best_val"}
     blind = sorted(name for name, site in data.items() if not site.num_val)
     if blind and (needs_them or (cfg.gate and cfg.merge != "keep_local")):
         return (
             f"algorithm.merge: {cfg.merge} with gate {str(cfg.gate).lower()} needs validation cases, and "
             f"{', '.join(blind)} has none; use merge: keep_local, or mean with gate: false"
+        )
+    return check_heads(cfg, model, task)
+
+
+def check_heads(cfg: Gcml, model: ModelSize, task: Any) -> str:
+    """``heads: all`` needs more heads than one, and a loss that uses them."""
+    if cfg.heads == "all" and (model.num_heads == 1 or task.loss not in {"jaccard_focal", "jaccard_ce"}):
+        return (
+            "algorithm.heads: all needs a network with auxiliary heads (sanet) and a loss that uses them "
+            "(jaccard_focal or jaccard_ce); use heads: main"
         )
     return ""
 

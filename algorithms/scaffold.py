@@ -14,7 +14,7 @@ from algorithms.common import Positive, Steps, fine_tuned
 from algorithms.mixing import weighted_mean
 from algorithms.server_based import Method, Work, in_order, server
 from algorithms.server_policies import ServerBased, check
-from algorithms.server_sites import site
+from algorithms.server_sites import lasting, site
 from algorithms.tasks import epochs_cost
 from simulator.api import (
     OPTIMIZER,
@@ -39,8 +39,9 @@ class Scaffold(ServerBased):
 
     Every gradient is corrected by the server's control minus the site's own. The new control of a
     site is its mean gradient of the round, which under plain SGD is the paper's
-    c_i − c + (x − y)/(K·lr). ``any_optimizer`` allows others: then the control is still the mean
-    gradient, and the correction passes through the optimizer's scaling (our generalization).
+    c_i − c + (x − y)/(K·lr). ``any_optimizer`` allows others, weight decay and clipping: then the control
+    is still the mean gradient of the loss, and the correction passes through whatever the optimizer makes
+    of a gradient (our generalization).
     """
 
     name: Literal["scaffold"] = "scaffold"
@@ -50,7 +51,13 @@ class Scaffold(ServerBased):
 
 
 def corrected_epochs(
-    ctx: TaskContext, received: Bundle, own: Bundle | None = None, *, epochs: int, first_epoch: int
+    ctx: TaskContext,
+    received: Bundle,
+    own: Bundle | None = None,
+    *,
+    epochs: int,
+    first_epoch: int,
+    keep_optimizer: bool = False,
 ) -> Bundle:
     """Local epochs with corrected gradients (a task function): differences of model and control
     travel, the new control stays.
@@ -60,7 +67,7 @@ def corrected_epochs(
     x = received.arrays["model"]
     control = received.arrays.get("control", np.zeros_like(x))
     before = np.zeros_like(x) if own is None else own.arrays[OWN_CONTROL]
-    pupil = ctx.pupil(received, "local")
+    pupil = ctx.pupil(received, "local", state=own if keep_optimizer else None)
     correction = torch.tensor(control - before).to(pupil.flat().device)
     total = torch.zeros_like(correction)
 
@@ -74,7 +81,7 @@ def corrected_epochs(
         return loss.detach()
 
     losses, steps = ctx.epochs(step, epochs=epochs, first_epoch=first_epoch)
-    trained = pupil.bundle(keep_optimizer=False, loss=losses, steps=steps)
+    trained = pupil.bundle(keep_optimizer=keep_optimizer, loss=losses, steps=steps)
     after = (total / steps).cpu().numpy()
     arrays = dict(trained.arrays) | {
         "model": trained.arrays["model"] - x,
@@ -144,6 +151,7 @@ def local(node: Node, cfg: Scaffold, state: Ref, own: Ref | None, round_: int) -
         epochs=cfg.local_epochs,
         first_epoch=round_ * cfg.local_epochs,
         round=round_,
+        **lasting(cfg),
     )
     return Work(update=update, own=update)
 
@@ -166,11 +174,12 @@ def aggregate(node: Node, cfg: Scaffold, state: Ref, answers: Mapping[str, Messa
 
 def check_optimizer(cfg: Scaffold, data: Mapping[str, SiteData], model: ModelSize, task: Any) -> str:
     """Under other optimizers than plain SGD the method is not the published one."""
-    plain = task.optimizer.name == "sgd" and not task.optimizer.momentum
+    one = task.optimizer
+    plain = one.name == "sgd" and not (one.momentum or one.weight_decay or one.clip_norm)
     if not (plain or cfg.any_optimizer):
         return (
             "task.optimizer: scaffold is defined for plain SGD; write {name: sgd, lr: …} without momentum, "
-            "or algorithm.any_optimizer: true for our generalization"
+            "weight_decay and clip_norm, or algorithm.any_optimizer: true for our generalization"
         )
     return check(cfg, data, model, task)
 

@@ -34,8 +34,8 @@ REFUSED = {
     "hierarchical-fedavg": (WHOLE % ("2 edge rounds of 1 local epochs", "8 or 10"), ["algorithm.epochs=10"]),
     "fedgs": (WHOLE % ("5 local epochs", "5 or 10"), ["algorithm.epochs=5", "task.optimizer.name=adamw"]),
     "scaffold": (
-        "task.optimizer: scaffold is defined for plain SGD; write {name: sgd, lr: …} without momentum, or "
-        "algorithm.any_optimizer: true for our generalization",
+        "task.optimizer: scaffold is defined for plain SGD; write {name: sgd, lr: …} without momentum, "
+        "weight_decay and clip_norm, or algorithm.any_optimizer: true for our generalization",
         ["algorithm.any_optimizer=true"],
     ),
 }
@@ -89,6 +89,13 @@ def test_nobody_else_refuses(planned, name):
             "name: fedrep, rounds: 2, head_epochs: 3",
             "leave none for the body; write local_epochs: 4 or more$",
         ),
+        ("name: fedrep, rounds: 2, optimizer_state: persistent", "expected reset"),
+        (
+            "name: fedrep, rounds: 2, finetune: head",
+            "finetune: nothing is trained .*; write finetune_epochs: 10",
+        ),
+        ("name: defkt, rounds: 2, num_pairs: 2", r"num_pairs: 3 site\(s\) make 1 pair.*; write 1"),
+        ("name: defkt, rounds: 2, heads: all", "heads: all needs a network with auxiliary heads"),
         ("name: fedsm, rounds: 2, lam: 1.2", "lam: 1.2 must be"),
         ("name: fedgs, rounds: 2, log_base: 1", "log_base: 1 must be above 1"),
     ],
