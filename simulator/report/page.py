@@ -114,12 +114,7 @@ def _what_was_run(runs: Sequence[Run]) -> list[str]:
         f"{plural(len(runs), kind)} of {listing(algorithms)}, with "
         f"{plural(len(learning), 'learning seed')} and {plural(len(network), 'network seed')}."
     ]
-    sites = runs[0].tables["sites"].filter(pl.col("role") != "server")
-    if not sites.is_empty():
-        names = sorted(sites["site"], key=natural)
-        cases = sites["num_train"].drop_nulls().to_list()
-        held = f" with {_span(cases)} training cases each" if cases else ""
-        said.append(f"{plural(len(names), 'site')} ({listing(names, 8)}){held}.")
+    said += _site_words(runs)
     said += _model_words(runs[0].manifest)
     ends = [run.virtual_time_s for run in runs if run.virtual_time_s is not None]
     if ends:
@@ -130,6 +125,19 @@ def _what_was_run(runs: Sequence[Run]) -> list[str]:
         )
         said.append(f"The runs took {span} of virtual time.")
     return said + _reuse(runs)
+
+
+def _site_words(runs: Sequence[Run]) -> list[str]:
+    """A sentence on the sites and their cases, which runs may divide differently."""
+    tables = [run.tables["sites"].filter(pl.col("role") != "server") for run in runs]
+    by_run = {tuple(sorted(table["site"], key=natural)) for table in tables if not table.is_empty()}
+    if not by_run:
+        return []
+    named = f" ({listing(next(iter(by_run)), 8)})" if len(by_run) == 1 else ""
+    cases = [number for table in tables for number in table["num_train"].drop_nulls()]
+    held = f" with {_span(cases)} training cases each" if cases else ""
+    numbers = [len(names) for names in by_run]
+    return [f"{_span(numbers)} {'site' if max(numbers) == 1 else 'sites'}{named}{held}."]
 
 
 def _span(counts: Sequence[int]) -> str:
