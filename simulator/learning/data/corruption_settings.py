@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from simulator.registry import Settings
 from simulator.units import Millimeters
@@ -44,6 +44,12 @@ class Missing(Settings):
     share: Share = 1.0
     replace_by: str | None = None
 
+    @model_validator(mode="after")
+    def _by_another(self) -> "Missing":
+        if self.replace_by == self.channel:
+            raise ValueError(f"{self.channel} cannot stand in for itself; write another channel, or none")
+        return self
+
 
 class LabelNoise(Settings):
     """Outlines that are wrong, in training and validation cases; tests keep the true ones.
@@ -59,6 +65,12 @@ class LabelNoise(Settings):
     tighter: Annotated[Millimeters, Field(le=50)] = 0.0
     wobble: Annotated[Millimeters, Field(le=50)] = 0.0
     omit: Share = 0.0
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "LabelNoise":
+        if self.wider and self.tighter:
+            raise ValueError("wider and tighter undo each other; write one of them, or wobble")
+        return self
 
 
 class Corruptions(Settings):

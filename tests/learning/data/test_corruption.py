@@ -103,3 +103,15 @@ def test_a_single_slice_keeps_its_outlines_in_its_plane():
     settings = Corruptions.model_validate({"label_noise": {"wider": "2 mm"}})
     found = corrupt(settings, image[:, 2:3], label[:, 2:3], case(), keep_label=False)[1]
     assert found[0, 0].sum() == pytest.approx(np.pi * 10**2, rel=0.08)
+
+
+@pytest.mark.parametrize(
+    ("habits", "message"),
+    [
+        ({"missing": {"channel": "t1", "replace_by": "t1"}}, "t1 cannot stand in for itself"),
+        ({"label_noise": {"wider": "2 mm", "tighter": "2 mm"}}, "wider and tighter undo each other"),
+    ],
+)
+def test_damage_that_does_nothing_is_refused(habits, message):
+    with pytest.raises(ValueError, match=message):
+        Corruptions.model_validate(habits)

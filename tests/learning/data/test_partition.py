@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,3 +105,24 @@ def test_too_few_patients_for_the_sites():
         ScenarioError, match=r"^task.dataset.partition: 120 patients for 3 sites of at least 50;"
     ):
         deal(kind="iid", min_patients=50)
+
+
+def test_settings_without_effect_are_refused():
+    sites = {"north": ImageSetSite(share=4), "south": ImageSetSite()}
+    with pytest.raises(ScenarioError, match=r"^sites\.0\.data\.share: kind is iid, and only kind quantity"):
+        deal(sites, kind="iid")
+    with pytest.raises(ScenarioError, match=r"^sites\.0\.data\.share: this site has a center"):
+        deal({"north": ImageSetSite(share=4, center="a"), "south": ImageSetSite()}, kind="quantity")
+    for partition, message in (
+        ({"kind": "natural", "by": "center"}, "natural has no by; remove it, or write kind: dirichlet"),
+        ({"kind": "iid", "bins": 5}, "iid has no bins; remove it, or write kind: dirichlet"),
+        ({"kind": "natural", "min_patients": 2}, "natural has no min_patients"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Partition.model_validate(partition)
+
+
+def test_a_single_class_has_no_skew():
+    one = [replace(entry, center="all") for entry in CASES]
+    with pytest.raises(ScenarioError, match=r"all patients are of one center.*; write by: size, or kind: q"):
+        deal(cases=one, kind="dirichlet", alpha=0.5, by="center")

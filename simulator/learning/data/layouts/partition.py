@@ -43,6 +43,7 @@ def assign(
     Raises:
         ScenarioError: a center that is not there or belongs to two sites, or too few patients.
     """
+    _check_shares(partition, sites)
     pooled = partition.kind in POOLED
     claims = {name: site.centers or (() if pooled else (name,)) for name, site in sites.items()}
     _check_claims(claims, entries, where_from)
@@ -58,6 +59,16 @@ def assign(
     if pooled and takers:
         return found | _deal(partition, takers, pool, seed, amounts)
     return found
+
+
+def _check_shares(partition: Partition, sites: Mapping[str, ImageSetSite]) -> None:
+    for place, site in enumerate(sites.values()):
+        if site.share != 1 and (partition.kind != "quantity" or site.centers):
+            found = "this site has a center" if partition.kind == "quantity" else f"kind is {partition.kind}"
+            raise ScenarioError(
+                f"sites.{place}.data.share: {found}, and only kind quantity of task.dataset.partition deals "
+                "by shares, to sites without a center; remove it"
+            )
 
 
 def _check_claims(claims: Mapping[str, tuple[str, ...]], entries: Sequence[Entry], where_from: str) -> None:
@@ -139,6 +150,11 @@ def _classes(
     groups: dict[str, list[str]] = {}
     for key, group in sorted(named.items()):
         groups.setdefault(group, []).append(key)
+    if len(groups) == 1:
+        raise ScenarioError(
+            f"task.dataset.partition.by: all patients are of one {partition.by}, there is nothing to skew; "
+            "write by: size, or kind: quantity for sites of different sizes"
+        )
     return groups
 
 

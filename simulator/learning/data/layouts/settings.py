@@ -56,6 +56,15 @@ class Partition(Settings):
             raise ValueError('file needs the table; add "file: sites.csv"')
         return self
 
+    @model_validator(mode="after")
+    def _uses_what_it_has(self) -> "Partition":
+        dealt = ("iid", "quantity", "dirichlet")
+        for name, kinds in (("by", dealt[2:]), ("bins", dealt[2:]), ("min_patients", dealt)):
+            usual = type(self).model_fields[name].default
+            if self.kind not in kinds and getattr(self, name) != usual:
+                raise ValueError(f"{self.kind} has no {name}; remove it, or write kind: {kinds[-1]}")
+        return self
+
 
 class Lists(Settings):
     """Files that list the cases of a split: one name per line, the first column of a CSV table, or
