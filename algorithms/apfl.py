@@ -13,7 +13,7 @@ from algorithms.defenses import Defended
 from algorithms.parts import ARRAYS
 from algorithms.server_based import Method, Work, server
 from algorithms.server_policies import ServerBased, check
-from algorithms.server_sites import site
+from algorithms.server_sites import lasting, site
 from algorithms.tasks import free, twice_epochs_cost
 from simulator.api import OPTIMIZER, Algorithm, Bundle, Node, Ref, Task, TaskContext
 
@@ -49,6 +49,7 @@ def train_both(
     adaptive: bool,
     epochs: int,
     first_epoch: int,
+    keep_optimizer: bool = False,
 ) -> Bundle:
     """Local epochs of w and v (a task function). In every step w learns first, then v with the
     gradient at the mixed model times alpha; in the first step of a round alpha learns after both.
@@ -57,8 +58,10 @@ def train_both(
 
     share = alpha if own is None else float(own.arrays[ALPHA][0])
     before = received if own is None else private_of(own)
-    shared = ctx.pupil(received, "local")
-    private, mixed = ctx.pupil(before, "private"), ctx.pupil(before, "incoming")
+    going_on = keep_optimizer and own is not None
+    shared = ctx.pupil(received, "local", state=own if going_on else None)
+    private = ctx.pupil(before, "private", state=before if going_on else None)
+    mixed = ctx.pupil(before, "incoming")
 
     def mix() -> None:
         with torch.no_grad():
@@ -83,24 +86,28 @@ def train_both(
 
     losses, steps = ctx.epochs(step, epochs=epochs, first_epoch=first_epoch)
     mix()
-    kept = {PRIVATE + name: array for name, array in private.bundle(keep_optimizer=False).arrays.items()}
+    after = private.bundle(keep_optimizer=keep_optimizer).arrays
+    kept = {PRIVATE + name: array for name, array in after.items()}
     # what normalization layers have seen belongs to the mixed model, which is the one that is used
     seen = mixed.bundle(keep_optimizer=False).arrays
     kept |= {PRIVATE + name: seen[name] for name in ARRAYS[1:]}
-    update = shared.bundle(keep_optimizer=False, loss=losses, steps=steps)
+    update = shared.bundle(keep_optimizer=keep_optimizer, loss=losses, steps=steps)
     return Bundle(arrays=dict(update.arrays) | kept | {ALPHA: np.array([share])}, meta=update.meta)
 
 
 def private_of(own: Bundle) -> Bundle:
-    """The private model of an outcome."""
-    return Bundle(arrays={name: own.arrays[PRIVATE + name] for name in ARRAYS})
+    """The private model of an outcome, with its optimizer's state if that goes on."""
+    return Bundle(
+        arrays={n.removeprefix(PRIVATE): array for n, array in own.arrays.items() if n.startswith(PRIVATE)}
+    )
 
 
 def mixture(ctx: TaskContext, trained: Bundle) -> Bundle:
     """alpha·v + (1−alpha)·w (a task function)."""
     share, private = float(trained.arrays[ALPHA][0]), private_of(trained)
     values = share * private.arrays["model"] + (1 - share) * trained.arrays["model"]
-    arrays = {**private.arrays, "model": values.astype(trained.arrays["model"].dtype)}
+    arrays = {name: private.arrays[name] for name in ARRAYS[1:]}
+    arrays["model"] = values.astype(trained.arrays["model"].dtype)
     return Bundle(arrays=arrays, meta={"alpha": share})
 
 
@@ -127,6 +134,7 @@ def local(node: Node, cfg: Apfl, state: Ref, own: Ref | None, round_: int) -> St
         epochs=cfg.local_epochs,
         first_epoch=round_ * cfg.local_epochs,
         round=round_,
+        **lasting(cfg),
     )
     personal = yield node.compute(MIXTURE, trained, round=round_)
     return Work(update=trained, own=trained, personal=personal)

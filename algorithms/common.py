@@ -177,16 +177,22 @@ def train_round(node: Node, cfg: Budget, model: Ref, round_: int) -> Steps:
     )
 
 
-def fine_tuned(role: Callable[..., Steps]) -> Callable[..., Role]:
-    """Let a site train the model that its role returns for ``finetune_epochs`` more, on batches
+def tune(node: Node, cfg: Any, model: Ref, **epochs: Any) -> Steps:
+    """Further local epochs."""
+    return (yield node.compute(node.learner.train, model, **epochs))
+
+
+def fine_tuned(role: Callable[..., Steps], tune: Callable[..., Steps] = tune) -> Callable[..., Role]:
+    """Let a site train (``tune``) the model that its role returns for ``finetune_epochs`` more, on batches
     beyond the budget, and use the outcome.
     """
 
     def site(node: Node, cfg: Any) -> Role:
         model = yield from role(node, cfg)
         if cfg.finetune_epochs and model is not None:
-            model = yield node.compute(
-                node.learner.train,
+            model = yield from tune(
+                node,
+                cfg,
                 model,
                 epochs=cfg.finetune_epochs,
                 first_epoch=cfg.num_epochs,

@@ -20,7 +20,7 @@ class Ditto(Defended, ServerBased):
 
     The personal model starts as the first model received, stays at its site with its optimizer, and
     is what the site uses. It takes as many local epochs as the shared one: compute doubles. lam → 0
-    is local training, lam → ∞ the averaged model.
+    is local training, lam → ∞ the averaged model. ``optimizer_state`` is that of the shared model.
     """
 
     name: Literal["ditto"] = "ditto"
@@ -30,7 +30,8 @@ class Ditto(Defended, ServerBased):
 
 def local(node: Node, cfg: Ditto, state: Ref, own: Ref | None, round_: int) -> Steps:
     """FedAvg's local epochs, then as many of the personal model, held near the model received."""
-    update = yield from train(node, cfg, state, None, round_)
+    _, last = node.durable.get("update", (None, None))
+    update = yield from train(node, cfg, state, None if last is None else last.update, round_)
     personal = yield node.compute(
         TRAIN_NEAR,
         state if own is None else own,

@@ -5,6 +5,7 @@ bottleneck, averaged over space, without a projection head, as in a segmentation
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from algorithms.common import Positive, Steps, fine_tuned
 from algorithms.defenses import Defended
 from algorithms.server_based import Method, Work, server
 from algorithms.server_policies import ServerBased, check
-from algorithms.server_sites import site
+from algorithms.server_sites import lasting, site
 from simulator.api import Algorithm, Bundle, Cost, ModelSize, Node, Ref, SiteData, Task, TaskContext
 
 
@@ -48,11 +49,12 @@ def train_contrastive(
     tau: float,
     epochs: int,
     first_epoch: int,
+    keep_optimizer: bool = False,
 ) -> Bundle:
     """Local epochs with the contrastive term (a task function); ``own`` is the site's last model."""
     import torch  # algorithms are imported where torch is not
 
-    pupil = ctx.pupil(received, "local")
+    pupil = ctx.pupil(received, "local", state=own if keep_optimizer else None)
     frozen = [ctx.pupil(received, "incoming"), ctx.pupil(received if own is None else own, "previous")]
     for model in frozen:
         model.module.eval()
@@ -66,7 +68,7 @@ def train_contrastive(
         return loss.detach()
 
     losses, steps = ctx.epochs(step, epochs=epochs, first_epoch=first_epoch)
-    return pupil.bundle(keep_optimizer=False, loss=losses, steps=steps)
+    return pupil.bundle(keep_optimizer=keep_optimizer, loss=losses, steps=steps)
 
 
 def _cost(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str, Any]) -> Cost:
@@ -83,18 +85,21 @@ TRAIN = Task(
     seeded="site",
     stateful=False,
 )
+TRAIN_ON = replace(TRAIN, stateful=True)
+"""The same with an optimizer that goes on."""
 
 
 def local(node: Node, cfg: Moon, state: Ref, own: Ref | None, round_: int) -> Steps:
     """Local epochs between the model received and the last one of this site."""
     model = yield node.compute(
-        TRAIN,
+        TRAIN_ON if cfg.optimizer_state == "persistent" else TRAIN,
         *(ref for ref in (state, own) if ref is not None),
         mu=cfg.mu,
         tau=cfg.tau,
         epochs=cfg.local_epochs,
         first_epoch=round_ * cfg.local_epochs,
         round=round_,
+        **lasting(cfg),
     )
     return Work(update=model, own=model)
 

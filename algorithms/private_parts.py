@@ -6,18 +6,19 @@ ICML 2021.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
 from pydantic import model_validator
 
-from algorithms.common import Count, Steps, fine_tuned, train_round
+from algorithms.common import Count, Steps, fine_tuned, train_round, tune
 from algorithms.defenses import Defended, robustly
 from algorithms.parts import EXTRACT, GRAFT, MEAN_PART, absent
 from algorithms.server_based import Method, Work, in_order, server
 from algorithms.server_policies import ServerBased, check
 from algorithms.server_sites import site
-from algorithms.tasks import epochs_cost
+from algorithms.tasks import CARRY, epochs_cost
 from simulator.api import (
     Algorithm,
     Bundle,
@@ -50,15 +51,18 @@ class FedRep(Defended, ServerBased):
     """FedRep: a shared body, a private head.
 
     In a round the head learns for ``head_epochs`` with the body frozen, then the body with the head
-    frozen for the rest of ``local_epochs``. ``head`` names the private part of the network: its last
-    block, or the whole decoder.
+    frozen for the rest of ``local_epochs``, each with a fresh optimizer. ``head`` names the private part
+    of the network: its last block, or the whole decoder. After the last round ``finetune_epochs`` train the
+    whole network, or the head alone (``finetune: head``), as the paper's 10 epochs before testing do.
     """
 
     name: Literal["fedrep"] = "fedrep"
     when_server_lost: Literal["stop", "train_alone", "elect"] = "stop"
+    optimizer_state: Literal["reset"] = "reset"
     local_epochs: Count = 2
     head_epochs: Count = 1
     head: Literal["head", "decoder"] = "head"
+    finetune: Literal["all", "head"] = "all"
 
     @model_validator(mode="after")
     def _both_learn(self) -> "FedRep":
@@ -67,6 +71,12 @@ class FedRep(Defended, ServerBased):
                 f"head_epochs {self.head_epochs} of {self.local_epochs} local epochs leave none for the "
                 f"body; write local_epochs: {self.head_epochs + 1} or more"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _tunes(self) -> "FedRep":
+        if self.finetune == "head" and not self.finetune_epochs:
+            raise ValueError("finetune: nothing is trained after the last round; write finetune_epochs: 10")
         return self
 
     @property
@@ -89,6 +99,11 @@ def train_head_then_body(
     )
 
 
+def train_part(ctx: TaskContext, model: Bundle, *, part: str, epochs: int, first_epoch: int) -> Bundle:
+    """Local epochs of a part, the rest frozen (a task function)."""
+    return ctx.train(model, epochs=epochs, first_epoch=first_epoch, keep_optimizer=False, only=part)
+
+
 TRAIN_IN_TURN = Task(
     name="train_head_then_body",
     function="algorithms.private_parts:train_head_then_body",
@@ -98,6 +113,10 @@ TRAIN_IN_TURN = Task(
     seeded="site",
     stateful=False,
 )
+
+
+TRAIN_PART = replace(TRAIN_IN_TURN, name="train_part", function="algorithms.private_parts:train_part")
+"""``(model), part, epochs, first_epoch``."""
 
 
 def start(node: Node, cfg: Any) -> Steps:
@@ -125,6 +144,8 @@ def use(node: Node, cfg: Any, state: Ref, own: Ref | None) -> Steps:
 def local_whole(node: Node, cfg: FedBN, state: Ref, own: Ref | None, round_: int) -> Steps:
     """FedBN: local epochs of the whole network."""
     model = yield from use(node, cfg, state, own)
+    if cfg.optimizer_state == "persistent" and own is not None:
+        model = yield node.compute(CARRY, model, own)
     model = yield from train_round(node, cfg, model, round_)
     return Work(update=(yield node.compute(EXTRACT, model, part=cfg.shared)), own=model)
 
@@ -144,6 +165,13 @@ def local_in_turn(node: Node, cfg: FedRep, state: Ref, own: Ref | None, round_: 
     return Work(update=(yield node.compute(EXTRACT, model, part=cfg.shared)), own=model)
 
 
+def tune_part(node: Node, cfg: FedRep, model: Ref, **epochs: Any) -> Steps:
+    """FedRep's epochs after the last round."""
+    if cfg.finetune == "all":
+        return (yield from tune(node, cfg, model, **epochs))
+    return (yield node.compute(TRAIN_PART, model, part=cfg.head, **epochs))
+
+
 def check_parts(cfg: Any, data: Mapping[str, SiteData], model: ModelSize, task: Any) -> str:
     """The network must have the private part."""
     return check(cfg, data, model, task) or absent(model, cfg.shared)
@@ -161,7 +189,7 @@ FEDBN = Algorithm(
 )
 FEDREP = Algorithm(
     settings=FedRep,
-    site=fine_tuned(partial(site, method=REP)),
+    site=fine_tuned(partial(site, method=REP), tune_part),
     server=partial(server, method=REP),
     check=check_parts,
     summary="a shared body is averaged, a private head stays at its site",

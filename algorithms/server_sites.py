@@ -123,6 +123,13 @@ def train(node: Node, cfg: Any, state: Ref, own: Ref | None, round_: int) -> Ste
     return (yield from train_round(node, cfg, state, round_))
 
 
+def lasting(cfg: ServerBased) -> dict[str, bool]:
+    """What tells a method's own task that the optimizer goes on; nothing where it starts fresh, so that such
+    work has the same name with or without the choice.
+    """
+    return {"keep_optimizer": True} if cfg.optimizer_state == "persistent" else {}
+
+
 def train_alone(node: Node, cfg: ServerBased, model: Ref, next_round: int) -> Steps:
     """Use up the rest of the budget without the server."""
     for round_ in range(next_round, cfg.num_rounds):

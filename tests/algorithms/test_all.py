@@ -178,11 +178,29 @@ def test_the_optimizer_goes_on_or_starts_fresh_as_the_settings_say(model_alone, 
         np.testing.assert_allclose(model, model_alone(alike, plain), atol=1e-5)
 
 
-def test_fedasync_too(model_alone):
+NO_CHOICE = {"local", "pooled", "dml", "fedrep"}
+"""Methods without the setting, or with one value for it."""
+
+
+def test_fedbn_with_one_optimizer_is_local_training(model_alone):
+    lasting = model_alone("fedbn", "algorithm.optimizer_state=persistent")
+    np.testing.assert_array_equal(lasting, model_alone("local"))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in NO_CHOICE])
+def test_what_becomes_of_the_optimizer_is_never_ignored(model_alone, name):
+    more = ["algorithm.selector=linear"] if name == "fedsm" else []
     fresh, lasting = (
-        model_alone("fedasync", f"algorithm.optimizer_state={how}") for how in ("reset", "persistent")
+        model_alone(name, f"algorithm.optimizer_state={how}", *more) for how in ("reset", "persistent")
     )
-    assert np.abs(fresh - lasting).max() > 1e-3
+    assert np.abs(fresh - lasting).max() > 1e-4
+
+
+def test_fedrep_can_tune_its_head_alone(model_alone):
+    plain = model_alone("fedrep")
+    for part, least, most in (("all", 0.9, 1.0), ("head", 0.01, 0.5)):
+        more = f"algorithm={{name: fedrep, rounds: 3, finetune_epochs: 2, finetune: {part}}}"
+        assert least < np.mean(model_alone("fedrep", more) != plain) <= most
 
 
 # -- any faults ----------------------------------------------------------------------------------------
