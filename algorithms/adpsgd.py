@@ -7,15 +7,15 @@ active one adds (b − a)/2 when the answer comes. What either learned in betwee
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
+from algorithms.adpsgd_exchange import Desk, await_reply, give_half, propose, take_reply
 from algorithms.common import Exchanging, Steps, fine_tuned, train_round
 from algorithms.mixing import state_of, weighted_mean
-from algorithms.tasks import BARE, mean_cost
-from simulator.api import Algorithm, Bundle, Message, Node, ReceiveTimeout, Ref, Seconds, Task, TaskContext
+from algorithms.tasks import BARE
+from simulator.api import Algorithm, Bundle, Node, Seconds, TaskContext
 
 
 class AdPsgd(Exchanging):
@@ -65,33 +65,6 @@ def shift(ctx: TaskContext, model: Bundle, theirs: Bundle, mine: Bundle) -> Bund
     return Bundle(arrays=arrays | state_of(model))
 
 
-SHIFT = Task(name="shift", function="algorithms.adpsgd:shift", version=1, cost=mean_cost)
-"""Half of an exchange: ``(model, theirs, mine)``."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Desk:
-    """A site between its turns: the model others may have, requests that wait, and partners whose
-    protocol has ended. What an exchange still owes this site is in ``durable["owed"]``.
-    """
-
-    node: Node
-    model: Ref | None = None
-    queue: list[Message] = field(default_factory=list)
-    gone: set[str] = field(default_factory=set)
-    is_over: bool = False
-
-    def consider(self, message: Message) -> None:
-        """Answer an exchange now, or put it by; nobody exchanges any more with a site that has ended."""
-        if self.is_over:
-            self.node.post(message.src, "reply", turn=message.header["turn"])
-        elif self.model is None or "owed" in self.node.durable:
-            self.queue.append(message)
-        else:
-            self.node.durable["owed"] = (message.src, message.model, self.model)
-            self.node.post(message.src, "reply", self.model, turn=message.header["turn"])
-
-
 def site(node: Node, cfg: AdPsgd) -> Steps:
     """Turns of one's own; return the last model."""
     desk = Desk(node=node)
@@ -104,93 +77,18 @@ def site(node: Node, cfg: AdPsgd) -> Steps:
     for now in range(done, cfg.num_rounds):
         start = (yield node.compute(BARE, model)) if cfg.optimizer_state == "reset" else model
         desk.model = start
-        propose(node, cfg, desk, [peer for peer in partners if peer not in desk.gone], now)
+        at_hand = [peer for peer in partners if peer not in desk.gone]
+        propose(node, cfg.exchange_timeout, desk, at_hand, now)
         model = yield from train_round(node, cfg, start, now)
         replies = node.drain("reply")
         if now + 1 == cfg.num_rounds:
-            replies += yield from await_reply(node, cfg, replies)
+            replies += yield from await_reply(node, cfg.exchange_timeout, replies)
         for message in replies:
             model = yield from take_reply(node, desk, model, message, now)
         model = yield from give_half(node, desk, model, now)
         node.record("round", round=now, model=model)
     desk.is_over = True
     return model
-
-
-@dataclass(slots=True, kw_only=True)
-class Asked:
-    """An exchange that an active site began: with whom, what it sent, when, and whether it still waits."""
-
-    peer: str
-    model: Ref
-    since: float
-    is_open: bool = True
-
-
-def open_turn(node: Node, cfg: AdPsgd) -> int | None:
-    """The turn whose exchange is open; one that has been so for too long is given up."""
-    for turn, asked in node.durable.get("asked", {}).items():
-        if asked.is_open and node.now < asked.since + cfg.exchange_timeout:
-            return int(turn)
-        if asked.is_open:
-            asked.is_open = False
-            node.record("no_answer", round=turn, peer=asked.peer)
-    return None
-
-
-def propose(node: Node, cfg: AdPsgd, desk: Desk, partners: list[str], now: int) -> None:
-    """Begin an exchange of the model as it is, unless one is open."""
-    if partners and open_turn(node, cfg) is None:
-        assert desk.model is not None  # the turn has begun
-        peer = str(node.rng("peer").choice(partners))
-        asked = Asked(peer=peer, model=desk.model, since=node.now)
-        node.durable.setdefault("asked", {})[now] = asked
-        node.post(peer, "exchange", desk.model, turn=now, round=now)
-
-
-def await_reply(node: Node, cfg: AdPsgd, replies: list[Message]) -> Steps:
-    """After the last turn: what else comes until the open exchange is answered or given up."""
-    came: list[Message] = []
-    while True:
-        turn = open_turn(node, cfg)
-        if turn is None or turn in {message.header["turn"] for message in [*replies, *came]}:
-            return came
-        left_s = node.durable["asked"][turn].since + cfg.exchange_timeout - node.now
-        try:
-            came.append((yield node.receive("reply", timeout_s=left_s)))
-        except ReceiveTimeout:
-            continue  # given up when looked at again
-
-
-def take_reply(node: Node, desk: Desk, model: Ref, message: Message, now: int) -> Steps:
-    """The active side's half of an exchange, made durable."""
-    turn = message.header["turn"]
-    asked: Asked = node.durable["asked"][turn]
-    if message.ref is None:
-        desk.gone.add(asked.peer)
-        node.record("partner_has_ended", round=now, peer=asked.peer)
-    else:
-        model = yield node.compute(SHIFT, model, message.ref, asked.model, round=now)
-        node.record("exchanged", round=now, peer=asked.peer, staleness=now - turn)
-    del node.durable["asked"][turn]
-    node.durable["round"] = (now + 1, model)
-    return model
-
-
-def give_half(node: Node, desk: Desk, model: Ref, now: int) -> Steps:
-    """The passive side's halves, one after another until no request is left; make the turn durable."""
-    while True:
-        desk.model = None
-        if "owed" in node.durable:
-            peer, theirs, mine = node.durable["owed"]
-            model = yield node.compute(SHIFT, model, theirs, mine, round=now)
-            node.record("exchanged", round=now, peer=peer)
-            del node.durable["owed"]
-        node.durable["round"] = (now + 1, model)
-        desk.model = model
-        if not desk.queue:
-            return model
-        desk.consider(desk.queue.pop(0))
 
 
 ADPSGD = Algorithm(

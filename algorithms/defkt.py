@@ -12,18 +12,9 @@ from pydantic import Field
 
 from algorithms.common import Count, Steps, fine_tuned
 from algorithms.gcml import Gcml, check_heads, needs_equal, stage_settings
+from algorithms.gossip_rounds import Absorb, await_model, finish_round, learn, push, settled, vetted
 from algorithms.gossip_sites import gossip_site
-from algorithms.schedules import (
-    Absorb,
-    await_model,
-    draw_pairs,
-    finish_round,
-    learn,
-    members_of,
-    push,
-    settled,
-    vetted,
-)
+from algorithms.schedules import draw_pairs, members_of
 from algorithms.tasks import TRANSFER
 from algorithms.turns import Turn
 from simulator.api import Algorithm, Message, ModelSize, Node, Ref, SiteData

@@ -16,17 +16,8 @@ from algorithms.common import Steps, fine_tuned, train_round
 from algorithms.defenses import Defended
 from algorithms.mixing import state_of, weighted_mean
 from algorithms.overlay_repair import around, neighbors_of
-from algorithms.peer_rounds import (
-    PeerRounds,
-    collect,
-    confirm,
-    mix,
-    peer_site,
-    reachable,
-    send_out,
-    settle,
-    swap,
-)
+from algorithms.peer_mail import collect, confirm, reachable, send_out, swap
+from algorithms.peer_rounds import PeerRounds, mix, peer_site, settle
 from algorithms.tasks import mean_cost
 from simulator.api import Algorithm, Bundle, Message, Node, Ref, Task, TaskContext
 

@@ -10,7 +10,8 @@ from typing import Literal
 from algorithms.common import Count, Steps, fine_tuned, train_round
 from algorithms.defenses import Defended
 from algorithms.overlay_repair import around
-from algorithms.peer_rounds import PeerRounds, mix, peer_site, reachable, senders_to, swap
+from algorithms.peer_mail import reachable, swap
+from algorithms.peer_rounds import PeerRounds, mix, peer_site, senders_to
 from simulator.api import Algorithm, Message, Node, Ref
 
 

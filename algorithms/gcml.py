@@ -20,8 +20,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from algorithms.common import Positive, Steps, fine_tuned
+from algorithms.gossip_rounds import Gossip, settled, vetted
 from algorithms.gossip_sites import gossip_site
-from algorithms.schedules import Gossip, settled, vetted
 from algorithms.tasks import EXTRA_STAGE, STAGE
 from simulator.api import Algorithm, Message, ModelSize, Node, Ref, SiteData
 

@@ -11,19 +11,18 @@ from typing import Literal
 from pydantic import model_validator
 
 from algorithms.common import Steps, fine_tuned
-from algorithms.gossip_sites import gossip_site
-from algorithms.schedules import (
+from algorithms.gossip_rounds import (
     Absorb,
     Gossip,
     age_of,
     await_model,
-    draw_pairs,
     finish_round,
-    members_of,
     push,
     train_alone,
     vetted,
 )
+from algorithms.gossip_sites import gossip_site
+from algorithms.schedules import draw_pairs, members_of
 from algorithms.tasks import MIX
 from algorithms.turns import Turn
 from simulator.api import Algorithm, Message, Node, Ref

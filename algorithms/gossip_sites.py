@@ -8,15 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from algorithms.common import Steps
-from algorithms.schedules import (
-    Absorb,
-    Gossip,
-    asynchronous,
-    bernoulli,
-    finish_round,
-    pairs,
-    train_alone,
-)
+from algorithms.gossip_rounds import Absorb, Gossip, finish_round, train_alone
+from algorithms.schedules import asynchronous, bernoulli, pairs
 from algorithms.turns import Turn, answer_questions, catch_up
 from simulator.api import Node, ReceiveTimeout, Ref
 

@@ -12,15 +12,8 @@ from typing import Any, Literal
 from algorithms.common import Share, Steps, fine_tuned, train_round
 from algorithms.defenses import Defended
 from algorithms.peer_learning import BESIDE_FIRST, MUTUAL, PACK
-from algorithms.peer_rounds import (
-    PeerRounds,
-    exponential,
-    peer_site,
-    reachable,
-    senders_to,
-    settle,
-    swap,
-)
+from algorithms.peer_mail import reachable, swap
+from algorithms.peer_rounds import PeerRounds, exponential, peer_site, senders_to, settle
 from algorithms.server_based import Method, Work, server
 from algorithms.server_policies import ServerBased, check
 from algorithms.server_sites import site

@@ -12,7 +12,8 @@ from typing import Any
 
 from algorithms.common import Steps
 from algorithms.defenses import robustly
-from algorithms.server_policies import Collected, ServerBased, collect, drawn_cohort, heard_of, listed
+from algorithms.server_answers import Collected, collect, drawn_cohort, heard_of, listed
+from algorithms.server_policies import ServerBased
 from algorithms.server_succession import claim_of, is_rightful
 from algorithms.tasks import MEAN
 from simulator.api import Message, Node, Ref, TransferFailed

@@ -14,7 +14,8 @@ from typing import Any
 
 from algorithms.common import Steps
 from algorithms.gossip import GossipAveraging, absorb
-from algorithms.schedules import asynchronous, finish_round, train_alone
+from algorithms.gossip_rounds import finish_round, train_alone
+from algorithms.schedules import asynchronous
 from algorithms.server_policies import WithServer
 from algorithms.turns import Turn
 from simulator.api import Message, Node, ReceiveTimeout, Ref

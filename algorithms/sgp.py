@@ -16,17 +16,8 @@ import numpy as np
 
 from algorithms.common import Count, Steps, fine_tuned, train_round
 from algorithms.overlay_repair import neighbors_of
-from algorithms.peer_rounds import (
-    PeerRounds,
-    collect,
-    confirm,
-    exponential,
-    initial,
-    peer_site,
-    reachable,
-    send_out,
-    senders_to,
-)
+from algorithms.peer_mail import collect, confirm, reachable, send_out
+from algorithms.peer_rounds import PeerRounds, exponential, initial, peer_site, senders_to
 from algorithms.tasks import CARRY, MEAN, free
 from simulator.api import Algorithm, Bundle, Message, Node, Ref, Task, TaskContext
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from algorithms.bounds import Local
 from algorithms.gcml import Gcml
-from algorithms.schedules import Gossip
+from algorithms.gossip_rounds import Gossip
 from simulator.registry import registry
 from tests.support import run
 

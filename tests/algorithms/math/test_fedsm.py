@@ -5,9 +5,10 @@ import pytest
 import torch
 
 import simulator.registry as registries
-from algorithms import super_model
+from algorithms import selector, super_model
 from algorithms.mixing import pull_shares
-from algorithms.super_model import FIRST, SECOND, SELECTOR, personal
+from algorithms.selector import FIRST, SECOND, SELECTOR
+from algorithms.super_model import personal
 from simulator.api import Bundle
 from simulator.learning import evaluation, training
 from simulator.learning.classifiers import LINEAR
@@ -116,10 +117,10 @@ def test_soft_pull_is_symmetric_and_doubly_stochastic(num_models, lam):
 def test_the_choice_matches_its_vector():
     vector = load("fedsm_choice")
     logits = torch.tensor(vector["inputs"]["logits"], dtype=torch.float64)
-    choice, likeliest = super_model.choose(logits, vector["hyper_parameters"]["gamma"])
+    choice, likeliest = selector.choose(logits, vector["hyper_parameters"]["gamma"])
     assert choice.tolist() == vector["expected"]["choice"]
     assert likeliest.tolist() == np.argmax(vector["expected"]["softmax"], axis=1).tolist()
-    assert super_model.choose(torch.tensor([[200.0, 0.0]]), 1.0)[0].tolist() == [-1]  # strictly above
+    assert selector.choose(torch.tensor([[200.0, 0.0]]), 1.0)[0].tolist() == [-1]  # strictly above
 
 
 def test_the_selectors_adam_is_torchs():
@@ -128,7 +129,7 @@ def test_the_selectors_adam_is_torchs():
     theirs = torch.nn.Parameter(torch.ones(5, dtype=torch.float64))
     optimizer = torch.optim.Adam([theirs], lr=0.01)
     for step, gradient in enumerate(gradients, start=1):
-        ours, *moments = super_model.adam(ours, gradient, moments, steps=step, lr=0.01)
+        ours, *moments = selector.adam(ours, gradient, moments, steps=step, lr=0.01)
         theirs.grad = torch.tensor(gradient)
         optimizer.step()
         np.testing.assert_allclose(ours, theirs.detach(), rtol=1e-10)
@@ -183,12 +184,12 @@ def test_both_models_train_like_one_alone_each_with_an_optimizer_of_its_own(with
 def test_moments_received_replace_the_own_and_the_counter_goes_on(with_classifiers):
     ctx, own, state = site_and_state()
     own = super_model.train_super(ctx, state, own, **settings(selector_epochs=2))
-    assert own.arrays[super_model.SELECTOR_STEPS].tolist() == [2]
+    assert own.arrays[selector.SELECTOR_STEPS].tolist() == [2]
     received = Bundle(
         arrays=dict(state.arrays) | {name: own.arrays[name] * 0 + 1 for name in (FIRST, SECOND)}
     )
     after = super_model.train_super(ctx, received, own, **settings()).arrays
-    assert after[super_model.SELECTOR_STEPS].tolist() == [3]
+    assert after[selector.SELECTOR_STEPS].tolist() == [3]
     assert after[SECOND].min() >= 0.999
 
 
