@@ -10,9 +10,8 @@ from simulator.outcome import Outcome
 from simulator.scenario import Study
 from simulator.scenario.dump import pack, unpack
 from simulator.scenario.schema import ScenarioBase
-from simulator.simulation import Basis, Simulated, basis_of, simulate
+from simulator.simulation import Bases, Simulated, simulate
 from simulator.work.executors import Executor, PlanExecutor
-from simulator.work.jobs import digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,20 +34,11 @@ class Planner:
     """Plans scenarios one after another; what they have in common is looked up once."""
 
     def __init__(self) -> None:
-        self._bases: dict[str, Basis] = {}
+        self._bases = Bases()
 
     def run(self, label: str, scenario: ScenarioBase, executor: Executor) -> Simulated:
         """Simulate a scenario without computing a value."""
-        key = digest(
-            [
-                scenario.task.model_dump_json(),
-                scenario.seed.learning,
-                *([one.name, one.data.model_dump_json(), str(one.network)] for one in scenario.sites),
-            ]
-        )
-        if key not in self._bases:
-            self._bases[key] = basis_of(scenario)
-        return simulate(label, scenario, executor, "plan", lambda _: None, self._bases[key])
+        return simulate(label, scenario, executor, "plan", lambda _: None, self._bases.of(scenario))
 
 
 def plan(study: Study, jobs: int = 1) -> list[PlanRow]:
@@ -72,7 +62,7 @@ def plan_with_report(study: Study, out: Path) -> tuple[list[PlanRow], Path]:
     with study_folder.replacing(folder) as partial:
         for outcome in outcomes:
             results.write_run(partial / outcome.point.label, outcome, executor, {}, {})
-        lines = [results.summary_line(partial / outcome.point.label) for outcome in outcomes]
+        lines = results.conclude([partial / outcome.point.label for outcome in outcomes])
         results.write_study(partial, study, lines)
         report.build([partial], partial)
     return rows, folder / "report.html"

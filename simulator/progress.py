@@ -51,10 +51,11 @@ class PlainProgress:
         self._total = count
 
     def advance(self, text: str) -> None:
-        """Count a step; print it if the last line is some seconds old or it is the last step."""
+        """Count a step; print it if the last line is some seconds old, or it ends a stage that took some."""
         self._done += 1
         now = time.monotonic()
-        if now - self._told >= self._quiet_s or self._done == self._total:
+        since = self._begun if self._done == self._total else self._told
+        if now - since >= self._quiet_s:
             self._told = now
             left = _estimate(self._done, self._total, now - self._begun)
             self.line(f"{self._done}/{self._total} {text}{left and f', {left}'}")
@@ -119,7 +120,7 @@ class NotedProgress:
             return
         self._noted = now
         left = _estimate(self._done, self._total, now - self._begun)
-        steps = [f"{self._done} of {self._total} tasks"] if self._total else []
+        steps = [f"{self._done} of {self._total}"] if self._total else []
         partial = self._path.with_name(f"{self._path.name}.partial")
         with suppress(OSError):
             partial.write_text(", ".join([self._stage, *steps, *([left] if left else [])]), encoding="utf-8")

@@ -60,7 +60,6 @@ def write_run(
 ) -> None:
     """Write one run's folder; ``wall_s`` is the study's, ``tasks`` says what the run needed and reused."""
     from simulator.record.tables_io import write_table
-    from simulator.report.timeline import write_trace
 
     folder.mkdir()
     scenario = outcome.point.scenario
@@ -77,8 +76,6 @@ def write_run(
         if pictures:
             np.savez_compressed(folder / "overlays.npz", **pictures)  # type: ignore[arg-type]
     (folder / "manifest.json").write_text(json.dumps(about, indent=1, sort_keys=True), encoding="utf-8")
-    if outcome.run is not None:
-        write_trace(folder)
 
 
 def _outcomes(outcome: Outcome, executor: Computed) -> dict[str, Bundle]:
@@ -251,19 +248,28 @@ def write_study(folder: Path, study: Study, lines: Sequence[Mapping[str, object]
     (folder / "study.yaml").write_text(study.source.read_text(encoding="utf-8"), encoding="utf-8")
 
 
-def summary_line(folder: Path) -> dict[str, object]:
-    """One row for the terminal: what a run cost and reached."""
+def conclude(folders: Sequence[Path]) -> list[dict[str, object]]:
+    """Read runs back, all at once: write the timeline of those that have none yet, and return a row for
+    the terminal of each: what it cost and reached.
+    """
     from simulator.record.measures import summarize
-    from simulator.record.measures_run import load_run
+    from simulator.record.measures_run import load_runs
+    from simulator.report.timeline import write_trace
 
-    found = summarize(load_run(folder))
-    return {
-        "label": found.run.manifest["label"],
-        "status": found.run.manifest["status"],
-        "virtual_time_s": found.effort.virtual_time_s,
-        "carried_nbytes": found.traffic.carried_nbytes,
-        "busiest_nbytes": found.traffic.busiest_nbytes,
-        "dice_mean": found.quality.dice_mean,
-        "dice_worst": found.quality.dice_worst,
-        "worst_site": found.quality.worst_site,
-    }
+    runs = load_runs(folders)
+    for run in runs:
+        if "events" not in run.missing and not (run.folder / "trace.json").is_file():
+            write_trace(run)
+    return [
+        {
+            "label": found.run.manifest["label"],
+            "status": found.run.manifest["status"],
+            "virtual_time_s": found.effort.virtual_time_s,
+            "carried_nbytes": found.traffic.carried_nbytes,
+            "busiest_nbytes": found.traffic.busiest_nbytes,
+            "dice_mean": found.quality.dice_mean,
+            "dice_worst": found.quality.dice_worst,
+            "worst_site": found.quality.worst_site,
+        }
+        for found in map(summarize, runs)
+    ]

@@ -12,7 +12,7 @@ from simulator.outcome import Outcome
 from simulator.progress import NotedProgress, Progress
 from simulator.reuse import Reuse, count_reuse, together
 from simulator.scenario import Study
-from simulator.simulation import simulate
+from simulator.simulation import Bases, simulate
 from simulator.work.executors import Executor, PoolExecutor, Stopping, Tell
 from simulator.work.pools import InlinePool, ProcessPool, import_ahead
 from simulator.work.slots import slots
@@ -79,9 +79,9 @@ def execute(
         damaged = executor.store.quarantined()
         try:
             wall_s = _work(outcomes, modes, executor, progress, start)
-            progress.stage("writing tables and the report")
+            progress.stage("writing tables")
             tasks = list(count_reuse((one for one in outcomes if not one.kept), executor))
-            lines = _write(study, outcomes, executor, folder, wall_s, tasks)
+            lines = _write(study, outcomes, executor, folder, wall_s, tasks, progress)
             executor.store.evict(LIMIT_NBYTES)
         except Interrupted as error:
             where = f" --store {shlex.quote(str(store))}" if store else ""
@@ -107,9 +107,12 @@ def _work(
     kept = f"; {len(outcomes) - len(todo)} finished before" if len(todo) < len(outcomes) else ""
     ready = perf_counter()
     progress.stage(f"simulating {len(todo)} run(s) in virtual time{kept}")
+    progress.total(len(todo))
+    bases = Bases()
     for outcome, mode in todo:
         executor.check_stop()
-        _simulate(outcome, executor, mode)
+        _simulate(outcome, executor, mode, bases)
+        progress.advance(outcome.point.label)
     simulated = perf_counter()
     _compute([outcome for outcome, _ in todo], executor, progress)
     computed = perf_counter()
@@ -152,10 +155,11 @@ def make_executor(
     return PoolExecutor(store, pool, stopping, tell)
 
 
-def _simulate(outcome: Outcome, executor: Executor, mode: str) -> None:
+def _simulate(outcome: Outcome, executor: Executor, mode: str, bases: Bases) -> None:
     point = outcome.point
     try:
-        outcome.run = simulate(point.label, point.scenario, executor, mode, lambda _: None)
+        basis = bases.of(point.scenario)
+        outcome.run = simulate(point.label, point.scenario, executor, mode, lambda _: None, basis)
         outcome.rounds = observations.rounds(outcome.run, executor)
     except MedgossipError as error:
         if error.exit_code in {ExitCode.BAD_INPUT, ExitCode.ENVIRONMENT, ExitCode.INTERRUPTED}:
@@ -203,11 +207,13 @@ def _write(
     folder: Path,
     wall_s: Mapping[str, float],
     tasks: Iterable[Reuse],
+    progress: Progress,
 ) -> list[dict[str, object]]:
     """Write the complete folder, then give it its name; return a row per run to print."""
     from simulator import report
 
     of_run = iter(tasks)
+    progress.total(len(outcomes))
     with study_folder.replacing(folder) as partial:
         for outcome in outcomes:
             run = partial / outcome.point.label
@@ -215,7 +221,9 @@ def _write(
                 study_folder.keep_run(folder / outcome.point.label, run)
             else:
                 results.write_run(run, outcome, executor, wall_s, asdict(next(of_run)))
-        lines = [results.summary_line(partial / outcome.point.label) for outcome in outcomes]
+            progress.advance(outcome.point.label)
+        progress.stage("writing the report")
+        lines = results.conclude([partial / outcome.point.label for outcome in outcomes])
         results.write_study(partial, study, lines)
         report.build([partial], partial)
     return lines

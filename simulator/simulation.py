@@ -44,7 +44,7 @@ from simulator.sites.succession import role_at
 from simulator.sites.world import World
 from simulator.units import short
 from simulator.work.executors import Executor
-from simulator.work.jobs import Job, Namer
+from simulator.work.jobs import Job, Namer, digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +88,26 @@ def basis_of(scenario: ScenarioBase) -> Basis:
         opened=tuple(chain.from_iterable(opened.values())),
         prepared=prepare_jobs(scenario, index, opened),
     )
+
+
+class Bases:
+    """The bases of scenarios: what several have in common is looked up once."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Basis] = {}
+
+    def of(self, scenario: ScenarioBase) -> Basis:
+        """Return the scenario's basis."""
+        key = digest(
+            [
+                scenario.task.model_dump_json(),
+                scenario.seed.learning,
+                *([one.name, one.data.model_dump_json(), str(one.network)] for one in scenario.sites),
+            ]
+        )
+        if key not in self._found:
+            self._found[key] = basis_of(scenario)
+        return self._found[key]
 
 
 def simulate(

@@ -72,7 +72,7 @@ def test_other_processes_can_read_where_it_stands(tmp_path, monkeypatch):
     for _ in range(11):
         now[0] += 0.9
         progress.advance("train")
-    assert path.read_text() == "training, 10 of 20 tasks, about 9 s left", "not at every step"
+    assert path.read_text() == "training, 10 of 20, about 9 s left", "not at every step"
     progress.stage("writing")
     assert path.read_text() == "writing"
     path.unlink()

@@ -122,7 +122,7 @@ def load_study(folders: Sequence[Path]) -> Study:
         name=" + ".join(dict.fromkeys(names)),
         description="\n".join(text for text in dict.fromkeys(descriptions) if text),
         commands=tuple(text for text in dict.fromkeys(commands) if text),
-        runs=_distinct(_named(_load_runs(places))),
+        runs=_distinct(_named(load_runs(places))),
         problems=tuple(problems),
     )
 
@@ -133,11 +133,11 @@ def load_run(folder: Path) -> Run:
     Raises:
         ScenarioError: it is none, or a file in it cannot be read.
     """
-    return _load_runs([folder])[0]
+    return load_runs([folder])[0]
 
 
-def _load_runs(folders: Sequence[Path]) -> list[Run]:
-    """Read run folders, each table of all of them in one pass."""
+def load_runs(folders: Sequence[Path]) -> list[Run]:
+    """Read run folders as :func:`load_run` does, each table of all of them in one pass."""
     manifests = [_manifest(folder) for folder in folders]
     tables: list[dict[str, pl.DataFrame]] = [{} for _ in folders]
     for name in TABLES:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from simulator.record.measures_run import Run, load_run
+from simulator.record.measures_run import Run
 
 Event = dict[str, Any]
 Span = tuple[int, int]  # microseconds
@@ -39,10 +39,10 @@ class Lanes:
                 yield _metadata("thread_name", pid, THREADS[thread] + lane, name)
 
 
-def write_trace(run_folder: Path) -> Path:
-    """Write ``trace.json`` into a run folder and return its path; tables that are missing are left out."""
-    path = run_folder / "trace.json"
-    text = json.dumps(trace(load_run(run_folder)), separators=(",", ":"), sort_keys=True, allow_nan=False)
+def write_trace(run: Run) -> Path:
+    """Write ``trace.json`` into a run's folder and return its path; tables that are missing are left out."""
+    path = run.folder / "trace.json"
+    text = json.dumps(trace(run), separators=(",", ":"), sort_keys=True, allow_nan=False)
     path.write_text(text, encoding="utf-8")
     return path
 

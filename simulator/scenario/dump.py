@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -17,13 +18,21 @@ def dump(scenario: ScenarioBase) -> str:
 
     A value of null is left out where that is the default.
     """
+    sections = _without_nulls(scenario, _json(scenario))
+    return "".join(_section(key, json.dumps(value)) for key, value in sections.items())
+
+
+@lru_cache(maxsize=1024)
+def _section(key: str, value: str) -> str:
+    """The YAML of a top-level key and its value, given as JSON: made once for all runs that share it."""
+    content = json.loads(value)
     yaml: Any = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = None
+    yaml.default_flow_style = None if isinstance(content, dict | list) else False
     yaml.sort_base_mapping_type_on_output = False
     yaml.allow_unicode = True
     yaml.width = 110
     stream = io.StringIO()
-    yaml.dump(_without_nulls(scenario, _json(scenario)), stream)
+    yaml.dump({key: content}, stream)
     return stream.getvalue()
 
 

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from simulator.record.measures_run import load_run
 from simulator.report.timeline import write_trace
 from tests.report.fixtures import Shape, write_run
 
@@ -10,7 +11,7 @@ from tests.report.fixtures import Shape, write_run
 def trace(request, tmp_path):
     shape = Shape(rounds=4, overlays=False, plan=request.param == "plan")
     folder = write_run(tmp_path / "run", "gcml" if request.param == "plan" else request.param, shape=shape)
-    path = write_trace(folder)
+    path = write_trace(load_run(folder))
     assert path == folder / "trace.json"
     return json.loads(path.read_text())
 
@@ -67,5 +68,7 @@ def test_details_that_are_not_json_numbers_survive(tmp_path):
 
     folder = write_run(tmp_path / "run", "gcml", shape=Shape(rounds=1, overlays=False))
     write_table(folder, "events", [(0, 1.0, "north", "x", None, None, '{"loss": NaN}')])
-    (event,) = (e for e in json.loads(write_trace(folder).read_text())["traceEvents"] if e["ph"] == "i")
+    (event,) = (
+        e for e in json.loads(write_trace(load_run(folder)).read_text())["traceEvents"] if e["ph"] == "i"
+    )
     assert event["args"]["detail"] == {"loss": "NaN"}
