@@ -23,7 +23,7 @@ from simulator.commands.listing import Kind, print_list
 from simulator.commands.network import network
 from simulator.commands.options import Cluster, Overrides, Scenario, StoreOption, Verbose, one_of, words
 from simulator.commands.results import print_plan
-from simulator.commands.resuming import check_failed, original_command, whole_study
+from simulator.commands.resuming import check_failed, original_command, surroundings, whole_study
 from simulator.commands.tables import print_table
 from simulator.commands.upkeep import gc, status
 from simulator.errors import ExitCode, ScenarioError
@@ -192,7 +192,7 @@ def _again(
         if only_failed:
             check_failed(folder, study)
     with recorded_as(original_command(folder)):
-        execute_study(study, out or folder.resolve().parent, jobs, device.value, store, verbose, cluster)
+        execute_study(study, out or surroundings(folder), jobs, device.value, store, verbose, cluster)
 
 
 @app.command()

@@ -233,7 +233,7 @@ def test_resume_reads_the_folder_and_writes_beside_it(fake, call, tmp_path):
     assert call("resume", "runs/gossip")[0] == 0
     study, options = fake.calls[0]
     assert study.points[0].label == "gossip"
-    assert options["out"] == tmp_path / "runs"
+    assert options["out"] == Path("runs")
     code, _, err = call("resume", "nowhere")
     assert (code, err) == (
         2,
@@ -255,7 +255,7 @@ def test_resume_of_one_run_resumes_its_study_in_place_under_its_command(fake, ca
         assert call("resume", folder)[0] == 0
     for resumed, options in fake.calls:
         assert [point.label for point in resumed.points] == ["one", "two"]
-        assert options["out"] == tmp_path / "runs"
+        assert options["out"] == Path("runs")
     assert said == ["medgossip run 'a b'"] * 2
     monkeypatch.setattr(sys, "argv", ["/bin/medgossip", "run", "x", "--set", "a=4 Mbit/s"])
     assert manifest.command() == "medgossip run x --set 'a=4 Mbit/s'"

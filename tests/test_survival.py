@@ -130,3 +130,8 @@ def test_what_a_study_takes_is_known_from_the_one_before(whole):
     assert call("gc", "--older", "0")[0::2] == (
         2, '--older 0: "0" has no unit; write "0 ms"\n',
     )  # fmt: skip
+    nowhere = store / "nowhere"
+    assert call("gc", "--store", nowhere) == (
+        2, "", f"{nowhere}: no store there; name the one that you run with by --store\n",
+    )  # fmt: skip
+    assert not nowhere.exists()

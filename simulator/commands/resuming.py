@@ -15,6 +15,12 @@ def whole_study(folder: Path) -> Path:
     return run.parent if isinstance(points, list) and run.name in points else folder
 
 
+def surroundings(folder: Path) -> Path:
+    """Return where a folder lies, from here if that is below."""
+    parent, here = folder.resolve().parent, Path.cwd()
+    return parent.relative_to(here) if parent.is_relative_to(here) else parent
+
+
 def original_command(folder: Path) -> str:
     """Return the command that first wrote a study or run; empty if the folder does not say."""
     found = _read(folder / "study.json") or _read(folder / "manifest.json")

@@ -64,6 +64,8 @@ def gc(
         age_s = _age(older)
         needed = {key for folder in keep or () for key in _keys(folder)}
         root = store or default_root()
+        if not root.is_dir():
+            raise ScenarioError(f"{root}: no store there; name the one that you run with by --store")
         found = Store(root).clean(older_s=age_s, needed=needed, now_s=time.time(), dry_run=dry_run)
         did = "would delete" if dry_run else "deleted"
         rows = [

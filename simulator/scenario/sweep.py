@@ -98,7 +98,7 @@ def _text(value: Any, others: Sequence[Any]) -> str:
     if isinstance(value, list):
         return "-".join(_whole(item) if isinstance(item, dict) else _text(item, ()) for item in value)
     if not isinstance(value, dict):
-        return str(value)
+        return str(value).replace("e+", "e") if isinstance(value, float) else str(value)
     name = str(value.get("name", value.get("kind", "")))
     alike = [other for other in others if isinstance(other, dict) and _same_name(value, other)]
     keys = sorted({key for other in alike for key in other if key not in _NAMES})

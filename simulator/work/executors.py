@@ -104,6 +104,7 @@ class PoolExecutor:
         self.executed: set[str] = set()
         self._known: set[str] = set()  # in the store, seen by this process
         self._failed: dict[str, MedgossipError] = {}
+        self._causes: dict[str, MedgossipError] = {}  # of them those that failed themselves
         self._home: dict[str, int] = {}  # site -> worker that has its data in memory
 
     def submit(self, job: Job) -> None:
@@ -166,14 +167,22 @@ class PoolExecutor:
                 if outcome is None or outcome.missing:
                     tries[job.key] += 1
                     if tries[job.key] < _TRIES:
+                        if outcome is None:
+                            self._tell(f"{job.task} at {job.site}: its worker died; again")
                         self._again(graph, job, outcome)
                         continue
                     error = _gave_up(job, outcome)
                 elif error is None:
                     self._book(job, outcome)
+                if error is not None:
+                    self._causes[job.key] = error
                 graph.finished(job.key, error)
                 progress(job.task, graph.done, graph.total)
-        return {key: self._failed[key] for key in wanted if key in self._failed}
+        return {key: self._cause(key) for key in wanted if key in self._failed}
+
+    def _cause(self, key: str) -> MedgossipError:
+        """Why a job failed: of several causes the same one, whichever came first this time."""
+        return self._causes[min(self.ancestors([key]) & self._causes.keys())]
 
     def check_stop(self) -> None:
         """Raise :class:`~simulator.errors.Interrupted` if told to stop."""

@@ -56,6 +56,7 @@ sweep:
         ("{seed.learning: [3, 4], seed.network: 1 seed}", ["learning3-seed1", "learning4-seed1"]),
         ("{sites.0.link.up: [1 B/s], sites.1.link.up: [2 B/s]}", ["link-up1B-s-link-up2B-s"]),
         ("{task.patch_size: [[8, 8], [16, 16]]}", ["patch-size8-8", "patch-size16-16"]),
+        ("{algorithm.share: [1.0e+30, 1.0e-30]}", ["share1e30", "share1e-30"]),
         ("{task.strict: [true, false]}", ["strict-true", "strict-false"]),
     ],
 )

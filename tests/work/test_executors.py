@@ -85,6 +85,16 @@ def test_a_failure_fails_its_descendants_and_nothing_else(executor):
     assert set(executor.finish(["f0"], quiet)) == {"f0"}
 
 
+@pytest.mark.parametrize("longer", ["a0", "b0"])
+def test_of_two_causes_the_same_one_is_told_whichever_came_first(tmp_path, longer):
+    store = Store(tmp_path / "store")
+    executor = PoolExecutor(store, InlinePool(store, "cpu"))
+    for name in ("a0", "b0"):
+        executor.submit(job(name, function="fail", flop=5.0 if name == longer else 1.0))
+    executor.submit(job("c0", "a0", "b0"))
+    assert "key=a0" in str(executor.finish(["c0"], quiet)["c0"])
+
+
 def test_divergence_names_the_recipe(executor):
     executor.submit(job("a0", function="diverge"))
     errors = executor.finish(["a0"], quiet)
@@ -100,7 +110,8 @@ def test_the_model_alone_is_handed_in_where_the_key_says_so(executor):
 
 def test_a_dead_worker_costs_its_task_not_the_run(tmp_path):
     store = Store(tmp_path / "store")
-    executor = PoolExecutor(store, ProcessPool(store, "cpu", 2, {}))
+    told = []
+    executor = PoolExecutor(store, ProcessPool(store, "cpu", 2, {}), tell=told.append)
     executor.submit(job("a0", function="die_once", marker=str(tmp_path / "marker")))
     executor.submit(job("b0", "a0"))
     try:
@@ -108,6 +119,7 @@ def test_a_dead_worker_costs_its_task_not_the_run(tmp_path):
     finally:
         executor.close()
     assert executor.tally.executed == {"die_once": 1, "add": 1}
+    assert told == ["die_once at a: its worker died; again"]
 
 
 def test_two_workers_share_independent_work(tmp_path):
