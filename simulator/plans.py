@@ -61,7 +61,7 @@ def plan_with_report(study: Study, out: Path) -> tuple[list[PlanRow], Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with study_folder.replacing(folder) as partial:
         for outcome in outcomes:
-            results.write_run(partial / outcome.point.label, outcome, executor, {}, {})
+            results.write_run(partial / outcome.point.label, outcome, executor, {})
         lines = results.conclude([partial / outcome.point.label for outcome in outcomes])
         results.write_study(partial, study, lines)
         report.build([partial], partial)

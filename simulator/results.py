@@ -1,7 +1,8 @@
 """The folder of a run: resolved scenario, manifest, tables, pictures, timeline."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from simulator.record.ledger import Ledger
 from simulator.record.participation import unusable
 from simulator.record.tables import TABLES
 from simulator.registry import registry
+from simulator.reuse import Reuse
 from simulator.scenario import Point, Study, digest, dump
 from simulator.scenario.schema import ScenarioBase
 from simulator.scenario.topologies import MACHINES, SERVER, STANDBY
@@ -56,16 +58,15 @@ def write_run(
     outcome: Outcome,
     executor: Computed,
     wall_s: Mapping[str, float],
-    tasks: Mapping[str, float | None],
+    count: Callable[[Outcome], Reuse] | None = None,
 ) -> None:
-    """Write one run's folder; ``wall_s`` is the study's, ``tasks`` says what the run needed and reused."""
+    """Write one run's folder; ``wall_s`` is the study's, ``count`` says what the run needed and reused."""
     from simulator.record.tables_io import write_table
 
     folder.mkdir()
     scenario = outcome.point.scenario
     (folder / "scenario.yaml").write_text(dump(scenario), encoding="utf-8")
     skipped = _skipped(outcome, executor)
-    about = _manifest(outcome, executor, skipped) | {"wall_s": dict(wall_s), "tasks": dict(tasks)}
     keys = sorted(_evaluated(outcome, executor))
     (folder / "keys.txt").write_text("".join(f"{key}\n" for key in keys), encoding="utf-8")
     if outcome.run is not None:
@@ -75,6 +76,8 @@ def write_run(
         pictures = observations.overlays(outcome.selected, outcomes) if outcome.error is None else {}
         if pictures:
             np.savez_compressed(folder / "overlays.npz", **pictures)  # type: ignore[arg-type]
+    tasks = asdict(count(outcome)) if count is not None else {}
+    about = _manifest(outcome, executor, skipped) | {"wall_s": dict(wall_s), "tasks": tasks}
     (folder / "manifest.json").write_text(json.dumps(about, indent=1, sort_keys=True), encoding="utf-8")
 
 

@@ -1,7 +1,7 @@
 """What a run needed, what of it was computed for it, and what that saved which was there already."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from simulator.outcome import Outcome
@@ -23,24 +23,34 @@ class Reuse:
     saved_s: float | None
 
 
-def count_reuse(outcomes: Iterable[Outcome], executor: PoolExecutor) -> Iterator[Reuse]:
-    """Give the reuse of each run, in order."""
-    costs = noted(executor.store.root)
-    for kind, cost in executor.tally.costs.items():
-        costs.setdefault(kind, type(cost)()).add(cost)
-    left = set(executor.executed)
-    for outcome in outcomes:
+class ReuseCounter:
+    """Counts the reuse of the runs of a study, one after another."""
+
+    def __init__(self, executor: PoolExecutor) -> None:
+        self.runs: list[Reuse] = []
+        self._executor = executor
+        self._counted: set[str] = set()
+        self._costs = noted(executor.store.root)
+        for kind, cost in executor.tally.costs.items():
+            self._costs.setdefault(kind, type(cost)()).add(cost)
+
+    def count(self, outcome: Outcome) -> Reuse:
+        """Return the reuse of the next run, whose values have been read: what was damaged was computed."""
+        executor = self._executor
         keys = executor.ancestors(one.key for one in [*outcome.rounds, *outcome.tests])
         done = {key for key in keys if not executor.has_failed(key)}
-        reused = done - left
-        saved = estimate(executor.jobs_of(reused), costs, executor.device)
-        yield Reuse(
-            needed=len(keys),
-            executed=len(done) - len(reused),
-            reused=len(reused),
-            saved_s=None if saved.unmeasured else saved.cost.seconds,
+        reused = done - (executor.executed - self._counted)
+        saved = estimate(executor.jobs_of(reused), self._costs, executor.device)
+        self._counted |= done
+        self.runs.append(
+            Reuse(
+                needed=len(keys),
+                executed=len(done) - len(reused),
+                reused=len(reused),
+                saved_s=None if saved.unmeasured else saved.cost.seconds,
+            )
         )
-        left -= done
+        return self.runs[-1]
 
 
 def together(found: Iterable[Reuse]) -> Reuse:

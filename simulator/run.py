@@ -1,8 +1,8 @@
 """A study from its points to its folder: simulate, compute what is needed, evaluate, write, report."""
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -10,7 +10,7 @@ from simulator import observations, results, study_folder
 from simulator.errors import ExitCode, Interrupted, MedgossipError
 from simulator.outcome import Outcome
 from simulator.progress import NotedProgress, Progress
-from simulator.reuse import Reuse, count_reuse, together
+from simulator.reuse import Reuse, ReuseCounter, together
 from simulator.scenario import Study
 from simulator.simulation import Bases, simulate
 from simulator.work.executors import Executor, PoolExecutor, Stopping, Tell
@@ -80,8 +80,8 @@ def execute(
         try:
             wall_s = _work(outcomes, modes, executor, progress, start)
             progress.stage("writing tables")
-            tasks = list(count_reuse((one for one in outcomes if not one.kept), executor))
-            lines = _write(study, outcomes, executor, folder, wall_s, tasks, progress)
+            reuse = ReuseCounter(executor)
+            lines = _write(study, outcomes, executor, folder, wall_s, reuse, progress)
             executor.store.evict(LIMIT_NBYTES)
         except Interrupted as error:
             where = f" --store {shlex.quote(str(store))}" if store else ""
@@ -92,7 +92,7 @@ def execute(
             progress.close()
         found = sorted(set(executor.store.quarantined()) - set(damaged))
         named = [kept_in / "quarantine" / name for name in found]
-        return _result(folder, outcomes, lines, named, together(tasks) if tasks else None)
+        return _result(folder, outcomes, lines, named, together(reuse.runs) if reuse.runs else None)
 
 
 def _work(
@@ -206,13 +206,12 @@ def _write(
     executor: PoolExecutor,
     folder: Path,
     wall_s: Mapping[str, float],
-    tasks: Iterable[Reuse],
+    reuse: ReuseCounter,
     progress: Progress,
 ) -> list[dict[str, object]]:
     """Write the complete folder, then give it its name; return a row per run to print."""
     from simulator import report
 
-    of_run = iter(tasks)
     progress.total(len(outcomes))
     with study_folder.replacing(folder) as partial:
         for outcome in outcomes:
@@ -220,7 +219,7 @@ def _write(
             if outcome.kept:
                 study_folder.keep_run(folder / outcome.point.label, run)
             else:
-                results.write_run(run, outcome, executor, wall_s, asdict(next(of_run)))
+                results.write_run(run, outcome, executor, wall_s, reuse.count)
             progress.advance(outcome.point.label)
         progress.stage("writing the report")
         lines = results.conclude([partial / outcome.point.label for outcome in outcomes])

@@ -96,6 +96,7 @@ def test_a_damaged_file_is_named_and_its_work_done_again(whole, tmp_path):
     assert code == 0, err
     told = f"warning: damaged, set aside, and computed again: {store / 'quarantine' / victim.name}"
     assert told in err.splitlines()
+    assert re.search("^tasks: 1 computed, ", out, re.MULTILINE)
     assert tables(Path(re.search("results: (.*)", out)[1])) == tables(undisturbed)
 
 
