@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 
 # what each part of the simulator may import of the others; later parts may import earlier ones
 LAYERS = [
-    {"errors", "units", "rng"},
+    {"errors", "units", "rng", "quick_imports"},
     {"registry", "statistics"},
     {"terms"},
     {"api"},

@@ -3,6 +3,7 @@
 import argparse
 
 from simulator.learning.numerics import WORKER_ENVIRONMENT
+from simulator.quick_imports import quick_imports
 from simulator.work.pools import import_ahead
 
 
@@ -12,7 +13,8 @@ def main() -> None:
     jobs = parser.parse_args().jobs
     if jobs > 1:
         import_ahead("cpu", WORKER_ENVIRONMENT)
-    from benchmarks.peers.ours_study import train
+    with quick_imports():
+        from benchmarks.peers.ours_study import train
 
     train(jobs)
 

@@ -15,11 +15,7 @@ from simulator.work.jobs import Job
 from simulator.work.store import Store
 from simulator.work.worker import Bench, Outcome, serve
 
-_READY = (
-    "simulator.work.worker",
-    "simulator.learning.training",
-    "simulator.learning.evaluation",
-)
+_READY = ("simulator.work.worker", "simulator.learning.ready")
 """What nearly every job imports, torch and MONAI with it."""
 
 

@@ -114,8 +114,8 @@ class Bench:
 
     def _work(self, job: Job) -> Outcome:
         # imported here: a plan, and the process that only schedules, never need torch
-        from simulator.learning.context import Context
         from simulator.learning.numerics import is_out_of_memory
+        from simulator.learning.ready import Context
 
         start = perf_counter()
         try:
