@@ -8,7 +8,8 @@ Medicine 109, 2019.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +20,9 @@ from simulator.errors import BadCase, ScenarioError
 from simulator.learning.data import images
 from simulator.learning.data.corruption_settings import Corruptions
 from simulator.learning.data.disk import Contents, each_once, existing_root, visible
+from simulator.learning.data.layouts.gather import Entry
+from simulator.learning.data.layouts.partition import POOLED, assign
+from simulator.learning.data.layouts.settings import Deal
 from simulator.learning.data.splits import SplitSettings, split_patients
 from simulator.registry import CaseInfo, DataMeta, Dataset, Settings, SiteIndex
 from simulator.units import Millimeters
@@ -39,6 +43,7 @@ class Kaggle3M(Settings):
         pixel_size: edge of a pixel as stored. The files do not say, and it differs by patient:
             at the default, distances count stored pixels.
         slice_spacing: from slice to slice, unknown likewise.
+        partition: which patients are a site's: those of a hospital, or dealt out by chance.
         split: shares of each hospital's patients.
     """
 
@@ -47,6 +52,7 @@ class Kaggle3M(Settings):
     size: Annotated[int, Field(ge=16, le=1024)] | None = None
     pixel_size: Length = 1.0
     slice_spacing: Length = 1.0
+    partition: Deal = Deal()
     split: SplitSettings = SplitSettings()
 
 
@@ -54,12 +60,20 @@ class Kaggle3MSite(Corruptions):
     """Which hospital a site is.
 
     Attributes:
-        hospital: CS, DU, EZ, FG or HT in the published set; default the site's name.
+        hospital: CS, DU, EZ, FG or HT in the published set; default the site's name. With a partition that
+            deals out pooled patients, sites without a hospital share those of all that no site claims.
+        share: of the pooled patients, relative to the other sites' shares; ``quantity`` only.
         test_only: all its cases test; a hospital that no training sees.
     """
 
     hospital: Annotated[str, Field(pattern="^[A-Z0-9]+$")] | None = None
+    share: Annotated[float, Field(gt=0)] = 1.0
     test_only: bool = False
+
+    @property
+    def centers(self) -> tuple[str, ...]:
+        """The hospital, if it is named."""
+        return () if self.hospital is None else (self.hospital,)
 
 
 def describe(settings: Kaggle3M) -> DataMeta:
@@ -74,36 +88,70 @@ def describe(settings: Kaggle3M) -> DataMeta:
 
 
 def index(settings: Kaggle3M, sites: Mapping[str, Kaggle3MSite], seed: int) -> dict[str, SiteIndex]:
-    """List the cases of every hospital, slices in order; opens no image, the seed plays no part.
+    """List the cases of every site, slices in order. Only a deal by the size of tumors opens files, their
+    masks; only deals use the seed.
 
     Raises:
-        ScenarioError: no such folder or hospital, or too few patients to split.
+        ScenarioError: no such folder or hospital, or too few patients to deal out or to split.
     """
     root = _root(settings)
-    folders: dict[str, list[Path]] = {}
-    for folder in visible(root):
-        match = _FOLDER.fullmatch(folder.name)
-        if match is not None and folder.is_dir():
-            folders.setdefault(match["hospital"], []).append(folder)
-    if not folders:
+    entries = [
+        Entry(center=match["hospital"], patient=_patient(folder), case=folder.name, files={})
+        for folder in visible(root)
+        if (match := _FOLDER.fullmatch(folder.name)) is not None and folder.is_dir()
+    ]
+    if not entries:
         raise ScenarioError(
             f'task.dataset.root: no folder TCGA_<hospital>_<patient>_<date> in "{root}"; '
             "set it with --set task.dataset.root=PATH"
         )
-    hospitals = {name: site.hospital or name for name, site in sites.items()}
-    each_once(hospitals, "hospital")
-    found, contents = {}, Contents(root)
-    for place, (name, hospital) in enumerate(hospitals.items()):
-        if hospital not in folders:
-            known = ", ".join(sorted(folders))
+    _check_hospitals(settings, sites, {entry.center for entry in entries}, root)
+    with Contents(root) as contents:
+        hands = assign(
+            settings.partition,
+            sites,
+            entries,
+            seed=seed,
+            where_from=f"kaggle-3m under {root}",
+            amounts=lambda entry: [_tumor_pixels(contents, root / entry.case)],
+        )
+        return {
+            name: _index_site(
+                settings, name, site, contents, [root / e.case for e in hands[name]], f"sites.{place}"
+            )
+            for place, (name, site) in enumerate(sites.items())
+        }
+
+
+def _check_hospitals(
+    settings: Kaggle3M, sites: Mapping[str, Kaggle3MSite], known: Collection[str], root: Path
+) -> None:
+    """Every hospital that a site is, or claims where patients are dealt out, exists; twice none."""
+    dealt = settings.partition.kind in POOLED
+    claims = {name: site.hospital or name for name, site in sites.items() if site.hospital or not dealt}
+    if not dealt:
+        each_once(claims, "hospital")
+    for place, name in enumerate(sites):
+        if name in claims and claims[name] not in known:
+            found = ", ".join(sorted(known))
             raise ScenarioError(
-                f'sites.{place}: kaggle-3m has no hospital "{hospital}" under {root}; found {known}'
+                f'sites.{place}: kaggle-3m has no hospital "{claims[name]}" under {root}; found {found}; '
+                f"write data: {{hospital: …}} for {name}"
             )
-        with contents:
-            found[name] = _index_site(
-                settings, name, sites[name], contents, folders[hospital], f"sites.{place}"
-            )
-    return found
+
+
+def _tumor_pixels(contents: Contents, folder: Path) -> float:
+    """How much of a patient's slices is tumor."""
+
+    def count(mask: Path) -> int:
+        try:
+            return int((images.read(mask).values > 0).sum())
+        except BadCase:  # it is skipped when it is prepared, whichever site gets it
+            return 0
+
+    masks = [_pair(folder, number)[1] for number in _slices(folder, [])]
+    paths = [(mask, mask.relative_to(contents.root).as_posix()) for mask in masks]
+    return float(sum(contents.known(path, "tumor pixels", partial(count, mask)) for mask, path in paths))
 
 
 def _root(settings: Kaggle3M) -> Path:
@@ -216,7 +264,7 @@ KAGGLE_3M = Dataset(
     describe=describe,
     index=index,
     load=load,
-    choosing=frozenset({"root", "split"}),
+    choosing=frozenset({"root", "partition", "split"}),
     summary="lower-grade glioma MRI of five hospitals, kaggle_3m layout; a site is a hospital",
     source="Buda, Saha, Mazurowski, Computers in Biology and Medicine 109, 2019",
 )

@@ -141,7 +141,8 @@ def test_errors_of_the_index(tree, tmp_path_factory):
         f'task.dataset.root: no folder "{gone}"; set it with --set task.dataset.root=PATH'
     )
     assert error_of(settings_of(tree), {**SITES, "XX": Kaggle3MSite()}) == (
-        f'sites.2: kaggle-3m has no hospital "XX" under {tree / "kaggle_3m"}; found CS, EZ'
+        f'sites.2: kaggle-3m has no hospital "XX" under {tree / "kaggle_3m"}; found CS, EZ; '
+        "write data: {hospital: …} for XX"
     )
     assert error_of(settings_of(tree), {**SITES, "again": Kaggle3MSite(hospital="CS")}) == (
         'sites.2: hospital "CS" is already the data of CS; give every site cases of its own'
@@ -178,3 +179,26 @@ def test_lgg5():
     image, label, _ = load(settings, found["EZ"].cases[0])
     assert image.shape == (3, 9, 96, 96)
     assert label.any(axis=(0, 2, 3)).sum() == 6
+
+
+def test_patients_of_all_hospitals_are_dealt_out_by_the_size_of_their_tumors(tmp_path):
+    hospitals = {"CS": BrainSimSite(cases=8), "HT": BrainSimSite(cases=8)} | {"EZ": HOSPITALS["EZ"]}
+    write_tree(tmp_path / "kaggle_3m", "kaggle-3m", MADE, hospitals)
+    sites = {"north": Kaggle3MSite(), "south": Kaggle3MSite(), "unseen": SITES["unseen"]}
+    least = {"alpha": 0.05, "min_patients": 4}
+    found = index(settings_of(tmp_path, partition={"kind": "dirichlet", "bins": 2, **least}), sites)
+    dealt = {name: {case.patient for case in found[name].cases} for name in ("north", "south")}
+    assert not dealt["north"] & dealt["south"]
+    assert len(dealt["north"] | dealt["south"]) == 16
+    assert [case.split for case in found["unseen"].cases] == ["test"]
+
+    def mean_size(name):
+        settings = settings_of(tmp_path)
+        return np.mean([load(settings, case)[1].sum() for case in found[name].cases])
+
+    sizes = sorted(mean_size(name) for name in dealt)
+    assert sizes[1] > 1.3 * sizes[0]
+    natural = index(settings_of(tmp_path), {"CS": Kaggle3MSite()})["CS"].cases
+    assert {"CS"} == {case.case.split("_")[1] for case in natural}
+    with pytest.raises(ScenarioError, match=r"sites\.1\.data\.share: kind is iid"):
+        index(settings_of(tmp_path, partition={"kind": "iid"}), {**sites, "south": Kaggle3MSite(share=2)})

@@ -8,10 +8,11 @@ lesions or organs of like size, with the same largest structure, or of one cente
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from simulator.errors import ScenarioError
 from simulator.learning.data.layouts.gather import Entry
-from simulator.learning.data.layouts.settings import ImageSetSite, Partition
+from simulator.learning.data.layouts.settings import Deal
 from simulator.rng import stream
 
 Amounts = Callable[[Entry], Sequence[float]]
@@ -21,9 +22,21 @@ POOLED = frozenset({"iid", "quantity", "dirichlet"})
 """Kinds that deal patients of all centers out by chance."""
 
 
+class Taker(Protocol):
+    """What a site says of the cases that it is to have."""
+
+    @property
+    def centers(self) -> tuple[str, ...]:
+        """Centers that it claims by name."""
+
+    @property
+    def share(self) -> float:
+        """Its share of what is dealt by shares."""
+
+
 def assign(
-    partition: Partition,
-    sites: Mapping[str, ImageSetSite],
+    partition: Deal,
+    sites: Mapping[str, Taker],
     entries: Sequence[Entry],
     *,
     seed: int,
@@ -61,7 +74,7 @@ def assign(
     return found
 
 
-def _check_shares(partition: Partition, sites: Mapping[str, ImageSetSite]) -> None:
+def _check_shares(partition: Deal, sites: Mapping[str, Taker]) -> None:
     for place, site in enumerate(sites.values()):
         if site.share != 1 and (partition.kind != "quantity" or site.centers):
             found = "this site has a center" if partition.kind == "quantity" else f"kind is {partition.kind}"
@@ -98,8 +111,8 @@ def _natural(center: str) -> tuple[bool, int, str]:
 
 
 def _deal(
-    partition: Partition,
-    takers: Mapping[str, ImageSetSite],
+    partition: Deal,
+    takers: Mapping[str, Taker],
     pool: Sequence[Entry],
     seed: int,
     amounts: Amounts,
@@ -130,7 +143,7 @@ def _deal(
 
 
 def _classes(
-    partition: Partition, of_patient: Mapping[str, Sequence[Entry]], amounts: Amounts
+    partition: Deal, of_patient: Mapping[str, Sequence[Entry]], amounts: Amounts
 ) -> dict[str, list[str]]:
     """Groups of patients that a skewed deal tells apart."""
     if partition.kind != "dirichlet":
@@ -158,9 +171,7 @@ def _classes(
     return groups
 
 
-def _weights(
-    partition: Partition, takers: Mapping[str, ImageSetSite], group: str, seed: int
-) -> dict[str, float]:
+def _weights(partition: Deal, takers: Mapping[str, Taker], group: str, seed: int) -> dict[str, float]:
     """Each site's share of a class, summing to 1; a site's draw is its own, whoever else is there."""
     logs = {}
     for name, site in takers.items():

@@ -19,18 +19,13 @@ Structures = Annotated[dict[str, Annotated[tuple[Label, ...], Field(min_length=1
 Channels = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
-class Partition(Settings):
-    """How cases become sites.
+class Deal(Settings):
+    """How cases become sites: by center, or dealt out.
 
     Attributes:
-        kind: ``natural``: a site is a center of the data; ``file``: a table says who has what;
-            ``gcml``: the sites and shares of the splits of Chen and Yuan (GCML); ``iid``,
-            ``quantity`` and ``dirichlet``: the patients of all centers that no site claims by
-            ``center`` are pooled and dealt out to the others by chance, by the learning seed.
-        file: the table of ``file``, in the root folder or absolute: a column for the case or patient
-            (its name contains case, subject, patient, image or id) and one for the site (partition,
-            institution, site, center, centre or client); a third one (split or TrainOrVal) may hold
-            the split. For sets whose centers stand in a table of their own it is that table.
+        kind: ``natural``: a site is a center of the data; ``iid``, ``quantity`` and ``dirichlet``: the
+            patients of all centers that no site claims by name are pooled and dealt out to the others
+            by chance, by the learning seed.
         alpha: concentration of the Dirichlet distribution; small means skewed. ``dirichlet`` needs
             it, ``quantity`` deals by the sites' ``share`` without it.
         by: what ``dirichlet`` skews: the size of the labeled lesion or organ in ``bins`` equal groups,
@@ -39,30 +34,49 @@ class Partition(Settings):
         min_patients: that every site gets at least.
     """
 
-    kind: Literal["natural", "file", "gcml", "iid", "quantity", "dirichlet"] = "natural"
-    file: Path | None = None
+    kind: Literal["natural", "iid", "quantity", "dirichlet"] = "natural"
     alpha: Annotated[float, Field(ge=0.01, le=1000)] | None = None
     by: Literal["size", "structure", "center"] = "size"
     bins: Annotated[int, Field(ge=2, le=20)] = 4
     min_patients: Count = 3
 
     @model_validator(mode="after")
-    def _has_what_it_needs(self) -> "Partition":
+    def _has_its_alpha(self) -> "Deal":
         if self.kind == "dirichlet" and self.alpha is None:
             raise ValueError('dirichlet needs its concentration; add "alpha: 0.5"')
         if self.alpha is not None and self.kind not in {"dirichlet", "quantity"}:
             raise ValueError(f"{self.kind} has no alpha; remove it, or write kind: dirichlet")
-        if self.kind == "file" and self.file is None:
-            raise ValueError('file needs the table; add "file: sites.csv"')
         return self
 
     @model_validator(mode="after")
-    def _uses_what_it_has(self) -> "Partition":
+    def _uses_what_it_has(self) -> "Deal":
         dealt = ("iid", "quantity", "dirichlet")
         for name, kinds in (("by", dealt[2:]), ("bins", dealt[2:]), ("min_patients", dealt)):
             usual = type(self).model_fields[name].default
             if self.kind not in kinds and getattr(self, name) != usual:
                 raise ValueError(f"{self.kind} has no {name}; remove it, or write kind: {kinds[-1]}")
+        return self
+
+
+class Partition(Deal):
+    """The same, and ready ones.
+
+    Attributes:
+        kind: beside those that deal, ``file``: a table says who has what; ``gcml``: the sites and shares of
+            the splits of Chen and Yuan (GCML).
+        file: the table of ``file``, in the root folder or absolute: a column for the case or patient
+            (its name contains case, subject, patient, image or id) and one for the site (partition,
+            institution, site, center, centre or client); a third one (split or TrainOrVal) may hold
+            the split. For sets whose centers stand in a table of their own it is that table.
+    """
+
+    kind: Literal["natural", "file", "gcml", "iid", "quantity", "dirichlet"] = "natural"  # type: ignore[assignment]
+    file: Path | None = None
+
+    @model_validator(mode="after")
+    def _has_its_table(self) -> "Partition":
+        if self.kind == "file" and self.file is None:
+            raise ValueError('file needs the table; add "file: sites.csv"')
         return self
 
 
