@@ -82,13 +82,15 @@ def _floats(value: Any) -> Any:
 
 
 def _without_nulls(value: Any, written: Any) -> Any:
-    """Leave out the nulls of ``written``, the JSON form of ``value``, that are defaults."""
+    """Leave out the nulls of ``written``, the JSON form of ``value``, that are defaults. What is not in it at
+    all has its default too, and settings that leave that out.
+    """
     if isinstance(value, BaseModel):
         kept = {}
         for name, field in type(value).model_fields.items():
             key = field.alias or name
             inner = getattr(value, name)
-            if inner is not None or field.default is not None:
+            if key in written and (inner is not None or field.default is not None):
                 kept[key] = _without_nulls(inner, written[key])
         return dict(sorted(kept.items(), key=lambda entry: entry[0] != "name"))
     if isinstance(value, tuple | list):
