@@ -14,7 +14,7 @@ from simulator.record.measures_curves import band
 from simulator.record.measures_estimates import BY_SITE, Over, estimate
 from simulator.record.measures_frames import Frames
 from simulator.report.quantities import HIGHER_IS_BETTER, SIGNED, axis_of
-from simulator.report.style import BLACK, Look, narrow, tidy
+from simulator.report.style import BLACK, Look, ticks, tidy
 from simulator.statistics.intervals import Interval
 from simulator.statistics.pareto import front
 from simulator.statistics.survival import kaplan_meier
@@ -107,7 +107,7 @@ def front_panel(axes: Axes, part: Part, x: str, y: str) -> None:
         [p[1] if y in HIGHER_IS_BETTER else -p[1] for p in points],
     )
     line = np.array([points[i] for i in best])
-    if len(line):
+    if len(line) > 1:
         axes.plot(
             line[:, 0], line[:, 1], color=BLACK, linewidth=0.8, linestyle=(0, (1, 1.2)),
             drawstyle="steps-post", zorder=1, label="Pareto front",
@@ -222,8 +222,9 @@ def line_panel(axes: Axes, part: Part, x: str, y: str) -> None:
         for at, found in points:
             if (ends := _whisker(found, y)) is not None:
                 axes.vlines(at, ends[0] / divisor, ends[1] / divisor, color=look.color, linewidth=0.8)
-    axes.set_xticks(places, narrow(values))
-    axes.set_xlabel(part.titles.get(x, x))
+    words_of_ticks, title = ticks(values, part.titles.get(x, x))
+    axes.set_xticks(places, words_of_ticks)
+    axes.set_xlabel(title)
     axes.set_ylabel(words)
     tidy(axes)
 
@@ -277,8 +278,8 @@ def _logarithmic(axes: Axes, free: float | None = None) -> None:
         axes.set_xscale("symlog", linthresh=free / 2, linscale=0.4)
         top = axes.get_xlim()[1]
         decades = np.arange(np.floor(np.log10(free)), np.ceil(np.log10(top)) + 1)
-        ticks = [step * 10.0**decade for decade in decades for step in (1, 2, 5)]
-        axes.set_xticks([0.0, *(tick for tick in ticks if free * 0.8 <= tick <= top)])
+        marks = [step * 10.0**decade for decade in decades for step in (1, 2, 5)]
+        axes.set_xticks([0.0, *(mark for mark in marks if free * 0.8 <= mark <= top)])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 

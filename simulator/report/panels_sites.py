@@ -4,11 +4,12 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 
 from simulator.record.measures_estimates import estimate
 from simulator.report.panels import Part
 from simulator.report.quantities import axis_of
-from simulator.report.style import BLACK, Look, narrow
+from simulator.report.style import BLACK, Look, ticks
 from simulator.report.text import natural
 from simulator.statistics.intervals import Interval, interval
 
@@ -50,6 +51,7 @@ def sites_panel(axes: Axes, part: Part, _: str, score: str) -> None:
         axes.axvline(0, color=BLACK, linewidth=0.6)
     axes.grid(visible=True, axis="x")
     axes.tick_params(axis="y", length=0)
+    axes.xaxis.set_major_locator(MaxNLocator(4))  # of small gains the numbers are long
     axes.set_xlabel(axis_of(score, 1.0)[1])
 
 
@@ -111,10 +113,10 @@ def heat_panel(
         if np.isfinite(value):
             ink = "white" if value < (low + high) / 2 else "black"
             axes.text(column, row, f"{value:.{digits}f}", color=ink, ha="center", va="center")
-    axes.set_xticks(range(len(across)), narrow(across))
-    axes.set_yticks(range(len(up)), up if y == "method" else narrow(up))
-    axes.set_xlabel(part.titles.get(x, x))
-    axes.set_ylabel(part.titles.get(y, y))
+    for name, values, axis in ((x, across, axes.xaxis), (y, up, axes.yaxis)):
+        words, title = ticks(values, part.titles.get(name, name))
+        axis.set_ticks(range(len(values)), up if (name, axis) == ("method", axes.yaxis) else words)
+        axis.set_label_text(title)
     axes.tick_params(length=0)
     return image
 

@@ -4,6 +4,7 @@ Colors are those of Okabe and Ito ("Color universal design", 2008), told apart b
 readers; variants of one algorithm differ by line style, so that no figure depends on color alone.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ _KNOWN = {
     "pooled": (PURPLE, "P"),
     "local": (GRAY, "X"),
 }
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?: ([A-Za-z/%]+))?")
 _SPARE = [(BLACK, "*"), ("#8c6d1f", "h"), ("#4b3a8f", "<"), ("#7a1f3d", ">"), ("#2f6f4f", "p")]
 _DASHES: list[Any] = ["-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.2, 1.2, 1.2)), (0, (8, 2, 2, 2, 2, 2))]
 _RC: dict[Any, Any] = {
@@ -139,9 +141,19 @@ def save(figure: Figure, folder: Path, name: str) -> None:
     figure.savefig(folder / f"{name}.svg", dpi=DPI, metadata={"Date": None})
 
 
-def narrow(values: Sequence[str]) -> list[str]:
-    """Break words of ticks into lines, so that they do not overlap."""
-    return [fill(value, 10, break_long_words=False) for value in values]
+def ticks(values: Sequence[str], title: str) -> tuple[list[str], str]:
+    """Return the words of a condition's ticks and of its axis, so that ticks do not overlap.
+
+    Of amounts in one unit the unit stands once, beside the title, and numbers have three digits if these
+    tell them apart. Other words are broken into lines.
+    """
+    amounts = [found for value in values if (found := _AMOUNT.fullmatch(value))]
+    units = {found[2] for found in amounts}
+    if len(amounts) < len(values) or len(units) != 1:
+        return [fill(value, 10, break_long_words=False) for value in values], title
+    (unit,), exact = units, [found[1] for found in amounts]
+    short = [min(number, f"{float(f'{float(number):.3g}'):g}", key=len) for number in exact]
+    return short if len(set(short)) == len(set(exact)) else exact, f"{title} ({unit})" if unit else title
 
 
 def tidy(axes: Axes) -> None:

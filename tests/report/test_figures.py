@@ -13,6 +13,7 @@ from simulator.record.measures_run import load_study
 from simulator.report.default_figures import default_figures
 from simulator.report.figure import Drawn, draw
 from simulator.report.figure_spec import FigureSpec
+from simulator.report.style import ticks
 from tests.report.fixtures import write_swept
 
 LINE = {"kind": "line", "x": "faults", "y": "dice_mean"}
@@ -136,6 +137,21 @@ def test_tiles_hold_means_in_the_unit_of_the_scale(swept, tmp_path, painted):
     assert axes.images[0].get_array()[0, 0] == pytest.approx(value / 60)
     assert len({len(text.get_text().partition(".")[2]) for one in painted[0].axes for text in one.texts}) == 1
     assert "(min)" in painted[0].axes[-1].get_ylabel()
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["0.1 Mbit/s", "0.251189 Mbit/s", "10 Mbit/s"], (["0.1", "0.251", "10"], "up (Mbit/s)")),
+        (["1000", "0.333333"], (["1000", "0.333"], "up")),
+        (["1.0001 s", "1.0002 s"], (["1.0001", "1.0002"], "up (s)")),
+        (["10 ms", "2 s"], (["10 ms", "2 s"], "up")),
+        (["none", "every exp(2 h), crash a"], (["none", "every\nexp(2 h),\ncrash a"], "up")),
+        (["1-2-3", "4"], (["1-2-3", "4"], "up")),
+    ],
+)
+def test_ticks_of_a_condition_are_short(values, expected):
+    assert ticks(values, "up") == expected
 
 
 def test_gain_over_local_pairs_runs_of_the_same_conditions_and_seed(swept):
