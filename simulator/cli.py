@@ -128,7 +128,8 @@ def sweep(
     """Run a scenario with a sweep section.
 
     What its points have in common is trained once. With --plan, tell what would run, what is known
-    already, and what the rest takes by what such work has cost on this machine before.
+    already, and what the rest takes by what such work has cost on this machine before; where there was
+    none, a few tasks are done for some seconds to find out.
     """
     with errors_shown(verbose):
         study = load_study(scenario, overrides or ())

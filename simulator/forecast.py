@@ -1,25 +1,25 @@
 """What a study will take before it runs: its tasks, those that are known, hours and gigabytes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from simulator import observations, study_folder
-from simulator.api import Bundle
-from simulator.errors import MedgossipError, NoValue
+from simulator.errors import NoValue
 from simulator.scenario import Study
 from simulator.simulation import simulate
-from simulator.work.costs import Cost, Kind, estimate, noted
-from simulator.work.executors import Tally
+from simulator.work.costs import Estimate, Kind, Notes, Source, by_kind, estimate, note, noted
+from simulator.work.foreseer import Foreseer
 from simulator.work.graph import with_ancestors
 from simulator.work.jobs import Job
+from simulator.work.sampling import Sample, sample
 from simulator.work.store import Store, default_root
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """A run's tasks. ``work_s`` (seconds of one worker) and ``new_nbytes`` are None where ``unmeasured``
-    tasks have never been done with this store; ``remark`` says why nothing could be foreseen.
+    """A run's tasks. ``work_s`` (seconds of one worker) and ``new_nbytes`` are without those of
+    ``unmeasured`` tasks, of which nothing is known; ``remark`` says why nothing could be foreseen.
     """
 
     label: str
@@ -33,110 +33,109 @@ class Forecast:
     remark: str = ""
 
 
-class Foreseer:
-    """An executor that computes nothing, and knows what lies in the store."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """A row per run and one for all, what runs have in common counted once there; and where that one's
+    numbers come from, with the sample that was taken for them.
+    """
 
-    def __init__(self, store: Store) -> None:
-        self.tally = Tally()
-        self._store = store
-        self.jobs: dict[str, Job] = {}
-        self._known: dict[str, bool] = {}
-
-    def submit(self, job: Job) -> None:
-        """Make a job known."""
-        self.jobs.setdefault(job.key, job)
-
-    def value(self, key: str) -> Bundle:
-        """Return a result of earlier runs.
-
-        Raises:
-            NoValue: there is none yet.
-        """
-        bundle = self._store.get(key)
-        if bundle is None:
-            raise NoValue(self.jobs[key].task)
-        return bundle
-
-    def finish(self, keys: Iterable[str], progress: object) -> dict[str, MedgossipError]:
-        """Nothing to do."""
-        return {}
-
-    def close(self) -> None:
-        """Nothing to end."""
-
-    def has(self, key: str) -> bool:
-        """Whether a result lies in the store."""
-        if key not in self._known:
-            self._known[key] = self._store.path(key).exists()
-        return self._known[key]
-
-    def todo(self, keys: Iterable[str]) -> set[str]:
-        """What must be computed for ``keys``: ancestors that are not in the store."""
-        return with_ancestors(self.jobs, keys, stop=self.has)
+    rows: list[Forecast]
+    estimate: Estimate
+    sample: Sample | None
 
 
 @dataclass(slots=True, kw_only=True)
-class _Sums:
-    """The keys of all runs together."""
+class _Foresight:
+    """A run: all its keys, and those to compute; None where that depends on what is not known."""
 
+    label: str
+    status: str
     keys: set[str] = field(default_factory=set)
     todo: set[str] = field(default_factory=set)
+    remark: str = ""
 
 
-def forecast(study: Study, *, out: Path, device: str, store: Path | None) -> list[Forecast]:
-    """Return a row per run, and one for all: what runs have in common counts once there.
+def forecast(
+    study: Study, *, out: Path, device: str, store: Path | None, tell: Callable[[str], None]
+) -> Foreseen:
+    """Return what a study will take.
 
-    The tests of the models that will be selected are not in it, as nobody knows yet which these are.
+    Where nothing like its tasks was done before with this store, some are done as a sample, and noted there;
+    ``tell`` hears of it before. The tests of the models that will be selected are left out, as nobody
+    knows yet which these are.
     """
-    from simulator.learning.numerics import numeric_mode, pick_device
+    from simulator.learning.numerics import pick_device
 
-    chosen, folder = pick_device(device), out / study_folder.name_of(study)
-    modes = [numeric_mode(point.scenario.task.precision, chosen) for point in study.points]
-    kept_in = Store(store or default_root())
-    foreseer, costs, sums, rows = Foreseer(kept_in), noted(kept_in.root), _Sums(), []
+    chosen, kept_in = pick_device(device), Store(store or default_root())
+    foreseer, notes = Foreseer(kept_in), noted(kept_in.root)
+    runs = _foresee(study, out / study_folder.name_of(study), foreseer, chosen)
+    todo = set().union(*(run.todo for run in runs))
+    missing = _missing(_jobs(foreseer, todo), notes, chosen)
+    taken = None
+    if missing:
+        names = ", ".join(sorted({kind.task for kind in missing}))
+        tell(f"never done with this store: {names}; doing a few of these to see what they take")
+        taken = sample(foreseer.jobs, missing, chosen)
+        note(kept_in.root, taken.costs, sampled=True)
+        notes.add(taken.costs, sampled=True)
+    rows = [_row(run, estimate(_jobs(foreseer, run.todo), notes, chosen)) for run in runs]
+    together = estimate(_jobs(foreseer, todo), notes, chosen)
+    all_keys = set().union(*(run.keys for run in runs))
+    rows.append(_numbers("together", "", all_keys, todo, together))
+    return Foreseen(rows=rows, estimate=together, sample=taken)
+
+
+def _foresee(study: Study, folder: Path, foreseer: Foreseer, device: str) -> list[_Foresight]:
+    """Simulate every point, and look which of its results are there."""
+    from simulator.learning.numerics import numeric_mode
+
+    modes = [numeric_mode(point.scenario.task.precision, device) for point in study.points]
     bases, studies = study_folder.bases(study, modes), study_folder.of_this_name(folder, study.name)
+    runs = []
     for point, mode, basis in zip(study.points, modes, bases, strict=True):
         finished = study_folder.finished_run(studies, point, basis) is not None
+        run = _Foresight(label=point.label, status="finished" if finished else "to run")
+        runs.append(run)
         try:
-            run = simulate(point.label, point.scenario, foreseer, mode, lambda _: None)
+            simulated = simulate(point.label, point.scenario, foreseer, mode, lambda _: None)
         except NoValue as error:
-            rows.append(_unforeseen(point.label, str(error)))
+            run.remark = f"{point.label}: cannot be foreseen: {error}"
             continue
-        wanted = [one.key for one in observations.rounds(run, foreseer)]
-        keys = with_ancestors(foreseer.jobs, wanted)
-        todo = set() if finished else foreseer.todo(wanted)
-        sums.keys |= keys
-        sums.todo |= todo
-        rows.append(
-            _row(point.label, "finished" if finished else "to run", foreseer, keys, todo, costs, chosen)
-        )
-    return [*rows, _row("together", "", foreseer, sums.keys, sums.todo, costs, chosen)]
+        wanted = [one.key for one in observations.rounds(simulated, foreseer)]
+        run.keys = with_ancestors(foreseer.jobs, wanted)
+        run.todo = set() if finished else foreseer.todo(wanted)
+    return runs
 
 
-def _unforeseen(label: str, why: str) -> Forecast:
-    return Forecast(
-        label=label, status="to run", num_tasks=None, num_known=None, num_new=None, work_s=None,
-        new_nbytes=None, remark=f"{label}: cannot be foreseen: {why}",
-    )  # fmt: skip
+def _jobs(foreseer: Foreseer, keys: Iterable[str]) -> list[Job]:
+    return [foreseer.jobs[key] for key in keys]
 
 
-def _row(
-    label: str,
-    status: str,
-    foreseer: Foreseer,
-    keys: set[str],
-    todo: set[str],
-    costs: Mapping[Kind, Cost],
-    device: str,
-) -> Forecast:
-    found = estimate((foreseer.jobs[key] for key in todo), costs, device)
+def _missing(jobs: Iterable[Job], notes: Notes, device: str) -> set[Kind]:
+    """Kinds of which nothing is known; if there are any, those too that would be scaled from others."""
+    found = {kind: notes.find(group[0], kind) for kind, group in by_kind(jobs, device)}
+    if None not in found.values():
+        return set()
+    return {kind for kind, known in found.items() if known is None or known[0] == Source.SCALED}
+
+
+def _row(run: _Foresight, found: Estimate) -> Forecast:
+    if run.remark:
+        return Forecast(
+            label=run.label, status=run.status, num_tasks=None, num_known=None, num_new=None,
+            work_s=None, new_nbytes=None, remark=run.remark,
+        )  # fmt: skip
+    return _numbers(run.label, run.status, run.keys, run.todo, found)
+
+
+def _numbers(label: str, status: str, keys: set[str], todo: set[str], found: Estimate) -> Forecast:
     return Forecast(
         label=label,
         status=status,
         num_tasks=len(keys),
         num_known=len(keys) - len(todo),
         num_new=len(todo),
-        work_s=None if found.unmeasured else found.cost.seconds,
-        new_nbytes=None if found.unmeasured else found.cost.nbytes,
+        work_s=found.cost.seconds,
+        new_nbytes=found.cost.nbytes,
         unmeasured=found.unmeasured,
     )

@@ -61,10 +61,17 @@ def submit(
         params |= {"predictor": seen.predictor, "predictor_params": dict(seen.predictor_params)}
     if run.scenario.evaluation.small_lesions is not None:
         params["small_lesions"] = run.scenario.evaluation.small_lesions
-    job = run.namer.job(EVALUATE, site, (seen.model,), settings | params, 0.0)
+    job = run.namer.job(EVALUATE, site, (seen.model,), settings | params, _flop(run, seen.model, site, split))
     executor.submit(job)
     how = seen.predictor, seen.predictor_params
     return Evaluation(job.key, site, seen.round, seen.time_s, split, seen.model, *how)
+
+
+def _flop(run: Simulated, model: Ref, site: str, split: str) -> float:
+    """Operations of predicting a split; no virtual time, but wall time."""
+    node = run.world.nodes.get(site)  # none: its cases only test
+    items = run.index[site].num_items(split) if node is None else getattr(node.data, f"{split}_items")
+    return run.world.sizes_of(site, (model,))[0].forward_flop * items
 
 
 def rounds(run: Simulated, executor: Executor) -> list[Evaluation]:

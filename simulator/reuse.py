@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from simulator.outcome import Outcome
-from simulator.work.costs import estimate, noted
+from simulator.work.costs import Source, estimate, noted
 from simulator.work.executors import PoolExecutor
 
 
@@ -30,9 +30,8 @@ class ReuseCounter:
         self.runs: list[Reuse] = []
         self._executor = executor
         self._counted: set[str] = set()
-        self._costs = noted(executor.store.root)
-        for kind, cost in executor.tally.costs.items():
-            self._costs.setdefault(kind, type(cost)()).add(cost)
+        self._notes = noted(executor.store.root)
+        self._notes.add(executor.tally.costs)
 
     def count(self, outcome: Outcome) -> Reuse:
         """Return the reuse of the next run, whose values have been read: what was damaged was computed."""
@@ -40,14 +39,15 @@ class ReuseCounter:
         keys = executor.ancestors(one.key for one in [*outcome.rounds, *outcome.tests])
         done = {key for key in keys if not executor.has_failed(key)}
         reused = done - (executor.executed - self._counted)
-        saved = estimate(executor.jobs_of(reused), self._costs, executor.device)
+        saved = estimate(executor.jobs_of(reused), self._notes, executor.device)
+        was_done = not saved.unmeasured and set(saved.parts) <= {Source.DONE}
         self._counted |= done
         self.runs.append(
             Reuse(
                 needed=len(keys),
                 executed=len(done) - len(reused),
                 reused=len(reused),
-                saved_s=None if saved.unmeasured else saved.cost.seconds,
+                saved_s=saved.cost.seconds if was_done else None,
             )
         )
         return self.runs[-1]

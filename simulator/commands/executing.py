@@ -63,7 +63,10 @@ def show_forecast(study: Study, out: Path, device: str, store: Path | None, verb
     with errors_shown(verbose, study), reader_may_leave():
         from simulator.forecast import forecast
 
-        print_forecast(forecast(study, out=out, device=device, store=store))
+        def tell(text: str) -> None:
+            print(text, file=sys.stderr, flush=True)
+
+        print_forecast(forecast(study, out=out, device=device, store=store, tell=tell))
 
 
 def warn(study: Study, verbose: bool) -> None:

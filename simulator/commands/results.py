@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from simulator.commands.tables import cell, print_table
 
 if TYPE_CHECKING:  # importing them takes longer than the commands that print nothing of them
-    from simulator.forecast import Forecast
+    from simulator.forecast import Foreseen
     from simulator.plans import PlanRow
     from simulator.run import StudyResult
+    from simulator.work.costs import Source
+    from simulator.work.sampling import Sample
 
 RESULT_COLUMNS = {
     "label": "run",
@@ -45,6 +47,12 @@ FORECAST_COLUMNS = {
     "work_s": "work of one core",
     "new_nbytes": "new in store",
 }
+SOURCE_COLUMNS = {
+    "source": "estimated from",
+    "count": "to do",
+    "work_s": "work of one core",
+    "new_nbytes": "new in store",
+}
 
 
 def print_result(result: StudyResult) -> None:
@@ -63,7 +71,7 @@ def print_result(result: StudyResult) -> None:
     if result.tasks is not None:
         saved = cell("saved_s", result.tasks.saved_s)
         told = f"{result.tasks.executed} computed, {result.tasks.reused} reused"
-        print(f"tasks: {told}{'' if result.tasks.saved_s is None else f', which saved {saved} of one core'}")
+        print(f"tasks: {told}{f', which saved {saved} of one core' if result.tasks.saved_s else ''}")
     print(f"results: {result.folder}")
     if result.report is not None:
         print(f"report: {result.report}")
@@ -79,19 +87,44 @@ def _trouble(folder: Path, line: Mapping[str, object], error: str) -> str:
     return f"{line['label']}: {line['status']}: {what}; {remedy}"
 
 
-def print_forecast(rows: Sequence[Forecast]) -> None:
-    """Print one row per run and one for all; what could not be foreseen on standard error."""
+def print_forecast(found: Foreseen) -> None:
+    """Print one row per run and one for all, and where its numbers come from; what could not be foreseen
+    on standard error.
+    """
+    rows = found.rows
     print_table([asdict(row) for row in rows], FORECAST_COLUMNS)
+    parts = found.estimate.parts
+    if parts:
+        print()
+        told = [
+            {"source": _told(source, found.sample), "count": cost.count}
+            | {"work_s": cost.seconds, "new_nbytes": cost.nbytes}
+            for source, cost in parts.items()
+        ]
+        print_table(told, SOURCE_COLUMNS)
     for row in rows:
         if row.remark:
             print(f"warning: {row.remark}", file=sys.stderr)
-    if rows[-1].unmeasured:  # all runs together
-        first = next(row.label for row in rows if row.unmeasured)
+    if found.estimate.unmeasured:
         print(
-            f"warning: no estimate: never measured with this store: {', '.join(rows[-1].unmeasured)}; "
-            f"the first run tells: repeat without --plan, with --only {first}",
+            f"warning: not in work and store: {', '.join(found.estimate.unmeasured)}, never done with this "
+            "store, and not to be measured in a few seconds; the first run tells: "
+            f"repeat without --plan, with --only {next(row.label for row in rows if row.unmeasured)}",
             file=sys.stderr,
         )
+
+
+def _told(source: Source, sample: Sample | None) -> str:
+    """Where an estimate comes from, in words."""
+    if source == "sampled" and sample is not None:
+        size = f"{sample.num_tasks} tasks on up to {sample.num_cases} case(s) per site"
+        return f"measured just now in {cell('wall_s', sample.wall_s)}: {size}"
+    return {
+        "done": "such tasks of earlier runs",
+        "sampled": "such tasks, measured for an earlier --plan",
+        "alike": "such tasks of other recipes with these data and networks",
+        "scaled": "other tasks with these data and networks, by operations",
+    }[source]
 
 
 def print_plan(rows: Sequence[PlanRow], as_json: bool) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from simulator.api import Bundle
 from simulator.errors import Interrupted, MedgossipError, NoValue, SetupError, TaskFailed
-from simulator.work.costs import Cost, Kind, kind_of, note
+from simulator.work.costs import Cost, Kind, declared, kind_of, note
 from simulator.work.graph import Graph, with_ancestors
 from simulator.work.jobs import Job
 from simulator.work.pools import Pool
@@ -256,7 +256,7 @@ class PoolExecutor:
         self.executed.add(job.key)
         self.tally.executed[job.task] += 1
         self.tally.seconds[job.task] += outcome.seconds
-        cost = Cost(count=1, flop=job.flop, seconds=outcome.seconds, nbytes=outcome.nbytes)
+        cost = replace(declared(job), seconds=outcome.seconds, nbytes=outcome.nbytes)
         self.tally.costs[kind_of(job, self.device)].add(cost)
 
     def close(self) -> None:
