@@ -26,6 +26,16 @@ def epochs_planned(run: Run) -> float | None:
     return float(settings["rounds"]) * _per_round(run) + float(settings.get("warmup_epochs") or 0)
 
 
+def rounds_planned(run: Run) -> int | None:
+    """Return the rounds after a warm-up that the run's scenario sets; None if it sets no epochs either."""
+    settings = run.scenario.get("algorithm") or {}
+    if settings.get("rounds"):
+        return int(settings["rounds"])
+    if not settings.get("epochs"):
+        return None
+    return int((settings["epochs"] - (settings.get("warmup_epochs") or 0)) // _per_round(run))
+
+
 def stopped(run: Run) -> bool:
     """Whether at least half of the sites ended before the last planned round.
 
@@ -49,8 +59,18 @@ def with_stop(label: str, runs: Sequence[Run]) -> str:
     return f"{label} ({some}stopped after {done:.3g} of {epochs_planned(cut[0]):.3g} local epochs)"
 
 
-def _per_round(run: Run) -> float:
+def _per_task(run: Run) -> float:
+    """Local epochs of a training task."""
     return float((run.scenario.get("algorithm") or {}).get("local_epochs") or 1)
+
+
+def _tasks_per_round(run: Run) -> int:
+    """Where regions average several times in a round of the server, sites train as often, and number that."""
+    return int((run.scenario.get("algorithm") or {}).get("edge_rounds") or 1)
+
+
+def _per_round(run: Run) -> float:
+    return _per_task(run) * _tasks_per_round(run)
 
 
 def _sites(run: Run) -> list[tuple[float, float, int]]:
@@ -69,8 +89,8 @@ def _sites(run: Run) -> list[tuple[float, float, int]]:
         last = ended.get(node)
         last = -1 if last is None else int(last)
         done = rows.filter(pl.col("status") == "done")
-        kept = done.filter(pl.col("round") <= last)
-        found.append((_warmup(run, rows, done), kept.height * _per_round(run), last + 1))
+        kept = done.filter(pl.col("round") < (last + 1) * _tasks_per_round(run))
+        found.append((_warmup(run, rows, done), kept.height * _per_task(run), last + 1))
     return found
 
 
@@ -81,5 +101,5 @@ def _warmup(run: Run, rows: pl.DataFrame, done: pl.DataFrame) -> float:
     plain = in_round.filter(pl.col("extra_flop") == 0)["flop"].median()
     usual = plain or in_round["extra_flop"].median()  # the incoming model's part costs what its own does
     if not isinstance(usual, int | float) or usual <= 0:
-        return before.height * _per_round(run)
-    return round(float(before["flop"].sum()) / usual * _per_round(run), 6)
+        return before.height * _per_task(run)
+    return round(float(before["flop"].sum()) / usual * _per_task(run), 6)

@@ -8,6 +8,7 @@ from statistics import fmean, median
 import polars as pl
 
 from simulator.record.measures import summarize
+from simulator.record.measures_epochs import rounds_planned, stopped
 from simulator.record.measures_run import Run
 from simulator.record.participation import aggregations
 from simulator.report.mishaps import absences, mishaps, spans
@@ -75,8 +76,8 @@ def _ends_of_rounds(run: Run) -> dict[int, float]:
 
 def _rounds_done(run: Run, ends: Mapping[int, float]) -> str:
     """``7 of 20``, or ``20`` where these are all."""
-    wanted = run.scenario.get("algorithm", {}).get("rounds")
-    return f"{len(ends)} of {wanted}" if isinstance(wanted, int) and wanted > len(ends) else str(len(ends))
+    wanted = rounds_planned(run)
+    return f"{len(ends)} of {wanted}" if wanted is not None and wanted > len(ends) else str(len(ends))
 
 
 def _rounds(run: Run) -> list[str]:
@@ -182,9 +183,10 @@ def _price(run: Run, rival: Run) -> str:
 
 
 def _is_whole(run: Run) -> bool:
+    """Whether it exchanged models to the end, as far as server and sites tell."""
     ends = _ends_of_rounds(run)
     exchanges = not run.tables["transfers"].filter(~pl.col("control")).is_empty()
-    return exchanges and (not ends or " of " not in _rounds_done(run, ends))
+    return exchanges and not stopped(run) and (not ends or " of " not in _rounds_done(run, ends))
 
 
 def _where_time_went(run: Run) -> Table:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from simulator.record.measures_epochs import epochs_done, epochs_planned, stopped, with_stop
+from simulator.record.measures_epochs import epochs_done, epochs_planned, rounds_planned, stopped, with_stop
 from tests.record.runs_for_tests import made_run
 
 
@@ -42,3 +42,12 @@ def test_a_site_not_chosen_in_every_round_was_not_stopped():
     assert epochs_done(run) == 4
     assert epochs_planned(run) == 6
     assert not stopped(run)
+
+
+def test_a_round_of_the_server_may_hold_several_of_a_region():
+    settings = {"epochs": 8, "local_epochs": 2, "edge_rounds": 2}
+    whole = run_of(settings, [work(number) for number in range(4)], 2)
+    assert (epochs_done(whole), rounds_planned(whole), stopped(whole)) == (8, 2, False)
+    half = run_of(settings, [work(number) for number in range(4)], 1)
+    assert (epochs_done(half), stopped(half)) == (4, True)
+    assert epochs_planned(run_of({"rounds": 2, "edge_rounds": 2}, [], 0)) == 4

@@ -71,6 +71,22 @@ def test_a_server_that_dies_leaves_rounds_undone_and_hospitals_alike_share_a_row
     assert table.rows[0][2:4] == ("2 of 4", "100\N{NO-BREAK SPACE}%")
 
 
+@pytest.mark.parametrize(
+    ("asked", "done"), [("rounds: 8", "2 of 8"), ("epochs: 16, local_epochs: 2", "1 of 8")]
+)
+def test_what_stopped_early_is_not_called_quicker(tmp_path, asked, done):
+    slow = "algorithm: {name: gcml, epochs: 8}\n"
+    dead = f"algorithm: {{name: fedavg, {asked}, round_deadline: 2 min, server_patience: 3 min}}\n"
+    dead += "faults:\n  - {at: 100 s, crash: server}\n"
+    runs = {
+        name: [load_run(plan_with_report(study(tmp_path, text), tmp_path / name)[1].parent / name)]
+        for name, text in {"gcml": slow, "fedavg": dead}.items()
+    }
+    assert runs["fedavg"][0].virtual_time_s < runs["gcml"][0].virtual_time_s
+    assert "quicker" not in stories(runs)[0].sentences[-1]
+    assert side_by_side(runs).rows[1][2] == done
+
+
 def test_hospitals_of_which_the_same_is_true_share_a_row(tmp_path):
     local, alike = "algorithm: {name: local, rounds: 2}\n", ["sites.c.data.train=10"]
     _, page = plan_with_report(study(tmp_path, local, *alike), tmp_path / "runs")
