@@ -117,6 +117,14 @@ def test_ping_of_one_pair(call):
     ]
 
 
+def test_a_pair_may_be_named_without_options(call):
+    assert call("ping", "x.yaml", "c", "a") == call("ping", "x.yaml", "--from", "c", "--to", "a")
+    size = ("--size", "1MB")
+    assert call("transfer", "x.yaml", "c", "a", *size) == call(
+        "transfer", "x.yaml", "--from", "c", "--to", "a", *size
+    )
+
+
 def test_ping_of_all_pairs(call):
     code, out, _ = call("ping", "x.yaml", "--from", "c")
     assert code == 0
@@ -154,6 +162,8 @@ def test_transfers_named_run_at_once(call):
     [
         (("ping", "x.yaml", "--from", "sever"), '--from sever: no node "sever"; did you mean server?'),
         (("ping", "x.yaml", "--from", "a", "--to", "a"), "--to a: the sender itself; name two nodes"),
+        (("ping", "x.yaml", "a"), "a: a pair is two nodes; name more with --from and --to"),
+        (("ping", "x.yaml", "a", "b", "--to", "c"), "a b: a pair is two nodes; name more with --from"),
         (("ping", "y.yaml"), "y.yaml"),
         (("ping", "x.yaml", "--at", "3"), '"3" has no unit; write "3 ms"'),
         (("transfer", "x.yaml", "--size", "5 m"), '"m" is not a unit of size'),
@@ -169,6 +179,6 @@ def test_questions_that_cannot_be_asked(call, arguments, message):
 def test_runs_whose_networks_differ_need_a_choice(call, tmp_path):
     (tmp_path / "x.yaml").write_text(SCENARIO + "sweep: {sites.a.link.up: [1 Mbit/s, 2 Mbit/s]}\n")
     code, _, err = call("ping", "x.yaml")
-    assert (code, "differ; choose one with --only LABEL" in err) == (2, True)
+    assert (code, "differ; choose one with --only RUN" in err) == (2, True)
     label = err.split("networks of ")[1].split(" and ")[0]
     assert call("ping", "x.yaml", "--only", label)[0] == 0

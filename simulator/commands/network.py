@@ -40,13 +40,19 @@ class CaseKind(StrEnum):
 
 Only = Annotated[
     str | None,
-    typer.Option("--only", metavar="LABEL", help="which run of a sweep; needed if networks differ"),
+    typer.Option(
+        "--only", metavar="RUN", help="which run of a sweep, by label or id; needed if networks differ"
+    ),
 ]
 From = Annotated[
     list[str] | None, typer.Option("--from", metavar="NODE", help="sender; repeatable; default: all nodes")
 ]
 To = Annotated[
     list[str] | None, typer.Option("--to", metavar="NODE", help="receiver; repeatable; default: all nodes")
+]
+Pair = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[FROM TO]", help="one pair, short for --from FROM --to TO", show_default=False),
 ]
 At = Annotated[
     float,
@@ -79,6 +85,19 @@ def _read_share(text: str) -> float:
     if not percent or rest.strip() or not share >= 0:
         raise typer.BadParameter(f'"{text}" is not a limit; write for example 3%')
     return share
+
+
+def _ends(
+    pair: list[str] | None, senders: list[str] | None, receivers: list[str] | None
+) -> tuple[list[str], list[str]]:
+    """Senders and receivers, of both ways to name them; none: all nodes."""
+    if not pair:
+        return senders or [], receivers or []
+    if len(pair) != 2 or senders or receivers:
+        raise ScenarioError(
+            f"{' '.join(pair)}: a pair is two nodes; name more with --from and --to, both repeatable"
+        )
+    return pair[:1], pair[1:]
 
 
 def _limit(measure: str, which: str) -> typer.models.OptionInfo:
@@ -183,6 +202,7 @@ def check(
 @network.command()
 def ping(
     scenario: Scenario,
+    pair: Pair = None,
     senders: From = None,
     receivers: To = None,
     at_s: At = 0.0,
@@ -198,9 +218,10 @@ def ping(
     with errors_shown(verbose):
         from simulator.commands.network_probe import load, ping_nodes
 
+        ends = _ends(pair, senders, receivers)
         study = load(scenario, overrides or (), only)
     with errors_shown(verbose, study):
-        reached = ping_nodes(study, senders or (), receivers or (), at_s, as_json)
+        reached = ping_nodes(study, *ends, at_s, as_json)
     if not reached:
         raise typer.Exit(int(ExitCode.NO))
 
@@ -214,6 +235,7 @@ def transfer(
             parser=lambda text: _read_quantity(text, "size"), metavar="SIZE", help="payload, as 500MB"
         ),
     ],
+    pair: Pair = None,
     senders: From = None,
     receivers: To = None,
     at_s: At = 0.0,
@@ -231,12 +253,12 @@ def transfer(
     with errors_shown(verbose):
         from simulator.commands.network_probe import load, transfer_between
 
+        ends = _ends(pair, senders, receivers)
         study = load(scenario, overrides or (), only)
     with errors_shown(verbose, study):
         arrived = transfer_between(
             study,
-            senders or (),
-            receivers or (),
+            *ends,
             nbytes=round(size),
             at_s=at_s,
             concurrent=concurrent,

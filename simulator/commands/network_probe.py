@@ -48,7 +48,7 @@ def load(name: str, overrides: Sequence[str], label: str | None) -> Study:
     for point in study.points[1:]:
         if not same_network(first.scenario, point.scenario):
             labels = f"{first.label} and {point.label}"
-            raise ScenarioError(f"{name}: the networks of {labels} differ; choose one with --only LABEL")
+            raise ScenarioError(f"{name}: the networks of {labels} differ; choose one with --only RUN")
     return study.only([first.label])
 
 
