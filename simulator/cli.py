@@ -21,7 +21,7 @@ from simulator.commands.executing import execute_study, num_cores, show_forecast
 from simulator.commands.exporting import export
 from simulator.commands.listing import Kind, print_list
 from simulator.commands.network import network
-from simulator.commands.options import Cluster, Overrides, Scenario, StoreOption, Verbose, one_of, words
+from simulator.commands.options import Cluster, Only, Overrides, Scenario, StoreOption, Verbose, one_of, words
 from simulator.commands.results import print_plan
 from simulator.commands.resuming import check_failed, original_command, surroundings, whole_study
 from simulator.commands.tables import print_table
@@ -61,9 +61,6 @@ Out = Annotated[Path, typer.Option(help="folder that the results go to")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="worker processes; default: one per core")]
 DeviceOption = Annotated[
     Device, typer.Option(parser=one_of(Device), metavar=words(Device), help="where training runs")
-]
-Only = Annotated[
-    list[str] | None, typer.Option("--only", metavar="LABEL", help="only this run of a sweep; repeatable")
 ]
 
 

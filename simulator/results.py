@@ -19,7 +19,8 @@ from simulator.record.participation import unusable
 from simulator.record.tables import TABLES
 from simulator.registry import registry
 from simulator.reuse import Reuse
-from simulator.scenario import Point, Study, digest, dump
+from simulator.scenario import Study, dump
+from simulator.scenario.run_ids import run_id
 from simulator.scenario.schema import ScenarioBase
 from simulator.scenario.topologies import MACHINES, SERVER, STANDBY
 from simulator.simulation import Simulated
@@ -231,18 +232,13 @@ def _own_networks(scenario: ScenarioBase) -> dict[str, Any]:
     }
 
 
-def run_id(place: int, point: Point) -> str:
-    """A run's place in its study and the digest of its resolved scenario: ``0007-3f9a02c1``."""
-    return f"{place:04}-{digest(point.scenario)[:8]}"
-
-
 def write_study(folder: Path, study: Study, lines: Sequence[Mapping[str, object]]) -> None:
     """Write what a study is made of, a row to print per finished run, and the scenario as given."""
     about = {
         "name": study.name,
         "description": study.description,
         "points": [point.label for point in study.points],
-        "ids": {point.label: run_id(place, point) for place, point in enumerate(study.points, 1)},
+        "ids": {point.label: run_id(place, point.scenario) for place, point in enumerate(study.points, 1)},
         "swept": {point.label: dict(point.swept) for point in study.points},
         "command": manifest.command(),
         "lines": list(lines),

@@ -14,9 +14,10 @@ from simulator.commands.executing import num_cores
 from simulator.commands.tables import MISSING, cell, print_table
 from simulator.errors import Diverged, ExitCode, ScenarioError, SetupError, TaskFailed
 from simulator.record import manifest
-from simulator.scenario import schema
+from simulator.scenario import load_study, schema
 from simulator.scenario.devices import DEVICES
 from simulator.scenario.files import bundled
+from simulator.scenario.run_ids import run_id
 from tests.scenario import toy
 from tests.scenario.conftest import BASE
 
@@ -333,6 +334,14 @@ def test_only_chooses_runs_of_a_sweep(fake, call, tmp_path):
         assert [point.label for point in fake.calls[-1][0].points] == ["rounds1", "rounds3"]
     code, _, err = call("plan", "grid.yaml", "--only", "rounds")
     assert (code, err) == (2, '--only rounds: no run "rounds"; did you mean rounds3?\n')
+    ids = [run_id(place, one.scenario) for place, one in enumerate(load_study("grid.yaml").points, 1)]
+    moved = f"0001-{ids[2].partition('-')[2]}"  # as a study of this run alone names it
+    for name, label in ((ids[1], "rounds2"), ("0002", "rounds2"), (moved, "rounds3")):
+        assert call("plan", "grid.yaml", "--only", name)[0] == 0
+        assert [point.label for point in fake.calls[-1][0].points] == [label]
+    code, _, err = call("plan", "grid.yaml", "--only", "000")
+    told = f"--only 000: ids of {', '.join(ids)} begin so; write more of the one meant\n"
+    assert (code, err) == (2, told)
 
 
 def test_a_site_without_a_peer_is_told(fake, call, tmp_path):

@@ -9,7 +9,7 @@ import typer
 from simulator.commands.checking import check_data, check_out
 from simulator.commands.endings import errors_shown, reader_may_leave
 from simulator.commands.executing import num_cores, warn
-from simulator.commands.options import Overrides, Scenario, Verbose
+from simulator.commands.options import Only, Overrides, Scenario, Verbose
 from simulator.commands.tables import print_table
 from simulator.progress import make_progress
 from simulator.scenario.load import load_study
@@ -21,9 +21,7 @@ if TYPE_CHECKING:  # importing it takes longer than the commands that give no ad
 def advise(
     scenario: Scenario,
     overrides: Overrides = None,
-    only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="LABEL", help="only this run of a sweep; repeatable")
-    ] = None,
+    only: Only = None,
     plans: Annotated[int, typer.Option(help="about how many plans to make of each run")] = 1000,
     out: Annotated[Path, typer.Option(help="folder that the results go to")] = Path("runs"),
     jobs: Annotated[int | None, typer.Option(min=1, help="processes; default: one per core")] = None,

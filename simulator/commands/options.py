@@ -19,6 +19,14 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="show the traceback of 
 StoreOption = Annotated[
     Path | None, typer.Option("--store", help="folder of trained models; default: your cache folder")
 ]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="RUN",
+        help="only this run of a sweep, by label or beginning of its id; repeatable",
+    ),
+]
 Cluster = Annotated[
     str | None,
     typer.Option(metavar="WHERE", help="train there: tcp://HOST:PORT of a Dask scheduler, or slurm"),

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from simulator import registry
 from simulator.errors import ScenarioError
-from simulator.registry import Dataset, suggest
+from simulator.registry import Dataset
 from simulator.scenario import checks, messages
 from simulator.scenario.advise import SECTION, Advise, read_advise
 from simulator.scenario.availability import embed_presences
@@ -33,6 +33,7 @@ from simulator.scenario.locate import (
     without_entry,
 )
 from simulator.scenario.overrides import Change, apply, is_late, parse_option
+from simulator.scenario.run_ids import places
 from simulator.scenario.schema import ScenarioBase, scenario_model
 from simulator.scenario.sweep import Combination, combine, slug, unique
 from simulator.scenario.sweep_axes import Axis, read_axes
@@ -69,18 +70,16 @@ class Study:
     points: tuple[Point, ...]
     advise: Advise = field(default_factory=Advise)
 
-    def only(self, labels: Sequence[str]) -> "Study":
-        """Return the study with the points of these labels only; with all of them if there are none.
+    def only(self, names: Sequence[str]) -> "Study":
+        """Return the study with the points of these labels or ids only; with all of them if there are none.
 
         Raises:
-            ScenarioError: no point has such a label.
+            ScenarioError: no point has such a name, or several have.
         """
-        known = [point.label for point in self.points]
-        for label in labels:
-            if label not in known:
-                raise ScenarioError(f'--only {label}: no run "{label}"{suggest(label, known)}')
-        chosen = tuple(point for point in self.points if point.label in labels or not labels)
-        return replace(self, points=chosen)
+        if not names:
+            return self
+        chosen = places(names, [one.label for one in self.points], [one.scenario for one in self.points])
+        return replace(self, points=tuple(self.points[place] for place in sorted(chosen)))
 
     def locate(self, message: str, point: Point | None = None) -> str:
         """Put the place in the file before a message that begins with a dotted key; the place in
