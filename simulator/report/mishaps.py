@@ -1,10 +1,11 @@
 """What struck a run, who was not there and who waited in vain, in words for planners."""
 
+import math
 from collections.abc import Sequence
 
 import polars as pl
 
-from simulator.record.measures_faults import fault_costs
+from simulator.record.measures_faults import FaultCost, fault_costs
 from simulator.record.measures_run import Run
 from simulator.record.participation import newcomers
 from simulator.report.text import duration, listing, natural, plural, size
@@ -36,7 +37,9 @@ _BEGAN = {
 _GONE = ("crash", "leave", "unavailable")
 """Outages in which a hospital is not there; one whose line is cut waits."""
 _MOST = 8
-"""So many faults, so many other outages and so many newcomers are told."""
+"""So many faults, so many other outages and so many newcomers are told, and so many names."""
+_MANY = 4
+"""From so many on hospitals are counted."""
 
 
 def mishaps(run: Run) -> list[str]:
@@ -63,16 +66,39 @@ def absences(run: Run, site: str) -> list[tuple[float, float]]:
 
 
 def _faults(run: Run) -> list[str]:
-    said = []
-    for one in fault_costs(run)[:_MOST]:
-        happened, for_good = _FAULTS[one.verb]
-        who = "the server" if one.node == SERVER else one.node
-        lasting = f" for {duration(one.lasted_s)}" if one.undone else f", {for_good}"
-        text = f"After {duration(one.time_s)} {happened.format(who)}{lasting}"
-        lost = [f"{plural(one.failed_models, 'model')} not delivered"] if one.failed_models else []
-        lost += [f"{duration(one.lost_s)} of its work lost"] if one.lost_s else []
-        said.append(f"{text}{': ' + ' and '.join(lost) if lost else ''}.")
-    return said
+    """Tell faults; what happened to several at once, for as long, is told once."""
+    alike: dict[tuple[object, ...], list[FaultCost]] = {}
+    for one in fault_costs(run):
+        who = one.node if one.node == SERVER else ""
+        alike.setdefault((one.time_s, one.verb, one.lasted_s, one.undone, who), []).append(one)
+    return [_told(run, costs) for costs in list(alike.values())[:_MOST]]
+
+
+def _told(run: Run, costs: Sequence[FaultCost]) -> str:
+    one = costs[0]
+    happened, for_good = _FAULTS[one.verb]
+    if len(costs) > 1:
+        happened = happened.replace("was", "were").replace("the line ", "the lines ")
+    lasting = f" for {duration(one.lasted_s)}" if one.undone else f", {for_good}"
+    text = (
+        f"After {duration(one.time_s)} {happened.format(_who(run, [cost.node for cost in costs]))}{lasting}"
+    )
+    failed = [cost.failed_models for cost in costs if cost.failed_models]
+    most = "up to " if len(failed) > 1 else ""  # one between two of them counts for both
+    lost = [f"{most}{plural(sum(failed), 'model')} not delivered"] if failed else []
+    lost_s = math.fsum(cost.lost_s or 0.0 for cost in costs)
+    lost += [f"{duration(lost_s)} of {'their' if len(costs) > 1 else 'its'} work lost"] if lost_s else []
+    return f"{text}{': ' + ' and '.join(lost) if lost else ''}."
+
+
+def _who(run: Run, nodes: Sequence[str]) -> str:
+    """Whom a fault struck; many hospitals are counted too."""
+    if list(nodes) == [SERVER]:
+        return "the server"
+    names = listing(sorted(nodes, key=natural), _MOST)
+    if len(nodes) < _MANY or not set(nodes) <= set(run.tables["sites"]["site"]):
+        return names
+    return f"{len(nodes)} hospitals ({names})"
 
 
 def _planned(run: Run) -> list[str]:

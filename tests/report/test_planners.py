@@ -8,7 +8,7 @@ from simulator.report.mishaps import spans
 from simulator.report.planners import side_by_side, stories
 from simulator.report.text import hours
 from simulator.scenario.load import reload_study
-from tests.support import run, study
+from tests.support import SITES, run, study
 
 # a round is 3 s down (the server's line is shared), 40 s of training and 1 s up at b, the slowest
 FEDAVG = "algorithm: {name: fedavg, rounds: 4, round_deadline: 2 min, server_patience: 1 h}\n"
@@ -119,6 +119,30 @@ def test_every_harmful_fault_is_told_in_words(tmp_path):
     assert "After 1 s messages over b were damaged for 69 s" in text
     assert "After 75 s the network fell apart into a; b for 9 s" in text
     assert "After 90 s the line a.up was set to other values, to the end" in text
+
+
+def test_what_strikes_several_alike_is_told_once(tmp_path):
+    faults = "faults:\n  - {at: 5 s, for: 3 s, crash: [a, b]}\n  - {at: 5 s, for: 4 s, crash: c}\n"
+    _, _, story = told(tmp_path, FEDAVG + faults)
+    text = " ".join(story.sentences).replace("\N{NO-BREAK SPACE}", " ")
+    assert "After 5 s a and b died for 3 s: 4 s of their work lost. After 5 s c died for 4 s" in text
+    more = "".join(
+        f"  - {{name: d{i}, seconds_per_item: 1 s, data: {{train: 5}},\n"
+        "     link: {up: 1 MB/s, down: 1 MB/s, latency: 0 ms}}\n"
+        for i in range(9)
+    )
+    many = study(
+        tmp_path,
+        FEDAVG + "faults: [{at: 5 s, disconnect: 'tag:all'}]\n",
+        sites=SITES.replace("server:", f"{more}server:"),
+    )
+    page = plan_with_report(many, tmp_path / "many")[1]
+    (story,) = stories({"x": [load_run(page.parent / "fedavg")]})
+    (sentence,) = [one for one in story.sentences if "cut off" in one]
+    text = sentence.replace("\N{NO-BREAK SPACE}", " ")
+    assert text.startswith(
+        "After 5 s 12 hospitals (a, b, c, d0, d1, d2, d3, d4 and 4 more) were cut off, and did"
+    )
 
 
 def test_a_hospital_that_is_too_slow_is_named_with_its_share_and_is_not_the_last_in_time(tmp_path):
