@@ -7,7 +7,7 @@ from pathlib import Path
 from simulator import observations, study_folder
 from simulator.errors import NoValue
 from simulator.scenario import Study
-from simulator.simulation import simulate
+from simulator.simulation import Bases, simulate
 from simulator.work.costs import Estimate, Kind, Notes, Source, by_kind, estimate, note, noted
 from simulator.work.foreseer import Foreseer
 from simulator.work.graph import with_ancestors
@@ -91,13 +91,14 @@ def _foresee(study: Study, folder: Path, foreseer: Foreseer, device: str) -> lis
 
     modes = [numeric_mode(point.scenario.task.precision, device) for point in study.points]
     bases, studies = study_folder.bases(study, modes), study_folder.of_this_name(folder, study.name)
-    runs = []
+    runs, found = [], Bases()
     for point, mode, basis in zip(study.points, modes, bases, strict=True):
         finished = study_folder.finished_run(studies, point, basis) is not None
         run = _Foresight(label=point.label, status="finished" if finished else "to run")
         runs.append(run)
         try:
-            simulated = simulate(point.label, point.scenario, foreseer, mode, lambda _: None)
+            shared = found.of(point.scenario)
+            simulated = simulate(point.label, point.scenario, foreseer, mode, lambda _: None, shared)
         except NoValue as error:
             run.remark = f"{point.label}: cannot be foreseen: {error}"
             continue
