@@ -128,16 +128,14 @@ def _what_was_run(runs: Sequence[Run]) -> list[str]:
 
 
 def _site_words(runs: Sequence[Run]) -> list[str]:
-    """A sentence on the sites and their cases, which runs may divide differently."""
+    """On the sites, the same in all runs, and their cases, which runs may divide differently."""
     tables = [run.tables["sites"].filter(pl.col("role") != "server") for run in runs]
-    by_run = {tuple(sorted(table["site"], key=natural)) for table in tables if not table.is_empty()}
-    if not by_run:
+    if tables[0].is_empty():
         return []
-    named = f" ({listing(next(iter(by_run)), 8)})" if len(by_run) == 1 else ""
+    names = sorted(tables[0]["site"], key=natural)
     cases = [number for table in tables for number in table["num_train"].drop_nulls()]
     held = f" with {_span(cases)} training cases each" if cases else ""
-    numbers = [len(names) for names in by_run]
-    return [f"{_span(numbers)} {'site' if max(numbers) == 1 else 'sites'}{named}{held}."]
+    return [f"{plural(len(names), 'site')} ({listing(names, 8)}){held}."]
 
 
 def _span(counts: Sequence[int]) -> str:

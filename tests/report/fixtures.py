@@ -30,6 +30,7 @@ class Shape:
     plan: bool = False
     overlays: bool = True
     target: float | None = 0.75
+    first: int = 10  # training cases of the first site; each further one has one more
     names: tuple[str, ...] = ("north", "river", "hill", "lake", "coast")
 
     @property
@@ -329,7 +330,7 @@ def _site_rows(tables, algorithm, shape):
                 _rate(index),
                 _rate(index, down=True),
                 0.01,
-                10 + index,
+                shape.first + index,
                 2,
                 2 + index,
             )

@@ -153,6 +153,15 @@ def test_a_single_run_is_described_alone(tmp_path, unpainted):
     assert not (tmp_path / "out" / "figures" / "overlays.png").exists()
 
 
+def test_the_number_of_cases_is_that_of_all_runs(tmp_path, unpainted):
+    runs = [
+        write_run(tmp_path / str(n), "gcml", label=str(n), shape=Shape(rounds=2, overlays=False, first=n))
+        for n in (3, 20)
+    ]
+    text = Reader(built(runs, tmp_path / "out")).text
+    assert "5 sites (coast, hill, lake, north and river) with 3 to 24 training cases each" in text
+
+
 def test_a_failed_run_is_named_and_kept_out(tmp_path, unpainted):
     shape = Shape(rounds=3, overlays=False)
     good = write_run(tmp_path / "gcml", "gcml", shape=shape)
