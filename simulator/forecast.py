@@ -19,7 +19,8 @@ from simulator.work.store import Store, default_root
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
     """A run's tasks. ``work_s`` (seconds of one worker) and ``new_nbytes`` are without those of
-    ``unmeasured`` tasks, of which nothing is known; ``remark`` says why nothing could be foreseen.
+    ``unmeasured`` tasks, of which nothing is known, and None where nothing is known of any; ``remark`` says
+    why nothing could be foreseen.
     """
 
     label: str
@@ -46,7 +47,7 @@ class Foreseen:
 
 @dataclass(slots=True, kw_only=True)
 class _Foresight:
-    """A run: all its keys, and those to compute; None where that depends on what is not known."""
+    """A run: all its keys, and those to compute; or a remark why these are not known."""
 
     label: str
     status: str
@@ -130,13 +131,14 @@ def _row(run: _Foresight, found: Estimate) -> Forecast:
 
 
 def _numbers(label: str, status: str, keys: set[str], todo: set[str], found: Estimate) -> Forecast:
+    is_known = bool(found.parts) or not found.unmeasured
     return Forecast(
         label=label,
         status=status,
         num_tasks=len(keys),
         num_known=len(keys) - len(todo),
         num_new=len(todo),
-        work_s=found.cost.seconds,
-        new_nbytes=found.cost.nbytes,
+        work_s=found.cost.seconds if is_known else None,
+        new_nbytes=found.cost.nbytes if is_known else None,
         unmeasured=found.unmeasured,
     )

@@ -4,9 +4,11 @@ import math
 
 import pytest
 
+from simulator.commands.results import print_forecast
 from simulator.forecast import forecast
 from simulator.scenario import load_study
 from simulator.work.costs import Source, noted
+from simulator.work.sampling import Sample
 from tests.test_end_to_end import FLAT, go, write
 
 
@@ -46,3 +48,16 @@ def test_it_takes_about_that(foreseen):
         load_study(str(path)), out=path.parent, device="cpu", store=path.parent / "store", tell=pytest.fail
     )
     assert [row.num_new for row in after.rows] == [0] * 4
+
+
+def test_what_could_not_be_measured_is_named_and_not_zero(foreseen, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("simulator.forecast.sample", lambda jobs, wanted, device: Sample(device=device))
+    study = load_study(str(foreseen[0]))
+    found = forecast(study, out=tmp_path, device="cpu", store=tmp_path / "store", tell=lambda _: None)
+    assert {"read", "train"} < set(found.estimate.unmeasured)
+    assert [(row.work_s, row.new_nbytes) for row in found.rows] == [(None, None)] * 4
+    print_forecast(found)
+    out, err = capsys.readouterr()
+    assert "estimated from" not in out
+    assert err.startswith("warning: not in work and store: ")
+    assert err.endswith("with --only gcml\n")

@@ -118,7 +118,8 @@ def _told(source: Source, sample: Sample | None) -> str:
     """Where an estimate comes from, in words."""
     if source == "sampled" and sample is not None:
         size = f"{sample.num_tasks} tasks on up to {sample.num_cases} case(s) per site"
-        return f"measured just now in {cell('wall_s', sample.wall_s)}: {size}"
+        wall = cell("wall_s", sample.wall_s)
+        return f"measured just now on this machine's {sample.device} in {wall}: {size}"
     return {
         "done": "such tasks of earlier runs",
         "sampled": "such tasks, measured for an earlier --plan",

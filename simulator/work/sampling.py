@@ -35,8 +35,9 @@ _Jobs = Mapping[str, Job]
 
 @dataclass(slots=True, kw_only=True)
 class Sample:
-    """What was found, in ``num_tasks`` tasks with up to ``num_cases`` training cases per site."""
+    """What was found on a device, in ``num_tasks`` tasks with up to ``num_cases`` training cases per site."""
 
+    device: str
     costs: dict[Kind, Cost] = field(default_factory=dict)
     num_tasks: int = 0
     num_cases: int = 0
@@ -51,7 +52,7 @@ def sample(jobs: _Jobs, wanted: Collection[Kind], device: str) -> Sample:
         wanted: kinds of some of them.
         device: where they run, ``cpu`` or ``cuda``.
     """
-    found, begun = Sample(), monotonic()
+    found, begun = Sample(device=device), monotonic()
     ways = _ways(jobs, wanted, device)
     growing = [way for way in ways if way[-1].data and declared(way[-1]).flop]
     most = max((_num_training(job) for way in ways for job in way if job.task == PREPARE.name), default=1)
@@ -62,6 +63,8 @@ def sample(jobs: _Jobs, wanted: Collection[Kind], device: str) -> Sample:
             while spent_s + last_s <= _FEW_S:
                 executor = PoolExecutor(store, pool, lambda: monotonic() - begun > _ENOUGH_S)
                 _run(executor, growing if num_cases > 1 else ways, num_cases)
+                if not executor.tally.executed:
+                    break  # it was told to stop
                 last_s = math.fsum(cost.seconds for cost in executor.tally.costs.values() if cost.flop)
                 spent_s += last_s
                 found.costs |= {kind: cost for kind, cost in executor.tally.costs.items() if kind in wanted}
