@@ -14,6 +14,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from secrets import token_hex
+from shutil import which
 from time import monotonic, sleep
 from typing import Any
 
@@ -197,13 +198,24 @@ def connect(where: str, *, store: Store, device: str, num_workers: int) -> Clust
 
 
 def _slurm(num_workers: int) -> Any:
-    """Workers of one thread each, in the environment of our own worker processes."""
+    """Workers of one thread each, in the environment of our own worker processes.
+
+    Raises:
+        SetupError: no job is described, or none can be submitted from here.
+    """
     import dask.config
     from dask_jobqueue import SLURMCluster
 
     from simulator.learning.numerics import WORKER_ENVIRONMENT
 
     cores = dask.config.get("jobqueue.slurm.cores")
+    if cores is None or dask.config.get("jobqueue.slurm.memory") is None:
+        raise SetupError(
+            f"--cluster {SLURM}: cores or memory of a job are missing; "
+            "describe a job in ~/.config/dask/jobqueue.yaml"
+        )
+    if which("sbatch") is None:
+        raise SetupError(f"--cluster {SLURM}: no sbatch here; run the command where jobs are submitted")
     prologue = dask.config.get("jobqueue.slurm.job-script-prologue") or []
     exports = [f"export {name}={value}" for name, value in WORKER_ENVIRONMENT.items()]
     try:

@@ -21,6 +21,7 @@ from tests.test_survival import call, tables
 from tests.work.test_executors import job, quiet
 
 pytest.importorskip("dask_jobqueue", reason='needs pip install "medgossip[cluster]"')
+dask_config = pytest.importorskip("dask.config")
 ROOT = Path(__file__).parents[2]
 
 
@@ -132,6 +133,20 @@ def test_what_is_no_cluster_is_told(tmp_path, monkeypatch, where, error, message
     monkeypatch.setattr("simulator.work.cluster._CONNECT_S", 1)
     with pytest.raises(error, match=message):
         connect(where, store=Store(tmp_path), device="cpu", num_workers=0)
+
+
+@pytest.mark.parametrize(
+    ("cores", "message"),
+    [(None, "cores or memory of a job are missing; describe a job in .*jobqueue.yaml"),
+     (1, "no sbatch here; run the command where jobs are submitted")],
+)  # fmt: skip
+def test_slurm_that_cannot_start_a_job_is_told(tmp_path, monkeypatch, cores, message):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with (
+        dask_config.set({"jobqueue.slurm.cores": cores, "jobqueue.slurm.memory": "4 GB"}),
+        pytest.raises(SetupError, match=message),
+    ):
+        connect("slurm", store=Store(tmp_path), device="cpu", num_workers=1)
 
 
 SBATCH = """#!/bin/sh
