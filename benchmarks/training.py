@@ -1,6 +1,6 @@
 """What our training task costs beside a bare PyTorch loop, the usual MONAI loop, and two models.
 
-``python benchmarks/training.py [--repeats 5]`` prints a table. All arms take the same steps on the
+``python -m benchmarks.training [--repeats 5]`` prints a table. All arms take the same steps on the
 same cases (a U-Net of 16-32-64-128 channels with two residual units; 2-D: 8 slices of 64² per step,
 3-D: 2 volumes of 48³); times are CPU time of this process, medians of runs that alternate, one
 thread. It starts itself again in the environment of our worker processes, which speeds up all arms.
@@ -29,7 +29,7 @@ from benchmarks.peers.workload import loss_of
 from simulator.api import Bundle
 from simulator.learning.context import Context
 from simulator.learning.models import load_weights, weights_of
-from simulator.learning.networks import build, network_spec
+from simulator.learning.networks import network_spec, unet
 from simulator.learning.numerics import WORKER_ENVIRONMENT, numeric_mode, setup_process
 from simulator.learning.training import initial, train
 
@@ -104,9 +104,10 @@ class Arms:
         spec = network_spec(self.context.recipe.network, CHANNELS, STRUCTURES, dims)
         layout = torch.channels_last if dims == 2 else torch.channels_last_3d
         last = dims == 3 or precision == "bf16"
-        self.networks = [build(spec) for _ in range(2)]
+        # MONAI's own, with torch's PReLU
+        self.networks = [unet(spec.settings, CHANNELS, STRUCTURES, dims) for _ in range(2)]
         self.networks = [net.to(memory_format=layout) if last else net for net in self.networks]
-        self.usual = build(spec)
+        self.usual = unet(spec.settings, CHANNELS, STRUCTURES, dims)
         self.loader = self._usual_loader()
 
     def _usual_loader(self) -> DataLoader:
@@ -200,7 +201,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats
     if not WORKER_ENVIRONMENT.items() <= os.environ.items():
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **WORKER_ENVIRONMENT})
+        os.execve(
+            sys.executable,
+            [sys.executable, "-m", "benchmarks.training", *sys.argv[1:]],
+            {**os.environ, **WORKER_ENVIRONMENT},
+        )
     warnings.filterwarnings("ignore", module="monai")
     setup_process()
     check_loss()

@@ -23,6 +23,8 @@ class _OneSlope(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, slope = ctx.saved_tensors
+        if gradient.stride() != x.stride():  # sums in torch's order, and no kernel that steps through memory
+            gradient = torch.empty_like(x).copy_(gradient)
         of_x = of_slope = None
         if ctx.needs_input_grad[0]:
             of_x = torch.ops.aten.leaky_relu_backward(gradient, x, slope.to(x.dtype).item(), False)

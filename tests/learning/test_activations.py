@@ -1,3 +1,5 @@
+from itertools import product
+
 import pytest
 import torch
 from torch import nn
@@ -8,37 +10,38 @@ from simulator.learning.networks import build, network_spec
 
 def gradients(layer, x, weighted):
     """Output, gradient of the input, gradient of the slope."""
-    layer.weight.grad, x = None, x.clone().requires_grad_()
+    layer.weight.grad, x = None, x.detach().requires_grad_()
     y = layer(x)
     (y * weighted).sum().backward()
     return y.detach(), x.grad, layer.weight.grad
 
 
+LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
 @pytest.mark.parametrize("autocast", [False, True])
-@pytest.mark.parametrize(
-    ("shape", "layout"),
-    [
-        ((8, 16, 32, 32), torch.contiguous_format),
-        ((3, 5, 9, 6), torch.channels_last),
-        ((2, 4, 10, 7, 6), torch.channels_last_3d),
-        ((7, 3), torch.contiguous_format),
-    ],
-)
-def test_it_is_prelu_bit_by_bit(shape, layout, autocast):
+@pytest.mark.parametrize("shape", [(8, 16, 32, 32), (3, 5, 9, 6), (2, 4, 10, 7, 6)])
+def test_it_is_prelu_bit_by_bit_whatever_the_layouts(shape, autocast):
     draw = torch.Generator().manual_seed(0)
-    x, weighted = (torch.randn(shape, generator=draw).to(memory_format=layout) for _ in range(2))
-    x[0, 0], x[0, 1] = 0.0, -0.0
-    if autocast:
-        x, weighted = x.bfloat16(), weighted.bfloat16()
+    dtype = torch.bfloat16 if autocast else torch.float32
+    wide = (shape[0], 2 * shape[1], *shape[2:])
+    wanted = [torch.contiguous_format, LAST[len(shape)]]
+    layouts = [
+        torch.randn(wide, generator=draw).to(dtype).contiguous(memory_format=layout)[:, : shape[1]]
+        for layout in wanted
+    ]
+    layouts += [part.contiguous(memory_format=layout) for part in layouts for layout in wanted]
+    layouts[0][0, 0] = 0.0
     ours, theirs = OneSlopePReLU(), nn.PReLU()
-    for slope in (0.25, -0.3, 1.0, 0.0):
-        for layer in (ours, theirs):
-            nn.init.constant_(layer.weight, slope)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
-            found, expected = gradients(ours, x, weighted), gradients(theirs, x, weighted)
-        for one, other in zip(found, expected, strict=True):
-            assert one.dtype == other.dtype
-            assert torch.equal(one, other)
+    for x, weighted in product(layouts, layouts):
+        for slope in (0.25, -0.3, 0.0):
+            for layer in (ours, theirs):
+                nn.init.constant_(layer.weight, slope)
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+                found, expected = gradients(ours, x, weighted), gradients(theirs, x, weighted)
+            for one, other in zip(found, expected, strict=True):
+                assert one.dtype == other.dtype
+                assert torch.equal(one, other), (x.stride(), weighted.stride(), slope)
 
 
 def test_its_gradient_is_the_slope_of_its_output():
