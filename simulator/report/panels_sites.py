@@ -51,7 +51,8 @@ def sites_panel(axes: Axes, part: Part, _: str, score: str) -> None:
         axes.axvline(0, color=BLACK, linewidth=0.6)
     axes.grid(visible=True, axis="x")
     axes.tick_params(axis="y", length=0)
-    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))  # numbers may be long
+    # few, as numbers may be long
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3))
     axes.set_xlabel(axis_of(score, 1.0)[1])
 
 
