@@ -1,7 +1,8 @@
 """Local epochs: how many a run's sites did, how many were planned, and whether it stopped before."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -18,7 +19,7 @@ def epochs_done(run: Run) -> float | None:
 
 def epochs_planned(run: Run) -> float | None:
     """Return the local epochs per site that the run's scenario sets; None if it sets none."""
-    settings = run.scenario.get("algorithm") or {}
+    settings = _algorithm(run)
     if settings.get("epochs"):
         return float(settings["epochs"])
     if not settings.get("rounds"):
@@ -28,7 +29,7 @@ def epochs_planned(run: Run) -> float | None:
 
 def rounds_planned(run: Run) -> int | None:
     """Return the rounds after a warm-up that the run's scenario sets; None if it sets no epochs either."""
-    settings = run.scenario.get("algorithm") or {}
+    settings = _algorithm(run)
     if settings.get("rounds"):
         return int(settings["rounds"])
     if not settings.get("epochs"):
@@ -59,14 +60,19 @@ def with_stop(label: str, runs: Sequence[Run]) -> str:
     return f"{label} ({some}stopped after {done:.3g} of {epochs_planned(cut[0]):.3g} local epochs)"
 
 
+def _algorithm(run: Run) -> Mapping[str, Any]:
+    """The settings of the run's algorithm."""
+    return run.scenario.get("algorithm") or {}
+
+
 def _per_task(run: Run) -> float:
     """Local epochs of a training task."""
-    return float((run.scenario.get("algorithm") or {}).get("local_epochs") or 1)
+    return float(_algorithm(run).get("local_epochs") or 1)
 
 
 def _tasks_per_round(run: Run) -> int:
     """Where regions average several times in a round of the server, sites train as often, and number that."""
-    return int((run.scenario.get("algorithm") or {}).get("edge_rounds") or 1)
+    return int(_algorithm(run).get("edge_rounds") or 1)
 
 
 def _per_round(run: Run) -> float:
