@@ -1,6 +1,6 @@
 """What a study will take before it runs: its tasks, those that are known, hours and gigabytes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,11 +65,12 @@ def forecast(
     ``tell`` hears of it before. The tests of the models that will be selected are left out, as nobody
     knows yet which these are.
     """
-    from simulator.learning.numerics import pick_device
+    from simulator.learning.numerics import device_and_modes
 
-    chosen, kept_in = pick_device(device), Store(store or default_root())
+    chosen, modes = device_and_modes(device, (point.scenario.task.precision for point in study.points))
+    kept_in = Store(store or default_root())
     foreseer, notes = Foreseer(kept_in), noted(kept_in.root)
-    runs = _foresee(study, out / study_folder.name_of(study), foreseer, chosen)
+    runs = _foresee(study, out / study_folder.name_of(study), foreseer, modes)
     todo = set().union(*(run.todo for run in runs))
     missing = _missing(_jobs(foreseer, todo), notes, chosen)
     taken = None
@@ -86,11 +87,8 @@ def forecast(
     return Foreseen(rows=rows, estimate=together, sample=taken)
 
 
-def _foresee(study: Study, folder: Path, foreseer: Foreseer, device: str) -> list[_Foresight]:
+def _foresee(study: Study, folder: Path, foreseer: Foreseer, modes: Sequence[str]) -> list[_Foresight]:
     """Simulate every point, and look which of its results are there."""
-    from simulator.learning.numerics import numeric_mode
-
-    modes = [numeric_mode(point.scenario.task.precision, device) for point in study.points]
     bases, studies = study_folder.bases(study, modes), study_folder.of_this_name(folder, study.name)
     runs, found = [], Bases()
     for point, mode, basis in zip(study.points, modes, bases, strict=True):

@@ -10,7 +10,6 @@ from simulator import observations, results, study_folder
 from simulator.errors import ExitCode, Interrupted, MedgossipError
 from simulator.outcome import Outcome
 from simulator.progress import NotedProgress, Progress
-from simulator.quick_imports import quick_imports
 from simulator.reuse import Reuse, ReuseCounter, together
 from simulator.scenario import Study
 from simulator.simulation import Bases, simulate
@@ -57,14 +56,12 @@ def execute(
         Interrupted: ``stopping`` said so; running tasks were finished first.
         SetupError: no space left, or another process runs this study into the same folder.
     """
-    from simulator.learning.numerics import WORKER_ENVIRONMENT, numeric_mode, pick_device
+    from simulator.learning.numerics import WORKER_ENVIRONMENT, device_and_modes
 
     start, folder = perf_counter(), out / study_folder.name_of(study)
     if jobs > 1 and cluster is None and not (folder / "report.html").is_file():
         import_ahead(device, WORKER_ENVIRONMENT)
-    with quick_imports():  # of torch
-        chosen = pick_device(device)
-        modes = [numeric_mode(point.scenario.task.precision, chosen) for point in study.points]
+    chosen, modes = device_and_modes(device, (point.scenario.task.precision for point in study.points))
     progress = NotedProgress(progress, study_folder.note_of(folder))
     with study_folder.alone(folder):
         bases = study_folder.bases(study, modes)

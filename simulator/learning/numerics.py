@@ -5,11 +5,13 @@ imported where it is needed, because planning reads the worker environment witho
 """
 
 import os
+from collections.abc import Iterable
 from importlib.metadata import version
 from inspect import unwrap
 from types import MappingProxyType
 
 from simulator.errors import SetupError
+from simulator.quick_imports import quick_imports
 
 NUM_THREADS = 1
 
@@ -58,6 +60,17 @@ def numeric_mode(precision: str, device: str) -> str:
     else:
         parts.append(f"cpu {torch.backends.cpu.get_cpu_capability()}")
     return ", ".join([*parts, precision, f"{NUM_THREADS} thread"])
+
+
+def device_and_modes(wish: str, precisions: Iterable[str]) -> tuple[str, list[str]]:
+    """Return the device for a wish, and the numeric mode there of each precision.
+
+    Raises:
+        SetupError: see :func:`pick_device`.
+    """
+    with quick_imports():  # of torch
+        device = pick_device(wish)
+        return device, [numeric_mode(precision, device) for precision in precisions]
 
 
 def setup_process() -> None:
