@@ -73,6 +73,21 @@ def test_a_polite_stop_says_how_to_go_on_and_that_gives_the_same_bits(whole, tmp
     assert tables(folder) == tables(undisturbed)
 
 
+def test_two_commands_with_one_store_share_the_work(whole, tmp_path):
+    path, _, undisturbed = whole
+    store = tmp_path / "store"
+    both = [
+        start("run", path, "--out", tmp_path / str(jobs), "--store", store, "--jobs", jobs) for jobs in (1, 2)
+    ]
+    told = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    executed = [int(re.search("^tasks: (.*) computed", out, re.MULTILINE)[1]) for out, _ in told]
+    assert min(executed) > 0
+    assert sum(executed) == len(list(store.glob("??/*.safetensors")))
+    for out, _ in told:
+        assert tables(Path(re.search("results: (.*)", out)[1])) == tables(undisturbed)
+
+
 def test_asked_twice_it_stops_at_once(whole, tmp_path):
     process = start("run", whole[0], "--out", tmp_path / "runs", "--store", tmp_path / "store", "--jobs", 1)
     wait_for_results(tmp_path / "store", 14)

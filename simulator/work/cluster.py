@@ -20,7 +20,7 @@ from typing import Any
 
 from simulator.errors import ScenarioError, SetupError
 from simulator.record.manifest import source_digest
-from simulator.work.jobs import Job, digest
+from simulator.work.jobs import Job
 from simulator.work.store import Store
 from simulator.work.worker import Bench, Outcome
 
@@ -51,9 +51,6 @@ class ClusterPool:
         self.device = device
         self._client, self._cluster, self._store, self._most = client, cluster, store, most
         self._token, self._mode = f"cluster-{token_hex(8)}", numeric_mode("any precision", device)
-        self._suffix = digest(str(store.root.resolve()))[
-            :8
-        ]  # others may use this scheduler with other stores
         self._numbers: dict[str, int] = {}  # of workers, by address
         self._futures: dict[Any, tuple[int, Job]] = {}
         self._tries: dict[str, int] = {}
@@ -97,23 +94,25 @@ class ClusterPool:
         """Whether any worker has a job."""
         return bool(self._futures)
 
-    def start(self, worker: int, job: Job) -> None:
+    def start(self, worker: int, job: Job, *, regardless: bool = False) -> None:
         """Send the job to its worker; should that one get lost, another takes it."""
         (address,) = (one for one, number in self._numbers.items() if number == worker)
         again = self._tries[job.key] = self._tries.get(job.key, 0) + 1
-        name = f"{job.key}-{self._suffix}{f'-{again}' if again > 1 else ''}"
+        # other commands may use this scheduler, with this store or others
+        name = f"{job.key}-{self._token}{f'-{again}' if again > 1 else ''}"
         packages = {"simulator", job.function.partition(":")[0].partition(".")[0]}
         passport = Passport(
             store=self._store.root.resolve(), token=self._token, device=self.device, mode=self._mode,
             code={package: _code(package) for package in sorted(packages)},
         )  # fmt: skip
         future = self._client.submit(
-            run_job, job, passport, key=name, workers=[address], allow_other_workers=True, pure=False
-        )
+            run_job, job, passport, regardless, key=name, workers=[address],
+            allow_other_workers=True, pure=False,
+        )  # fmt: skip
         self._futures[future] = worker, job
 
-    def wait(self) -> list[tuple[int, Job, Outcome | None]]:
-        """Wait a while for outcomes, or for workers where there are none.
+    def wait(self, timeout_s: float | None = None) -> list[tuple[int, Job, Outcome | None]]:
+        """Wait a second at most for outcomes, or for workers where there are none.
 
         Raises:
             SetupError: a worker cannot do this work, or the scheduler has gone.
@@ -121,7 +120,7 @@ class ClusterPool:
         from distributed import wait
 
         if not self._futures:
-            sleep(_LOOK_EVERY_S if not self._workers() else 0)
+            sleep(0 if self._workers() and timeout_s is None else _LOOK_EVERY_S)
             return []
         try:
             wait(list(self._futures), timeout=_LOOK_EVERY_S, return_when="FIRST_COMPLETED")
@@ -228,7 +227,7 @@ def _slurm(num_workers: int) -> Any:
     return cluster
 
 
-def run_job(job: Job, passport: Passport) -> Outcome:
+def run_job(job: Job, passport: Passport, regardless: bool) -> Outcome:
     """Do a job on a worker of the cluster; refuse where its result would not be that of other workers."""
     from distributed import get_worker
 
@@ -240,7 +239,7 @@ def run_job(job: Job, passport: Passport) -> Outcome:
         error = SetupError(f"worker {worker.address}: {trouble}")
         return Outcome(key=job.key, seconds=0.0, nbytes=0, error=error)
     setup_process()  # some of it belongs to the thread
-    return _bench(passport.store, passport.device).run(job)
+    return _bench(passport.store, passport.device).run(job, regardless=regardless)
 
 
 def _trouble(passport: Passport, num_threads: int) -> str:

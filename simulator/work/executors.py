@@ -15,6 +15,7 @@ from typing import Protocol
 from simulator.api import Bundle
 from simulator.errors import Interrupted, MedgossipError, NoValue, SetupError, TaskFailed
 from simulator.work.costs import Cost, Kind, declared, kind_of, note
+from simulator.work.elsewhere import LOOK_EVERY_S, Elsewhere
 from simulator.work.graph import Graph, with_ancestors
 from simulator.work.jobs import Job
 from simulator.work.pools import Pool
@@ -32,6 +33,7 @@ Tell = Callable[[str], None]
 
 _NEARLY = 0.9  # as urgent: then a worker prefers the site whose data it has
 _TRIES = 3  # a job whose worker dies this often is at fault itself
+_ELSEWHERE = -1  # in place of a worker: another process has a site's data at hand
 
 
 @dataclass(slots=True, kw_only=True)
@@ -151,34 +153,43 @@ class PoolExecutor:
         self.store.lease.add(self.ancestors(wanted))
         graph = Graph(self._failed)
         graph.add(self._needed(wanted))
+        elsewhere = Elsewhere(self.store, self._tell)
         tries: Counter[str] = Counter()
-        while graph.ready or self._pool.busy():
+        while graph.ready or elsewhere or self._pool.busy():
             if not self._stopping():
-                self._hand_out(graph)
+                self._hand_out(graph, elsewhere)
             elif not self._pool.busy():
                 self.check_stop()
-            for _, job, outcome in self._pool.wait():
-                error = outcome.error if outcome is not None else None
-                if isinstance(error, SetupError):
-                    raise error  # a full disk, say: every other job would end the same way
-                if outcome is not None and outcome.starved and self._made_room(job):
-                    self._again(graph, job, None)
-                    continue
-                if outcome is None or outcome.missing:
-                    tries[job.key] += 1
-                    if tries[job.key] < _TRIES:
-                        if outcome is None:
-                            self._tell(f"{job.task} at {job.site}: its worker died; again")
-                        self._again(graph, job, outcome)
-                        continue
-                    error = _gave_up(job, outcome)
-                elif error is None:
-                    self._book(job, outcome)
-                if error is not None:
-                    self._causes[job.key] = error
-                graph.finished(job.key, error)
-                progress(job.task, graph.done, graph.total)
+            for _, job, outcome in self._pool.wait(LOOK_EVERY_S if elsewhere else None):
+                if outcome is not None and outcome.taken:
+                    self._home[job.site] = _ELSEWHERE
+                    elsewhere.add(job)
+                elif self._has_ended(graph, job, outcome, tries):
+                    progress(job.task, graph.done, graph.total)
         return {key: self._cause(key) for key in wanted if key in self._failed}
+
+    def _has_ended(self, graph: Graph, job: Job, outcome: Outcome | None, tries: Counter[str]) -> bool:
+        """Book a job that came back, well or not; or have it run once more."""
+        error = outcome.error if outcome is not None else None
+        if isinstance(error, SetupError):
+            raise error  # a full disk, say: every other job would end the same way
+        if outcome is not None and outcome.starved and self._made_room(job):
+            self._again(graph, job, None)
+            return False
+        if outcome is None or outcome.missing:
+            tries[job.key] += 1
+            if tries[job.key] < _TRIES:
+                if outcome is None:
+                    self._tell(f"{job.task} at {job.site}: its worker died; again")
+                self._again(graph, job, outcome)
+                return False
+            error = _gave_up(job, outcome)
+        elif error is None:
+            self._book(job, outcome)
+        if error is not None:
+            self._causes[job.key] = error
+        graph.finished(job.key, error)
+        return True
 
     def _cause(self, key: str) -> MedgossipError:
         """Why a job failed: of several causes the same one, whichever came first this time."""
@@ -220,18 +231,21 @@ class PoolExecutor:
             self._tell(f"{job.task} at {job.site}: out of memory; again, {num} at a time from now on")
         return num > 0
 
-    def _hand_out(self, graph: Graph) -> None:
+    def _hand_out(self, graph: Graph, elsewhere: Elsewhere) -> None:
         """Give idle workers the most urgent ready jobs, of nearly equal ones those of sites they know."""
         idle = self._pool.idle()
+        graph.ready += elsewhere.freed()
+        if idle and not graph.ready:
+            graph.ready += elsewhere.overdue()
         graph.ready.sort(key=lambda key: (graph.urgency[key], key))
         for worker in list(idle):
             key = self._job_at_home(graph, worker)
             if key is not None:
                 idle.remove(worker)
-                self._start(graph, worker, key)
+                self._start(graph, worker, key, elsewhere)
         for worker in idle:
             if graph.ready:
-                self._start(graph, worker, graph.ready[-1])
+                self._start(graph, worker, graph.ready[-1], elsewhere)
 
     def _job_at_home(self, graph: Graph, worker: int) -> str | None:
         """The most urgent of the jobs whose site is new to all workers or known to this one."""
@@ -242,11 +256,11 @@ class PoolExecutor:
                 return key
         return None
 
-    def _start(self, graph: Graph, worker: int, key: str) -> None:
+    def _start(self, graph: Graph, worker: int, key: str, elsewhere: Elsewhere) -> None:
         job = graph.jobs[key]
         graph.ready.remove(key)
         self._home[job.site] = worker
-        self._pool.start(worker, job)
+        self._pool.start(worker, job, regardless=key in elsewhere.given_up)
 
     def _book(self, job: Job, outcome: Outcome) -> None:
         self._known.add(job.key)

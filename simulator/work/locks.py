@@ -76,7 +76,8 @@ def is_held(path: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        return not _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
+        # shared: two that only look find nobody
+        return not _flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, path)
     finally:
         os.close(descriptor)
 

@@ -9,6 +9,7 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
+from time import sleep
 from typing import Any, Protocol
 
 from simulator.work.jobs import Job
@@ -67,11 +68,11 @@ class Pool(Protocol):
     def busy(self) -> bool:
         """Whether any job has been started and not returned by :meth:`wait`."""
 
-    def start(self, worker: int, job: Job) -> None:
-        """Hand a job to an idle worker."""
+    def start(self, worker: int, job: Job, *, regardless: bool = False) -> None:
+        """Hand a job to an idle worker, see :meth:`simulator.work.worker.Bench.run`."""
 
-    def wait(self) -> list[tuple[int, Job, Outcome | None]]:
-        """Wait for at least one job to end; None instead of an outcome: its worker died."""
+    def wait(self, timeout_s: float | None = None) -> list[tuple[int, Job, Outcome | None]]:
+        """Wait for at least one job to end, or for so long; None instead of an outcome: its worker died."""
 
     def make_room(self, job: Job) -> int:
         """For a job that memory did not suffice for: how many jobs at a time there are from now on so that
@@ -98,12 +99,14 @@ class InlinePool:
         """Whether an outcome waits to be taken."""
         return bool(self._done)
 
-    def start(self, worker: int, job: Job) -> None:
+    def start(self, worker: int, job: Job, *, regardless: bool = False) -> None:
         """Run the job here and now."""
-        self._done.append((worker, job, self._bench.run(job)))
+        self._done.append((worker, job, self._bench.run(job, regardless=regardless)))
 
-    def wait(self) -> list[tuple[int, Job, Outcome | None]]:
-        """Return what has ended."""
+    def wait(self, timeout_s: float | None = None) -> list[tuple[int, Job, Outcome | None]]:
+        """Return what has ended; without that, let some time pass."""
+        if not self._done:
+            sleep(timeout_s or 0.0)
         done, self._done = self._done, []
         return done
 
@@ -169,7 +172,7 @@ class ProcessPool:
             return
         process, connection = self._processes.pop(worker), self._connections.pop(worker)
         try:
-            connection.send((None, 0))
+            connection.send((None, 0, False))
         except BrokenPipeError:
             process.kill()
         process.join()
@@ -179,21 +182,21 @@ class ProcessPool:
         """Whether any worker has a job."""
         return bool(self._jobs)
 
-    def start(self, worker: int, job: Job) -> None:
+    def start(self, worker: int, job: Job, *, regardless: bool = False) -> None:
         """Send the job to its worker; it is started for its first one."""
         if worker not in self._processes:
             self._spawn(worker)
         self._jobs[worker], self._beside[job.key] = job, self._most
         try:
-            self._connections[worker].send((job, self._gpu_nbytes / self._most))
+            self._connections[worker].send((job, self._gpu_nbytes / self._most, regardless))
         except BrokenPipeError:
             return  # it died while idle; wait() finds that out
 
-    def wait(self) -> list[tuple[int, Job, Outcome | None]]:
+    def wait(self, timeout_s: float | None = None) -> list[tuple[int, Job, Outcome | None]]:
         """Wait for outcomes; a worker that died is replaced."""
         by_connection = {self._connections[worker]: worker for worker in self._jobs}
         done: list[tuple[int, Job, Outcome | None]] = []
-        for ready in wait(list(by_connection)):
+        for ready in wait(list(by_connection), timeout_s):
             worker = by_connection[ready]  # type: ignore[index]
             job = self._jobs.pop(worker)
             try:

@@ -97,7 +97,14 @@ class Store:
 
     def claim(self, key: str) -> Lock | None:
         """Return the right to compute ``key``, or None while another live process has it."""
-        return try_lock(self.root / "locks" / key)
+        return try_lock(self._claim_of(key))
+
+    def is_claimed(self, key: str) -> bool:
+        """Whether a live process has the right to compute ``key``."""
+        return is_held(self._claim_of(key))
+
+    def _claim_of(self, key: str) -> Path:
+        return self.root / "locks" / key
 
     def put(self, key: str, bundle: Bundle) -> int:
         """Keep ``bundle`` under ``key``; return its bytes on disk.

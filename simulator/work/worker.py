@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from multiprocessing.connection import Connection
 from pathlib import Path
-from time import perf_counter, sleep
+from time import perf_counter
 from types import FrameType
 
 from simulator.api import OPTIMIZER, Bundle
@@ -17,7 +17,6 @@ from simulator.work.jobs import MODEL, Job
 from simulator.work.store import Store
 
 _RECENT_NBYTES = 1 << 24  # beyond it, reading from the store again costs little
-_PATIENCE_S, _LOOK_EVERY_S = 600.0, 0.2  # with another process that computes the same result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +24,9 @@ class Outcome:
     """What became of a job: its size, the error that stopped it, or the inputs it did not find.
 
     ``missing`` are keys whose results are gone or damaged; the job can run once they are there again.
-    ``found``: another process with the same store has done the work meanwhile. ``starved``: the error is
-    that memory did not suffice; with fewer jobs at a time it might.
+    ``found``: another process with the same store has done the work meanwhile. ``taken``: one is at it now,
+    and nothing was done here. ``starved``: the error is that memory did not suffice; with fewer jobs at a
+    time it might.
     """
 
     key: str
@@ -35,6 +35,7 @@ class Outcome:
     error: MedgossipError | None = None
     missing: tuple[str, ...] = ()
     found: bool = False
+    taken: bool = False
     starved: bool = False
 
 
@@ -90,20 +91,18 @@ class Bench:
             _, old = self._recent.popitem(last=False)
             self._recent_nbytes -= sum(array.nbytes for array in old.arrays.values())
 
-    def run(self, job: Job) -> Outcome:
+    def run(self, job: Job, *, regardless: bool = False) -> Outcome:
         """Do the work, keep the result. Errors are returned, so that one bad job ends one run only.
 
-        While another process with the same store does the same work, wait for its result instead;
-        not for ever, since that process may be standing still.
+        What another process with the same store is at is left to it, unless it shall be done ``regardless``.
         """
         start = perf_counter()
         try:
             claim = self.store.claim(job.key)
-            while claim is None and perf_counter() - start < _PATIENCE_S:
-                sleep(_LOOK_EVERY_S)
-                claim = self.store.claim(job.key)
         except (MedgossipError, OSError) as error:
             return _failed(job, start, _unusable(self.store, error))
+        if claim is None and not regardless:
+            return Outcome(key=job.key, seconds=0.0, nbytes=0, taken=True)
         try:
             if job.key in self.store:
                 return Outcome(key=job.key, seconds=0.0, nbytes=0, found=True)
@@ -164,8 +163,8 @@ def _unusable(store: Store, error: MedgossipError | OSError) -> MedgossipError:
 
 
 def serve(connection: Connection, root: Path, device: str) -> None:
-    """The main loop of a resident worker: a job and its part of the GPU's memory in bytes, 0 for any, come
-    in, an outcome goes out; no job ends it.
+    """The main loop of a resident worker: a job, its part of the GPU's memory in bytes, 0 for any, and
+    whether to do it ``regardless`` come in, an outcome goes out; no job ends it.
     """
     import signal
 
@@ -187,14 +186,14 @@ def serve(connection: Connection, root: Path, device: str) -> None:
             if ending or os.getppid() != parent:
                 return
         try:
-            job, memory_nbytes = connection.recv()
+            job, memory_nbytes, regardless = connection.recv()
         except (EOFError, ConnectionError):
             return
         if job is None:
             return
         if memory_nbytes:
             limit_gpu_memory(memory_nbytes)
-        outcome = bench.run(job)
+        outcome = bench.run(job, regardless=regardless)
         if outcome.starved:
             release_memory()
         try:

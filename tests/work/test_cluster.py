@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from simulator.api import Bundle
 from simulator.errors import ScenarioError, SetupError
 from simulator.work.cluster import connect
 from simulator.work.executors import PoolExecutor
@@ -112,6 +113,23 @@ def test_what_one_run_did_another_finds_and_a_failure_is_told(cluster, executor,
     assert again.finish(["d0"], quiet) == {}
     again.close()
     assert (again.tally.executed, again.tally.reused) == ({"add": 1}, {"add": 1})
+
+
+def test_what_another_process_has_begun_is_left_to_it(cluster, executor, tmp_path):
+    cluster[1]()
+    for one in [job("a0", flop=9.0), job("b0"), job("c0", "a0", "b0")]:
+        executor.submit(one)
+    claim = executor.store.claim("a0")
+
+    def progress(task, done, total):
+        if done == 1:  # b, although a is more urgent
+            executor.store.put("a0", Bundle(arrays={"model": np.full(3, 7, dtype=np.float32)}))
+            claim.release(remove=True)
+
+    assert executor.finish(["c0"], progress) == {}
+    # c = a + b + 1 = 7 + 1 + 1
+    assert np.array_equal(executor.value("c0").arrays["model"], np.full(3, 9, dtype=np.float32))
+    assert (executor.tally.executed, executor.tally.reused) == ({"add": 2}, {"add": 1})
 
 
 def test_a_worker_that_would_give_other_results_is_refused(cluster, executor):

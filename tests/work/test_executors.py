@@ -187,8 +187,9 @@ def test_an_input_that_never_stays_ends_the_job_and_its_users(executor, monkeypa
     lost = Outcome(key="b0", seconds=0.0, nbytes=0, missing=("a0",))
     wait = executor._pool.wait
 
-    def losing():
-        return [(worker, one, lost if one.key == "b0" else outcome) for worker, one, outcome in wait()]
+    def losing(timeout_s=None):
+        ended = wait(timeout_s)
+        return [(worker, one, lost if one.key == "b0" else outcome) for worker, one, outcome in ended]
 
     monkeypatch.setattr(executor._pool, "wait", losing)
     errors = executor.finish(["c0"], quiet)

@@ -83,31 +83,110 @@ store.put('{KEY}', Bundle(arrays={{'model': np.zeros(9)}}, meta={{}}))
     assert list((tmp_path / KEY[:2]).iterdir()) == []
 
 
-def test_two_processes_do_the_same_work_once(tmp_path):
-    program = """
+EXECUTOR = """
+import simulator.learning.context
+from simulator.errors import Interrupted
+from simulator.work import elsewhere
 from simulator.work.executors import PoolExecutor
 from simulator.work.pools import InlinePool
 from tests.work.test_executors import job
-executor = PoolExecutor(store, InlinePool(store, "cpu"))
-for number in range(5):
-    executor.submit(job(f"{number}a", *([f"{number - 1}a"] if number else []), function="slow", value=1))
-import simulator.learning.context
+stopping = []
+def tell(text):
+    print(text, flush=True)
+executor = PoolExecutor(store, InlinePool(store, "cpu"), lambda: bool(stopping), tell)
+def submit(*names, after=()):
+    for name in names:
+        executor.submit(job(name, *after, function="slow", value=1))
+def finish(*names):
+    assert executor.finish(names, lambda *_: None) == {}
+    print(sum(executor.tally.executed.values()), sum(executor.tally.reused.values()), flush=True)
+"""
+GO = """
 print("ready", flush=True)
 while not (folder / "go").exists():
     time.sleep(0.01)
-assert executor.finish(["4a"], lambda *_: None) == {}
-print(sum(executor.tally.executed.values()), sum(executor.tally.reused.values()), flush=True)
 """
-    both = [start(program, tmp_path) for _ in range(2)]
+
+
+def both_tell(program, folder):
+    """What two processes that begin together print: how many jobs each executed, and reused."""
+    both = [start(EXECUTOR + program, folder) for _ in range(2)]
     assert [process.stdout.readline() for process in both] == ["ready\n"] * 2
-    (tmp_path / "go").touch()
+    (folder / "go").touch()
     told = [process.communicate()[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], told
-    executed, reused = zip(*(map(int, text.split()) for text in told), strict=True)
-    assert sum(executed) == 5
-    assert sum(reused) >= 1
+    assert list((folder / "locks").iterdir()) == []
+    return list(zip(*(map(int, text.split()) for text in told), strict=True))
+
+
+def test_two_processes_do_the_same_work_once(tmp_path):
+    chain = """
+for number in range(5):
+    submit(f"{number}a", after=[f"{number - 1}a"] if number else [])
+"""
+    executed, reused = both_tell(f"{chain}{GO}finish('4a')", tmp_path)
+    assert (sum(executed), sum(reused)) == (5, 5)
     assert np.array_equal(Store(tmp_path).get("4a").arrays["model"], np.full(3, 5, dtype=np.float32))
-    assert list((tmp_path / "locks").iterdir()) == []
+
+
+def test_two_processes_share_what_they_both_need(tmp_path):
+    """Ten jobs in the same order of urgency: none waits while there is another one to do."""
+    names = [f"{letter}0" for letter in "abcdefghij"]
+    executed, reused = both_tell(f"submit(*{names}){GO}finish(*{names})", tmp_path)
+    assert (sum(executed), sum(reused)) == (10, 10)
+    assert min(executed) >= 3
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A process that has begun a job, and stands still."""
+    process = start("claim = store.claim('a0'); print('ready', flush=True); time.sleep(600)", tmp_path)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGSTOP)
+    yield process
+    kill(process)
+
+
+def test_a_process_that_stands_still_is_waited_for_last_and_not_for_ever(tmp_path, holder):
+    program = """
+elsewhere._TELL_S, elsewhere._PATIENCE_S = 0.5, 1.0
+submit('a0', 'b0'); submit('c0', after=['a0', 'b0'])
+begun = time.process_time(), time.monotonic()
+finish('c0')
+print(time.process_time() - begun[0], time.monotonic() - begun[1], flush=True)
+"""
+    process = start(EXECUTOR + program, tmp_path)
+    told = process.communicate()[0].splitlines()
+    assert told[:2] == ["slow at a: waits for another process that has begun it", "3 0"]
+    cpu_s, wall_s = map(float, told[2].split())
+    assert wall_s > 1.2, "b, then patience, then a and c"
+    assert cpu_s < 0.25, "waiting is no work"
+
+
+def test_who_waits_for_another_process_goes_on_when_that_one_is_killed(tmp_path, holder):
+    process = start(f"{EXECUTOR}elsewhere._TELL_S = 0.2\nsubmit('a0'); finish('a0')", tmp_path)
+    assert "waits for another process" in process.stdout.readline()
+    holder.kill()
+    assert process.communicate()[0] == "1 0\n"
+
+
+def test_who_waits_for_another_process_can_be_stopped_at_once(tmp_path, holder):
+    program = """
+import signal
+signal.signal(signal.SIGINT, lambda *_: stopping.append(1))
+elsewhere._TELL_S = 0.2
+submit('a0')
+try:
+    finish('a0')
+except Interrupted:
+    print("interrupted")
+"""
+    process = start(EXECUTOR + program, tmp_path)
+    assert "waits for another process" in process.stdout.readline()
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.communicate()[0] == "interrupted\n"
+    assert time.monotonic() - begun < 3
 
 
 def test_a_file_that_is_too_large_for_the_disk_is_told_and_leaves_nothing(tmp_path):

@@ -73,10 +73,10 @@ def test_a_part_grows_as_the_number_halves(tmp_path, monkeypatch):
     pool._jobs.clear()
     assert (pool.make_room(one), pool.make_room(other)) == (1, 1), "one halving for both"
     assert pool.idle() == [0]
-    assert lines[1].sent[-1] == (None, 0), "it was let go"
+    assert lines[1].sent[-1] == (None, 0, False), "it was let go"
     assert 2 not in lines, "it was never needed"
     pool.start(0, one)
-    assert lines[0].sent == [(one, 4e9), (one, 12e9)]
+    assert lines[0].sent == [(one, 4e9, False), (one, 12e9, False)]
     pool._jobs.clear()
     assert pool.make_room(one) == 0
     pool.close()
