@@ -93,10 +93,14 @@ def test_one_flow_without_loss_against_linux(cases, tier):
 
 
 @pytest.mark.parametrize(
-    ("tier", "limits"), [("share", (0.03, 0.18, 0.07, 0.16)), ("window", (0.03, 0.15, 0.04, 0.13))]
+    ("tier", "limits"), [("share", (0.03, 0.18, 0.07, 0.16)), ("window", (0.03, 0.20, 0.04, 0.13))]
 )
 def test_several_flows_without_loss_against_linux(cases, tier, limits):
-    """Makespan: median and 90th percentile, then the mean of a case's flows."""
+    """Makespan: median and 90th percentile, then the mean of a case's flows.
+
+    The window tier's 90th percentile of makespans is set by two cases of which Linux was run once and
+    chance decides: six sets of eight seeds give 13 to 18 %, all 48 seeds 16 %.
+    """
     chosen = [case for case in cases if len(scored(case)) > 1 and case["group"] not in EVENTFUL]
     found = scores([case for case in chosen if "linux" in case["reference"]], tier)
     got = (*summary([errors.makespan for errors in found]), *summary([errors.mean for errors in found]))

@@ -115,8 +115,8 @@ def test_an_older_payload_that_comes_late_changes_nothing(play):
             model = yield node.compute(node.learner.train, model, epochs=0, first_epoch=int(at))
             node.post("b", "model", model)
 
-    policy = ("network.transport.damage=0.5", "network.transport.backoff=1 min", "seed.network=4")
-    result, sizes = play({"a": a, "b": silent}, TOPK, *policy)
+    faults = "[{from: 0 s, to: 5 s, corrupt: {site: a, direction: up, probability: 1}}]"
+    result, sizes = play({"a": a, "b": silent}, TOPK, "network.transport.backoff=1 min", faults=faults)
     assert [status for *_, status in sizes] == ["failed", "delivered", "delivered"]
     assert result.world.payloads._held["a", "b", "model"].number == 2
 
