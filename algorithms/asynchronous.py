@@ -9,14 +9,14 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from algorithms.asynchronous_desk import Asynchronous, Turn
 from algorithms.asynchronous_roles import check, server, site
 from algorithms.common import Count, Positive, Share, Steps, fine_tuned, train_round
 from algorithms.mixing import merge, weighted_mean
 from algorithms.tasks import CARRY, TRAIN_PROX, free, mean_cost
-from simulator.api import Algorithm, Bundle, Message, Node, Ref, Task, TaskContext
+from simulator.api import Algorithm, Bundle, Message, Node, Ref, Task, TaskContext, only_with
 
 
 class FedAsync(Asynchronous):
@@ -33,6 +33,11 @@ class FedAsync(Asynchronous):
     staleness: Literal["constant", "polynomial", "hinge"] = "polynomial"
     a: Positive | None = None
     b: Annotated[int, Field(ge=0)] = 4
+
+    @model_validator(mode="after")
+    def _of_this_staleness(self) -> "FedAsync":
+        only_with(self, "staleness", {"a": ("polynomial", "hinge"), "b": ("hinge",)})
+        return self
 
     def weight(self, staleness: int) -> float:
         """The share α_t of a model so stale; ``a`` is .5 for polynomial and 10 for hinge by default."""

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from algorithms.common import Count, Positive, Steps
 from algorithms.parts import payload
-from simulator.api import Cost, ModelSize, Node, Ref, Settings, SiteData, Task
+from simulator.api import Cost, ModelSize, Node, Ref, Settings, SiteData, Task, refuse_idle
 
 
 class Finite(Settings):
@@ -79,6 +79,13 @@ class Defended(Settings):
     """What every method that averages models may be told: how it guards against false ones."""
 
     defense: Defense | None = None
+
+    @model_validator(mode="after")
+    def _weighs(self) -> "Defended":
+        if isinstance(self.defense, Trimmed | Median | Krum) and "sender_weights" in type(self).model_fields:
+            why = f"defense {self.defense.rule} knows no weights, as a false model could claim any; remove it"
+            refuse_idle(self, ["sender_weights"], why)
+        return self
 
 
 def _cost(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str, Any]) -> Cost:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from algorithms.common import Steps, fine_tuned
 from algorithms.server_based import Method, Work, in_order, server
@@ -23,6 +23,7 @@ from simulator.api import (
     Ref,
     SiteData,
     Task,
+    only_with,
 )
 
 
@@ -45,6 +46,12 @@ class FedGS(ServerBased):
     scaling: bool = True
     server_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     missing: Literal["proceed", "discard"] = "proceed"
+
+    @model_validator(mode="after")
+    def _scales(self) -> "FedGS":
+        only_with(self, "scaling", {"log_base": (True,), "small_threshold": (True,)})
+        only_with(self, "missing", {"quorum": ("proceed",), "grace": ("proceed",)})
+        return self
 
     def answers_needed(self, num_wanted: int) -> int:
         """Answers without which a round counts for nothing, of those wanted."""

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
 
+from pydantic import model_validator
+
 from algorithms.common import Count, Positive, Share, Steps, fine_tuned
 from algorithms.fedsm_tasks import AGGREGATE, FUNCTIONS, PART, PERSONAL, START, TRAIN
 from algorithms.server_based import Method, Work, in_order, server
@@ -22,6 +24,7 @@ from simulator.api import (
     Ref,
     SiteData,
     classifier_size,
+    only_with,
 )
 
 
@@ -45,6 +48,11 @@ class FedSM(ServerBased):
     selector_lr: Positive = 1e-3
     selector_epochs: Count = 1
     missing: Literal["proceed", "refuse"] = "proceed"
+
+    @model_validator(mode="after")
+    def _needs_all(self) -> "FedSM":
+        only_with(self, "missing", {"quorum": ("proceed",), "grace": ("proceed",)})
+        return self
 
     def answers_needed(self, num_wanted: int) -> int:
         """Answers without which a round counts for nothing, of those wanted."""

@@ -23,7 +23,7 @@ from algorithms.common import Positive, Steps, fine_tuned
 from algorithms.gossip_rounds import Gossip, settled, vetted
 from algorithms.gossip_sites import gossip_site
 from algorithms.tasks import EXTRA_STAGE, STAGE
-from simulator.api import Algorithm, Message, ModelSize, Node, Ref, SiteData
+from simulator.api import Algorithm, Message, ModelSize, Node, Ref, SiteData, only_with, refuse_idle
 
 
 class Gcml(Gossip):
@@ -63,6 +63,17 @@ class Gcml(Gossip):
     def _bounded(self) -> "Gcml":
         if self.contrast == "difference" and self.beta > 0 and not self.gate:
             raise ValueError('contrast "difference" is unbounded below; use it with gate: true')
+        return self
+
+    @model_validator(mode="after")
+    def _of_this_coupling(self) -> "Gcml":
+        guarded = ("correct_wrong", "correct_wrong_unguarded")
+        users = {"beta": (*guarded, "difference"), "margin": guarded, "b": ("fg_bg",)}
+        only_with(self, "contrast", users)
+        if self.merge == "keep_local":
+            refuse_idle(self, ["gate"], "merge keep_local leaves nothing to refuse; remove it")
+        only_with(self, "region", {"dilation": ("dilated_label",)})
+        only_with(self, "lambda_schedule", {"rampup_rounds": ("linear_rampup",)})
         return self
 
     def coupling_weight(self, exchange_round: int) -> float:

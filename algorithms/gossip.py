@@ -25,7 +25,7 @@ from algorithms.gossip_sites import gossip_site
 from algorithms.schedules import draw_pairs, members_of
 from algorithms.tasks import MIX
 from algorithms.turns import Turn
-from simulator.api import Algorithm, Message, Node, Ref
+from simulator.api import Algorithm, Message, Node, Ref, only_with
 
 
 class GossipAveraging(Gossip):
@@ -45,6 +45,7 @@ class GossipAveraging(Gossip):
     def _both_known(self) -> "GossipAveraging":
         if self.form == "exchange" and self.schedule != "pairs":
             raise ValueError("form exchange needs schedule pairs, where both know of each other")
+        only_with(self, "form", {"late": ("push",)})
         return self
 
 

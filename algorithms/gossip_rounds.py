@@ -4,16 +4,16 @@ The settings and steps that the schedules of GCML, GML and gossip averaging shar
 that these differ in nothing but what a receiver does with an incoming model.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from algorithms.common import Count, GossipBudget, Steps, Weights, train_round
 from algorithms.defenses import PairDefense, robustly
 from algorithms.newcomers import Newcomer
 from algorithms.tasks import BARE
-from simulator.api import Message, Node, ReceiveTimeout, Ref, Seconds, TransferFailed
+from simulator.api import Message, Node, ReceiveTimeout, Ref, Seconds, TransferFailed, only_with
 
 Absorb = Callable[..., Steps]
 """``absorb(node, cfg, model, messages, round_)``: a receiver's round with incoming models."""
@@ -48,6 +48,20 @@ class Gossip(GossipBudget):
     pushes_per_round: float | None = Field(default=None, gt=0)
     max_incoming: Count | None = None
     defense: PairDefense | None = None
+
+    @model_validator(mode="after")
+    def _of_this_schedule(self) -> "Gossip":
+        """Without common rounds nobody waits for a model, but for a newcomer that begins with one."""
+        in_rounds = ("pairs", "bernoulli")
+        users: dict[str, Collection[str]] = dict.fromkeys(
+            ("answer_timeout", "late", "sender_blocks"), in_rounds
+        )
+        if self.newcomer != "first-model":
+            users["receive_timeout"] = in_rounds
+        users |= {"membership": ("pairs",), "max_redraws": ("bernoulli",)}
+        users |= {"pushes_per_round": ("async",), "max_incoming": ("async",)}
+        only_with(self, "schedule", users)
+        return self
 
 
 def vetted(node: Node, cfg: Gossip, own: Ref, message: Message, round_: int) -> Steps:

@@ -7,7 +7,7 @@ from pydantic import model_validator
 
 from algorithms.common import Count, needed, whole_rounds
 from algorithms.server_policies import ServerBased, check
-from simulator.api import ModelSize, Node, Seconds, Settings, SiteData
+from simulator.api import ModelSize, Node, Seconds, Settings, SiteData, refuse_idle
 
 
 class Region(Settings):
@@ -46,6 +46,8 @@ class Hierarchical(ServerBased):
     def _in_time(self) -> "Hierarchical":
         if self.cohort != 1:
             raise ValueError("cohort: every region takes part in every round; leave it out")
+        if self.regions:
+            refuse_idle(self, ["num_regions"], "the regions are listed; remove it, or regions")
         if self.prune_after is not None:
             raise ValueError("prune_after: a silent edge has an heir; leave it out, and see when_edge_lost")
         if self.edge_rounds * self.edge_deadline > self.round_deadline:

@@ -31,6 +31,7 @@ class AvgPush(PeerRounds):
     """
 
     name: Literal["avgpush"] = "avgpush"
+    overlay_repair: Literal["none"] = "none"  # the exponential overlay names its pairs, mended or not
     mix: Literal["replace", "push_sum"] = "replace"
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from algorithms.common import Count, Exchanging, Quorum, Share, needed
 from algorithms.defenses import Defended, too_few
-from simulator.api import ModelSize, Seconds, SiteData
+from simulator.api import ModelSize, Seconds, SiteData, refuse_idle
 
 
 class WithServer(Exchanging):
@@ -27,9 +27,8 @@ class WithServer(Exchanging):
 
     @model_validator(mode="after")
     def _elects(self) -> "WithServer":
-        usual = type(self).model_fields["election_timeout"].default
-        if self.election_timeout != usual and self.when_server_lost != "elect":
-            raise ValueError("election_timeout: nobody is elected; write when_server_lost: elect")
+        if self.when_server_lost != "elect":
+            refuse_idle(self, ["election_timeout"], "nobody is elected; write when_server_lost: elect")
         return self
 
 

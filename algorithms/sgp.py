@@ -13,13 +13,14 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
+from pydantic import model_validator
 
 from algorithms.common import Count, Steps, fine_tuned, train_round
 from algorithms.overlay_repair import neighbors_of
 from algorithms.peer_mail import collect, confirm, reachable, send_out
 from algorithms.peer_rounds import PeerRounds, exponential, initial, peer_site, senders_to
 from algorithms.tasks import CARRY, MEAN, free
-from simulator.api import Algorithm, Bundle, Message, Node, Ref, Task, TaskContext
+from simulator.api import Algorithm, Bundle, Message, Node, Ref, Task, TaskContext, only_with
 
 
 class Sgp(PeerRounds):
@@ -33,6 +34,11 @@ class Sgp(PeerRounds):
     name: Literal["sgp"] = "sgp"
     overlay: Literal["exponential", "given"] = "exponential"
     out_degree: Count = 1
+
+    @model_validator(mode="after")
+    def _of_this_overlay(self) -> "Sgp":
+        only_with(self, "overlay", {"out_degree": ("exponential",), "overlay_repair": ("given",)})
+        return self
 
 
 def receivers(node: Node, cfg: Sgp, round_: int) -> Mapping[str, list[str]]:

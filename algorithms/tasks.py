@@ -38,12 +38,13 @@ def twice_epochs_cost(data: SiteData, model: ModelSize, num_inputs: int, params:
 
 
 def _stage(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str, Any]) -> Cost:
-    """Both models train on every batch; both, and the merged one if gated, are validated.
+    """Both models train on every batch; both are validated, and where the gate is to judge a mixture of
+    them that one too.
 
     ``alternating`` recomputes the local model's forward pass before the incoming model's step.
     """
     items = data.train_items * params["epochs"]
-    validations = 2 + bool(params["gate"])
+    validations = 2 + (params["gate"] and params["merge"] not in {"keep_local", "keep_incoming", "best_val"})
     alternating = items if params["update"] == "alternating" else 0
     return Cost(
         train_items=items,

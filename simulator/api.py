@@ -11,7 +11,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from simulator.errors import ReceiveTimeout, TransferFailed
-from simulator.registry import Algorithm, ClassifierName, ModelSize, Sending, Settings, classifier_size
+from simulator.registry import (
+    Algorithm,
+    ClassifierName,
+    ModelSize,
+    Sending,
+    Settings,
+    classifier_size,
+    only_with,
+    refuse_idle,
+)
 from simulator.terms import OPTIMIZER, Bundle, Cost, Learner, Message, Ref, SiteData, Task
 from simulator.units import Bytes, Seconds
 
@@ -38,6 +47,8 @@ __all__ = [
     "TaskContext",
     "TransferFailed",
     "classifier_size",
+    "only_with",
+    "refuse_idle",
 ]
 
 Role = Generator[Any, Any, None]

@@ -7,7 +7,7 @@ torch and MONAI.
 
 import difflib
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
@@ -26,6 +26,33 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
+def refuse_idle(given: Settings, names: Collection[str], why: str) -> None:
+    """Refuse settings that nothing looks at, if they are not as by default.
+
+    Raises:
+        ValueError: one is not; ``"name: why"``, which a scenario's error places at its key.
+    """
+    for name in names:
+        usual = type(given).model_fields[name].get_default(call_default_factory=True)
+        if getattr(given, name) != usual:
+            raise ValueError(f"{name}: {why}")
+
+
+def only_with(given: Settings, key: str, users: Mapping[str, Collection[Any]]) -> None:
+    """Refuse settings that nothing looks at under the present choice of ``key``.
+
+    ``users`` holds for each setting the choices that do look at it.
+
+    Raises:
+        ValueError: as :func:`refuse_idle`.
+    """
+    for name, choices in users.items():
+        if getattr(given, key) not in choices:
+            told = [str(choice).lower() if isinstance(choice, bool) else str(choice) for choice in choices]
+            why = f"counts with {key} {' or '.join(told)} only; remove it, or write {key}: {told[0]}"
+            refuse_idle(given, [name], why)
+
+
 class Sending(Settings):
     """How patient a sender of models is. What takes longer than ``timeout`` (default: as long as the
     transport goes on) is given up, and what failed is sent again from the beginning up to ``retries``
@@ -38,8 +65,8 @@ class Sending(Settings):
 
     @model_validator(mode="after")
     def _useful(self) -> "Sending":
-        if self.backoff != type(self).model_fields["backoff"].default and not self.retries:
-            raise ValueError("backoff: nothing is sent again; write retries: 1 or more")
+        if not self.retries:
+            refuse_idle(self, ["backoff"], "nothing is sent again; write retries: 1 or more")
         return self
 
 

@@ -76,6 +76,7 @@ def findings(
         if _is_artifact(details):
             continue
         path, branch = _strip(details["loc"], details["type"], data, prefix)
+        path += _named(details)
         by_path.setdefault(path, []).append(details)
         if branch is not None:
             branched.add(branch)
@@ -113,6 +114,14 @@ def _strip(loc: Sequence[str | int], kind: str, data: Any, prefix: KeyPath) -> t
             continue
         path = (*path, part)
     return path, branch
+
+
+def _named(error: Mapping[str, Any]) -> KeyPath:
+    """The key that the finding of a whole mapping begins with, if that is one of its keys."""
+    if error["type"] != "value_error" or not isinstance(error["input"], dict):
+        return ()
+    name = str(error["ctx"]["error"]).partition(": ")[0]
+    return (name,) if name in error["input"] else ()
 
 
 def _has(data: Any, part: str | int) -> bool:
@@ -172,7 +181,7 @@ def _words(error: dict[str, Any]) -> str:
     kind, ctx = error["type"], error.get("ctx", {})
     found = describe(error["input"])
     if kind == "value_error":
-        return str(ctx["error"])
+        return str(ctx["error"]).removeprefix(f"{_named(error)[0]}: " if _named(error) else "")
     if kind == "literal_error":
         return _not_one_of(error["input"], ctx["expected"])
     if kind in _LIMITS:

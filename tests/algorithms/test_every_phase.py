@@ -47,7 +47,8 @@ def variants(name):
             yield f", when_server_lost: {policy}"
     strict = {"quorum": "n-1", "late_updates": "accept", "prune_after": "1", "grace": "5 s"}
     policies = {key: value for key, value in strict.items() if key in fields}
-    policies |= {"overlay_repair": "ring"} if "overlay_repair" in fields else {}
+    if "overlay_repair" in fields and name not in {"avgpush", "proxyfl"}:  # nothing to mend on theirs
+        policies |= {"overlay_repair": "ring"} | ({"overlay": "given"} if name == "sgp" else {})
     if name == "hierarchical-fedavg":  # an edge has an heir
         policies.pop("prune_after")
     if policies:

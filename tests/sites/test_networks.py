@@ -8,7 +8,7 @@ from tests.support import SITES, run, study
 
 SMALL = "{name: declared, num_parameters: 24990, num_buffers: 2, num_counters: 3, forward_flop: 1.0e8}"
 MIXED = SITES.replace("data: {train: 10,", f"network: {SMALL}\n    data: {{train: 10,")
-GCML = "algorithm: {name: gcml, rounds: 6, warmup_epochs: 1, merge: keep_local, gate: false}\n"
+GCML = "algorithm: {name: gcml, rounds: 6, warmup_epochs: 1, merge: keep_local}\n"
 SPEED = {"a": 3e8, "b": 1.5e9, "c": 3e9}  # from the seconds per item of the own network
 
 
@@ -95,7 +95,7 @@ def test_time_of_a_kept_model_is_that_of_its_network(tmp_path):
 def test_a_newcomer_goes_on_with_the_network_it_adopted(tmp_path):
     faults = "faults: [{at: 5 s, join: a}]\n"
     text = GCML.replace(
-        "gate: false", "gate: false, newcomer: first-model, schedule: async, pushes_per_round: 3"
+        "merge: keep_local", "merge: keep_local, newcomer: first-model, schedule: async, pushes_per_round: 3"
     )
     result = run(tmp_path, text + faults, sites=MIXED)
     adopted = [row for row in result.world.trace.events if row[3] == "newcomer" and row[5]]
