@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -131,11 +131,15 @@ class Contents:
             raise ScenarioError(f"{self.root / path}: {error.strerror or error}; make it readable") from error
 
     @staticmethod
-    def fingerprint(cases: Iterable[CaseInfo], *settings: Settings) -> str:
-        """Return a digest of settings and of the cases' contents; not of where the root lies."""
+    def fingerprint(
+        cases: Iterable[CaseInfo], *settings: Settings, without: Collection[str] = frozenset()
+    ) -> str:
+        """Return a digest of settings and of the cases' contents; not of where the root lies, nor of settings
+        (``without``) that only decide which cases these are.
+        """
         digest = hashlib.blake2b(digest_size=16)
         for part in settings:
-            digest.update(part.model_dump_json(exclude={"root"}).encode() + b"\x1f")
+            digest.update(part.model_dump_json(exclude={"root", *without}).encode() + b"\x1f")
         for case in cases:
             digest.update(f"{case.case}\x1f{case.digest}\x1f".encode())
         return digest.hexdigest()

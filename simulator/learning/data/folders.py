@@ -4,14 +4,19 @@ PNG, JPEG, TIFF and NIfTI, 2-D images, stacks and volumes, with an optional ``ma
 names patients and splits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from simulator.errors import BadCase, ScenarioError
 from simulator.learning.data import images, manifest
 from simulator.learning.data.disk import Contents, each_once, existing_root, visible
-from simulator.learning.data.folders_load import image_roles, load
+from simulator.learning.data.folders_load import image_roles, label_values, load
 from simulator.learning.data.folders_settings import FolderPerSite, FolderSite
+from simulator.learning.data.layouts.gather import Entry, Listing, unique_names
+from simulator.learning.data.layouts.partition import POOLED, assign
 from simulator.learning.data.splits import ready_made, split_patients
 from simulator.registry import CaseInfo, DataMeta, Dataset, SiteIndex
 
@@ -28,71 +33,140 @@ def describe(settings: FolderPerSite) -> DataMeta:
 
 
 def index(settings: FolderPerSite, sites: Mapping[str, FolderSite], seed: int) -> dict[str, SiteIndex]:
-    """List the cases of every site from names and headers; the seed plays no part.
+    """List the cases of every site from names and headers. Only a deal by the size of structures opens
+    files, their masks; only deals use the seed.
 
     Raises:
-        ScenarioError: missing folders, an empty site, a bad manifest, or too few patients to split.
+        ScenarioError: missing folders, an empty site, a bad manifest, or too few patients to deal out or
+            to split.
     """
     root = existing_root(settings.root)
     table, contents = manifest.read(root, settings.manifest), Contents(root)
-    sources = {name: site.source or name for name, site in sites.items()}
-    each_once(sources, "folder")
-    found = {}
-    for place, (name, source) in enumerate(sources.items()):
-        folder = root / source
-        if not folder.is_dir():
+    dealt = settings.partition.kind in POOLED
+    claims = {name: site.source or name for name, site in sites.items() if site.source or not dealt}
+    each_once(claims, "folder")
+    folders = {claims[name]: f"sites.{place}" for place, name in enumerate(sites) if name in claims}
+    _check_folders(root, folders)
+    if dealt:
+        rest = [entry.name for entry in visible(root) if (entry / "images").is_dir()]
+        folders |= {name: "task.dataset.root" for name in rest if name not in folders}
+    listed = {
+        source: _list(settings, source, None if table is None else table.get(source, {}), where)
+        for source, where in folders.items()
+    }
+    with contents:
+        hands = {name: listed[source].entries for name, source in claims.items()}
+        if dealt:
+            hands = assign(
+                settings.partition,
+                sites,
+                unique_names([entry for listing in listed.values() for entry in listing.entries]),
+                seed=seed,
+                where_from=f"folder-per-site under {root}",
+                amounts=partial(_amounts, settings, contents),
+            )
+        skipped = _by_site(listed, claims, list(sites))
+        return {
+            name: _index_site(settings, site, name, hands[name], skipped[name], f"sites.{place}", contents)
+            for place, (name, site) in enumerate(sites.items())
+        }
+
+
+def _check_folders(root: Path, folders: Mapping[str, str]) -> None:
+    """Every folder that a site claims exists."""
+    for source, where in folders.items():
+        if not (root / source).is_dir():
             known = ", ".join(entry.name for entry in visible(root) if entry.is_dir()) or "none"
             raise ScenarioError(
-                f'sites.{place}: folder-per-site has no folder "{source}" under {root}; found {known}'
+                f'{where}: folder-per-site has no folder "{source}" under {root}; found {known}'
             )
-        rows = None if table is None else table.get(source, {})
-        with contents:
-            found[name] = _index_site(settings, sites[name], name, folder, rows, f"sites.{place}", contents)
+
+
+def _by_site(
+    listed: Mapping[str, Listing], claims: Mapping[str, str], sites: Sequence[str]
+) -> dict[str, list[tuple[str, str]]]:
+    """Skipped cases with the site that claims their folder; of pooled folders with the first that does not
+    claim any.
+    """
+    owner = {source: name for name, source in claims.items()}
+    first = next((name for name in sites if name not in claims), sites[0])
+    found: dict[str, list[tuple[str, str]]] = {name: [] for name in sites}
+    for source, listing in listed.items():
+        found[owner.get(source, first)] += [(case, reason) for _, case, reason in listing.skipped]
     return found
+
+
+def _list(
+    settings: FolderPerSite, source: str, rows: Mapping[str, manifest.Row] | None, where: str
+) -> Listing:
+    """The cases in one folder, those that the manifest lists if there is one."""
+    skipped: list[tuple[str, str]] = []
+    pairs = _listed(_complete(settings, settings.root / source, where, skipped), rows, skipped)
+    entries = [
+        Entry(
+            center=source,
+            patient=case if rows is None else rows[case].patient,
+            case=case,
+            files={role: path.relative_to(settings.root).as_posix() for role, path in files.items()},
+            split=None if rows is None else rows[case].split,
+        )
+        for case, files in sorted(pairs.items())
+    ]
+    return Listing(entries=entries, skipped=[(source, *one) for one in skipped])
 
 
 def _index_site(
     settings: FolderPerSite,
     site: FolderSite,
     name: str,
-    folder: Path,
-    rows: Mapping[str, manifest.Row] | None,
+    entries: Sequence[Entry],
+    skipped: list[tuple[str, str]],
     where: str,
     contents: Contents,
 ) -> SiteIndex:
-    skipped: list[tuple[str, str]] = []
-    pairs = _listed(_complete(settings, folder, where, skipped), rows, skipped)
-    counts = _count(settings, pairs, folder, skipped)
-    if not counts:
+    counts = _count(settings, entries, skipped)
+    usable = [entry for entry in entries if entry.case in counts]
+    if not usable:
         first = f"; the first of {len(skipped)} skipped: {': '.join(skipped[0])}" if skipped else ""
+        folder = contents.root / (site.source or name)
         raise ScenarioError(f"{where}: no case with image and mask in {folder}{first}")
-    patients = {case: case if rows is None else rows[case].patient for case in counts}
-    given = {} if rows is None or site.test_only else _given_splits(rows, patients, where)
+    given = {} if site.test_only else _given_splits(usable, where)
     if given:
         parts = ready_made(given, site=name, settings=settings.split, where=where)
     else:
+        patients = [entry.patient for entry in usable]
         parts = split_patients(
-            patients.values(), site=name, settings=settings.split, where=where, test_only=site.test_only
+            patients, site=name, settings=settings.split, where=where, test_only=site.test_only
         )
-    files = {
-        case: {role: path.relative_to(settings.root).as_posix() for role, path in pairs[case].items()}
-        for case in counts
-    }
     cases = tuple(
         CaseInfo(
             site=name,
-            patient=patients[case],
-            case=case,
-            split=parts[patients[case]],
-            num_items=count,
-            files=files[case],
-            digest=contents.digest_of(files[case].values()),
+            patient=entry.patient,
+            case=entry.case,
+            split=parts[entry.patient],
+            num_items=counts[entry.case],
+            files=entry.files,
+            digest=contents.digest_of(entry.files.values()),
         )
-        for case, count in counts.items()
+        for entry in usable
     )
-    return SiteIndex(
-        cases=cases, fingerprint=contents.fingerprint(cases, settings, site), skipped=tuple(skipped)
-    )
+    key = contents.fingerprint(cases, settings, site, without={"partition", "share"})
+    return SiteIndex(cases=cases, fingerprint=key, skipped=tuple(skipped))
+
+
+def _amounts(settings: FolderPerSite, contents: Contents, entry: Entry) -> list[float]:
+    """Pixels or voxels of each structure."""
+
+    def measure() -> list[float]:
+        try:
+            values = label_values(settings, images.read(settings.root / entry.files["label"], mask=True))
+        except BadCase:  # it is skipped when it is prepared, whichever site gets it
+            return [0.0] * len(settings.structures)
+        return [float(np.isin(values, labels).sum()) for labels in settings.structures.values()]
+
+    what = f"pixels {settings.structures} {settings.other_labels} {settings.mask_threshold}"
+    found: list[float] = contents.known(entry.files["label"], what, measure)
+    return found
 
 
 def _listed(
@@ -110,33 +184,29 @@ def _listed(
     return {case: files for case, files in pairs.items() if case in rows}
 
 
-def _given_splits(
-    rows: Mapping[str, manifest.Row], patients: Mapping[str, str], where: str
-) -> dict[str, str]:
+def _given_splits(entries: Sequence[Entry], where: str) -> dict[str, str]:
     """Return the split of each patient from the table; empty if the table has none."""
     given: dict[str, str] = {}
-    for case, patient in patients.items():
-        split = rows[case].split
-        if split is not None and given.setdefault(patient, split) != split:
+    for entry in entries:
+        if entry.split is not None and given.setdefault(entry.patient, entry.split) != entry.split:
             raise ScenarioError(
-                f"{where}: patient {patient} is in {given[patient]} and {split}; a patient has one split"
+                f"{where}: patient {entry.patient} is in {given[entry.patient]} and {entry.split}; a patient "
+                "has one split"
             )
     return given
 
 
 def _count(
-    settings: FolderPerSite,
-    pairs: Mapping[str, Mapping[str, Path]],
-    folder: Path,
-    skipped: list[tuple[str, str]],
+    settings: FolderPerSite, entries: Sequence[Entry], skipped: list[tuple[str, str]]
 ) -> dict[str, int]:
     """Return the number of items of every case; those with an unreadable header are skipped."""
     counts = {}
-    for case, files in sorted(pairs.items()):
+    for entry in entries:
         try:
-            counts[case] = images.num_slices(files["label"]) if settings.dims == 2 else 1
+            label = settings.root / entry.files["label"]
+            counts[entry.case] = images.num_slices(label) if settings.dims == 2 else 1
         except BadCase as error:
-            skipped.append((case, str(error)))
+            skipped.append((entry.case, str(error)))
     return counts
 
 
@@ -201,7 +271,7 @@ FOLDER_PER_SITE = Dataset(
     describe=describe,
     index=index,
     load=load,
-    choosing=frozenset({"root", "manifest", "split"}),
+    choosing=frozenset({"root", "manifest", "partition", "split"}),
     summary="your own images: one folder per site with images and masks (PNG, JPEG, TIFF, NIfTI)",
     source="files in task.dataset.root",
 )

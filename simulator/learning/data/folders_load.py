@@ -15,6 +15,20 @@ def image_roles(settings: FolderPerSite) -> list[str]:
     return [f"image.{channel}" for channel in settings.channels] if settings.channel_files else ["image"]
 
 
+def label_values(settings: FolderPerSite, mask: images.Picture) -> Array:
+    """The labels of a mask ``(slices, rows, columns)``.
+
+    Raises:
+        BadCase: a value that is declared nowhere.
+    """
+    return checks.label_values(
+        mask.values,
+        structures=settings.structures,
+        other_labels=settings.other_labels,
+        threshold=settings.mask_threshold,
+    )
+
+
 def load(
     settings: FolderPerSite, site: FolderSite, case: CaseInfo, seed: int
 ) -> tuple[Array, Array, images.Spacing]:
@@ -34,12 +48,7 @@ def load(
     image = checks.join(pictures, settings.channels)
     if not np.isfinite(image).all():
         raise BadCase("the image has values that are not finite")
-    labels = checks.label_values(
-        mask.values,
-        structures=settings.structures,
-        other_labels=settings.other_labels,
-        threshold=settings.mask_threshold,
-    )
+    labels = label_values(settings, mask)
     if labels.shape != image.shape[1:]:
         raise BadCase(f"mask has shape {labels.shape}, image {image.shape[1:]}")
     checks.same_place([*pictures, mask])

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from simulator.learning.data.corruption_settings import Corruptions
+from simulator.learning.data.layouts.settings import Deal
 from simulator.learning.data.manifest import ManifestSettings
 from simulator.learning.data.splits import SplitSettings
 from simulator.registry import Settings
@@ -33,6 +34,7 @@ class FolderPerSite(Settings):
         spacing: slice, row and column spacing of files that carry none (all but NIfTI); at the
             default, distances count pixels.
         manifest: the table beside the images.
+        partition: which patients are a site's: those of its folder, or dealt out by chance.
         split: shares of each site's patients, where the table says nothing.
     """
 
@@ -48,6 +50,7 @@ class FolderPerSite(Settings):
     size: Count | tuple[Count, ...] | None = None
     spacing: tuple[Length, Length, Length] = (1.0, 1.0, 1.0)
     manifest: ManifestSettings = ManifestSettings()
+    partition: Deal = Deal()
     split: SplitSettings = SplitSettings()
 
     @field_validator("structures")
@@ -74,9 +77,17 @@ class FolderSite(Corruptions):
     """Where a site's images are.
 
     Attributes:
-        source: name of its folder; default the site's name.
+        source: name of its folder; default the site's name. With a partition that deals out pooled
+            patients, sites without a folder share those of all folders that no site claims.
+        share: of the pooled patients, relative to the other sites' shares; ``quantity`` only.
         test_only: all its cases test; a hospital that no training sees.
     """
 
     source: FolderName | None = None
+    share: Annotated[float, Field(gt=0)] = 1.0
     test_only: bool = False
+
+    @property
+    def centers(self) -> tuple[str, ...]:
+        """The folder, if it is named."""
+        return () if self.source is None else (self.source,)

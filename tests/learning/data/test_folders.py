@@ -331,3 +331,43 @@ def test_retina4():
 
 def replace_root(settings):
     return FolderPerSite.model_validate_json(settings.model_dump_json())
+
+
+DEALS = [{"kind": "iid"}, {"kind": "quantity", "alpha": 0.5}, {"kind": "dirichlet", "alpha": 0.5, "bins": 2}]
+
+
+@pytest.mark.parametrize("partition", DEALS)
+def test_pooled_patients_are_dealt_out_to_sites_without_a_folder(tmp_path, partition):
+    write_tree(tmp_path, "png", SLICES, {name: BrainSimSite(cases=6) for name in ("north", "south", "east")})
+    settings = pictures(tmp_path, partition=partition)
+    sites = {"one": FolderSite(), "two": FolderSite(), "rest": FolderSite(source="east", test_only=True)}
+    found = index(settings, sites)
+    assert {Path(case.files["label"]).parts[0] for case in found["rest"].cases} == {"east"}
+    assert {case.split for case in found["rest"].cases} == {"test"}
+    dealt = [case for name in ("one", "two") for case in found[name].cases]
+    natural = index(pictures(tmp_path), dict.fromkeys(("north", "south"), FolderSite()))
+    assert sorted(case.files["label"] for case in dealt) == sorted(
+        case.files["label"] for site in natural.values() for case in site.cases
+    )
+    by_patient = {(case.patient, case.site) for case in dealt}
+    assert len({patient for patient, _ in by_patient}) == len(by_patient), "a patient stays whole"
+    assert len({case.case for case in dealt}) == len(dealt)
+    assert {case.site for case in dealt if "north" in case.files["label"]} == {"one", "two"}
+    image, label, _ = load(settings, dealt[0])
+    assert image.shape[1:] == label.shape[1:]
+    again = FOLDER_PER_SITE.index(settings, sites, 2)
+    assert [case.files for case in again["one"].cases] != [case.files for case in found["one"].cases]
+
+
+def test_shares_and_folders_that_are_not_there_are_refused(tree):
+    sites = {"one": FolderSite(share=2.0), "two": FolderSite()}
+    with pytest.raises(ScenarioError, match=r"^sites\.0\.data\.share: kind is iid"):
+        index(pictures(tree, partition={"kind": "iid"}), sites)
+    gone = {"one": FolderSite(), "two": FolderSite(source="gone")}
+    with pytest.raises(ScenarioError, match=r'^sites\.1: folder-per-site has no folder "gone"'):
+        index(pictures(tree, partition={"kind": "iid"}), gone)
+    with pytest.raises(ScenarioError, match=r"3 patients for 2 sites of at least 3"):
+        index(
+            pictures(tree, partition={"kind": "iid"}),
+            {"a": FolderSite(), "b": FolderSite(), "c": FolderSite(source="north")},
+        )

@@ -188,6 +188,29 @@ def test_lists_decide_the_split(tmp_path):
     ), "the public data have more cases than the authors' lists"
 
 
+def test_data_lists_of_each_site_decide_the_split(tmp_path):
+    """As MONAI and NVFlare write them; names that two sites share are told apart by their folders."""
+    trees.prostate_fedsm(tmp_path)
+    for place, site in enumerate(("I2CVB", "Promise12")):
+        labels = sorted(path.name for path in (tmp_path / "dataset" / site / "Mask").iterdir())
+        labels = labels[place:] + labels[:place]
+        parts = zip(("training", "validation", "testing"), labels, strict=True)
+        listed = {
+            part: [{"image": f"{site}/Image/{one}", "label": f"{site}/Mask/{one}"}] for part, one in parts
+        }
+        (tmp_path / f"client_{site}.json").write_text(json.dumps(listed))
+    lists = {"train": ["client_I2CVB.json", "client_Promise12.json"]}
+    found = index(
+        settings_of("prostate", tmp_path, lists=lists), sites_of("prostate", a="I2CVB", b="Promise12")
+    )
+    assert [case.split for case in found["a"].cases] == ["train", "val", "test"]
+    assert [case.split for case in found["b"].cases] == ["test", "train", "val"]
+    assert all(not site.skipped for site in found.values())
+    (tmp_path / "client_I2CVB.json").write_text('{"train": []}')
+    with pytest.raises(ScenarioError, match="nor a data list with training"):
+        index(settings_of("prostate", tmp_path, lists=lists), sites_of("prostate", a="I2CVB"))
+
+
 def test_a_patient_is_in_one_split(tmp_path):
     trees.panseg(tmp_path)
     (tmp_path / "train.csv").write_text("NYU_0001\nNYU_0003\n")

@@ -11,12 +11,12 @@ from simulator.errors import BadCase, ScenarioError
 from simulator.learning.data import images
 from simulator.learning.data.disk import Contents, existing_root
 from simulator.learning.data.layouts import gcml, tables_of_sites
-from simulator.learning.data.layouts.gather import Entry, Listing
+from simulator.learning.data.layouts.gather import Entry, Listing, unique_names
 from simulator.learning.data.layouts.gcml import Shares
 from simulator.learning.data.layouts.partition import POOLED, assign
 from simulator.learning.data.layouts.read import Recode, labels_of, read_case, read_mask
 from simulator.learning.data.layouts.settings import ImageSet, ImageSetSite
-from simulator.learning.data.layouts.split_lists import listed_splits, split_of
+from simulator.learning.data.layouts.split_lists import listed_splits, names_of, split_of
 from simulator.learning.data.splits import ready_made, split_patients
 from simulator.registry import CaseInfo, DataMeta, Dataset, SiteIndex
 
@@ -134,9 +134,9 @@ class _Index:
         if self.settings.patient_pattern is not None:
             pattern = re.compile(self.settings.patient_pattern)
             listing.entries = [_with_patient(entry, pattern) for entry in listing.entries]
-        unlisted = sorted(set(self.listed) - {n for e in listing.entries for n in (e.case, e.patient)})
+        unlisted = sorted(set(self.listed) - {name for one in listing.entries for name in names_of(one)})
         listing.skipped += [("", name, "in a list of a split but not on disk") for name in unlisted]
-        return Listing(entries=_unique_names(listing.entries), skipped=listing.skipped)
+        return Listing(entries=unique_names(listing.entries), skipped=listing.skipped)
 
     def _by_site(
         self, skipped: Sequence[tuple[str, str, str]], hands: Mapping[str, Sequence[Entry]]
@@ -266,23 +266,6 @@ class _Index:
 def _with_patient(entry: Entry, pattern: re.Pattern[str]) -> Entry:
     match = pattern.search(next(iter(_paths(entry))))
     return entry if match is None else replace(entry, patient=match["patient"])
-
-
-def _unique_names(entries: Sequence[Entry]) -> list[Entry]:
-    """Put the center before names of cases and patients if two centers have one in common."""
-    found = list(entries)
-    for name in ("case", "patient"):
-        centers: dict[str, set[str]] = {}
-        for entry in found:
-            centers.setdefault(getattr(entry, name), set()).add(entry.center)
-        if any(len(several) > 1 for several in centers.values()):
-            found = [_with_center(one, name) for one in found]
-    return found
-
-
-def _with_center(entry: Entry, name: str) -> Entry:
-    longer: dict[str, Any] = {name: f"{entry.center}-{getattr(entry, name)}"}
-    return replace(entry, **longer)
 
 
 def _paths(entry: Entry) -> list[str]:

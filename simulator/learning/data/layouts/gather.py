@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 _DEEPEST = 6  # folders below the root that are looked into
 
@@ -127,3 +128,20 @@ def _incomplete(entry: Entry, channels: Sequence[str]) -> str:
     if missing:
         return f"missing modality {', '.join(missing)}"
     return "" if "label" in entry.files else "image without label"
+
+
+def unique_names(entries: Sequence[Entry]) -> list[Entry]:
+    """Put the center before names of cases and patients if two centers have one in common."""
+    found = list(entries)
+    for name in ("case", "patient"):
+        centers: dict[str, set[str]] = {}
+        for entry in found:
+            centers.setdefault(getattr(entry, name), set()).add(entry.center)
+        if any(len(several) > 1 for several in centers.values()):
+            found = [_with_center(one, name) for one in found]
+    return found
+
+
+def _with_center(entry: Entry, name: str) -> Entry:
+    longer: dict[str, Any] = {name: f"{entry.center}-{getattr(entry, name)}"}
+    return replace(entry, **longer)

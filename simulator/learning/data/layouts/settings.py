@@ -82,16 +82,17 @@ class Partition(Deal):
 
 class Lists(Settings):
     """Files that list the cases of a split: one name per line, the first column of a CSV table, or
-    JSON: a list of names, or a list of folds with ``train`` and ``val`` as nnU-Net writes it.
+    JSON: a list of names, a list of folds with ``train`` and ``val`` as nnU-Net writes it, or MONAI's data
+    list with ``training``, ``validation`` and ``testing``, one for each site as NVFlare writes them.
 
     Attributes:
-        train: training cases, or all folds.
+        train: training cases, or all folds, or data lists; one file or several.
         val: validation cases; without it and without folds, ``split.val`` of the training patients.
         test: test cases.
         fold: which of the folds.
     """
 
-    train: Path | None = None
+    train: Path | tuple[Path, ...] | None = None
     val: Path | None = None
     test: Path | None = None
     fold: Annotated[int, Field(ge=0, le=99)] = 0

@@ -1,7 +1,7 @@
 """Splits that a data set's users publish as lists of cases."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from simulator.learning.data.layouts.settings import Lists
 from simulator.learning.data.splits import Name
 
 WHERE = "task.dataset.lists"
+_FOLD: Mapping[str, Name] = {"train": "train", "val": "val"}
+_DATA_LIST: Mapping[str, Name] = {"training": "train", "validation": "val", "testing": "test"}
 
 
 def listed_splits(root: Path, lists: Lists) -> dict[str, Name]:
@@ -21,7 +23,8 @@ def listed_splits(root: Path, lists: Lists) -> dict[str, Name]:
         ScenarioError: a missing or unreadable list, no such fold, or a case in two splits.
     """
     found: dict[str, Name] = {}
-    for split, file in (("train", lists.train), ("val", lists.val), ("test", lists.test)):
+    several = lists.train if isinstance(lists.train, tuple) else (lists.train,)
+    for split, file in (*(("train", one) for one in several), ("val", lists.val), ("test", lists.test)):
         for name, case in _read(root / file, split, lists.fold) if file is not None else ():
             if found.setdefault(case, name) != name:
                 raise ScenarioError(f"{WHERE}: {case} is listed for {found[case]} and for {name}; keep one")
@@ -29,8 +32,13 @@ def listed_splits(root: Path, lists: Lists) -> dict[str, Name]:
 
 
 def split_of(entry: Entry, listed: Mapping[str, Name]) -> Name | None:
-    """Return the split that the lists give a case, under its name or its patient's."""
-    return listed.get(entry.case) or listed.get(entry.patient)
+    """Return the split that the lists give a case."""
+    return next((listed[name] for name in names_of(entry) if name in listed), None)
+
+
+def names_of(entry: Entry) -> tuple[str, ...]:
+    """How a list may name a case: as itself, as its patient, or by the path of its label."""
+    return entry.case, entry.patient, _place(entry.files["label"])
 
 
 def _read(path: Path, split: Any, fold: int) -> list[tuple[Name, str]]:
@@ -51,13 +59,37 @@ def _read(path: Path, split: Any, fold: int) -> list[tuple[Name, str]]:
 def _from_json(content: Any, split: Any, fold: int, where: str, path: Path) -> list[tuple[Name, str]]:
     if isinstance(content, list) and all(isinstance(name, str) for name in content):
         return [(split, _bare(name)) for name in content]
+    if isinstance(content, dict) and "training" in content:
+        return _parts(content, _DATA_LIST)
     folds = content if isinstance(content, list) else [content]
     if not all(isinstance(one, dict) and {"train", "val"} <= one.keys() for one in folds):
-        raise ScenarioError(f"{where}: {path} is neither a list of cases nor of folds with train and val")
+        raise ScenarioError(
+            f"{where}: {path} is neither a list of cases, nor of folds with train and val, nor a data list "
+            "with training"
+        )
     if fold >= len(folds):
         raise ScenarioError(f"{WHERE}.fold: {path} has {len(folds)} folds, so fold is below {len(folds)}")
-    parts: Sequence[Name] = ("train", "val")
-    return [(part, _bare(str(name))) for part in parts for name in folds[fold][part]]
+    return _parts(folds[fold], _FOLD)
+
+
+def _parts(content: Mapping[str, Any], parts: Mapping[str, Name]) -> list[tuple[Name, str]]:
+    """The cases of each part: names, or mappings with the path of the label."""
+    entries = [(part, entry) for key, part in parts.items() for entry in content.get(key, ())]
+    return [
+        (
+            part,
+            _place(str(entry["label"]))
+            if isinstance(entry, dict) and "label" in entry
+            else _bare(str(entry)),
+        )
+        for part, entry in entries
+    ]
+
+
+def _place(path: str) -> str:
+    """The path of a label as far as two sites may differ in it: two folders and the name."""
+    *folders, _ = path.replace("\\", "/").split("/")
+    return "/".join([*folders[-2:], _bare(path)])
 
 
 def _bare(name: str) -> str:
