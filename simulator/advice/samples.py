@@ -7,7 +7,7 @@ from simulator import results
 from simulator.api import Bundle
 from simulator.errors import MedgossipError, NoValue
 from simulator.simulation import Simulated
-from simulator.sites.workbench import END, EXTRA, FLOP, START, STATUS
+from simulator.sites.workbench import END, EXTRA, FLOP, PAUSED, START, STATUS
 from simulator.work.executors import Tally
 from simulator.work.jobs import MODEL, Job
 
@@ -90,7 +90,7 @@ def sample_of(run: Simulated, lineage: Lineage) -> Sample:
         name, key = row[_NODE], row[_KEY]
         if name not in trained:
             continue  # the server trains nothing
-        seconds = row[END] - row[START]
+        seconds = row[END] - row[START] - row[PAUSED]
         compute_s += seconds
         if row[STATUS] != "done" or not owners[key]:
             wasted_s += seconds

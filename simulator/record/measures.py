@@ -15,7 +15,7 @@ import polars as pl
 
 from simulator.record.measures_dice import selected_table
 from simulator.record.measures_epochs import epochs_done
-from simulator.record.measures_run import Run, load_run, remembered
+from simulator.record.measures_run import WORKED_S, Run, load_run, remembered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +195,7 @@ def effort(run: Run) -> Effort:
     accepted, rejected = _exchanges(run)
     compute = extra = lost = lost_tasks = None
     if "work" not in run.missing:
-        work = run.tables["work"].with_columns((pl.col("end_s") - pl.col("start_s")).alias("span_s"))
+        work = run.tables["work"].with_columns(WORKED_S.alias("span_s"))
         gone = work.filter(pl.col("status") == "lost")
         compute, lost, lost_tasks = float(work["span_s"].sum()), float(gone["span_s"].sum()), gone.height
         flop = float(work["flop"].sum())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from simulator.record.measures_run import Run, remembered
+from simulator.record.measures_run import WORKED_S, Run, remembered
 
 HARMFUL = ("crash", "leave", "disconnect", "straggle", "corrupt", "partition", "set")
 """Verbs that take something away; the others give it back or bring a node in."""
@@ -158,7 +158,7 @@ class _Broken:
 
 def _what_broke(run: Run) -> _Broken:
     lost = run.tables["work"].filter(pl.col("status") == "lost")
-    spans = lost.group_by("node", "end_s").agg((pl.col("end_s") - pl.col("start_s")).sum().alias("span_s"))
+    spans = lost.group_by("node", "end_s").agg(WORKED_S.sum().alias("span_s"))
     failed = ~pl.col("control") & (pl.col("status") == "failed")
     transfers = run.tables["transfers"].filter(failed).with_columns(pl.col("route").str.split(" "))
     return _Broken(

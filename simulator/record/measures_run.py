@@ -24,6 +24,9 @@ _SEED_WORD = re.compile(
     r"(?:^|[-_ ])(?:seed(?:[._-](?:learning|network))?|learning|network)[-=_ ]?\d+(?=$|[-_ ])"
 )
 
+WORKED_S = pl.col("end_s") - pl.col("start_s") - pl.col("paused_s").fill_null(0.0)
+"""Seconds of a row of the table ``work`` in which the machine computed."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 

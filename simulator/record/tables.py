@@ -15,7 +15,8 @@ TABLES: dict[str, dict[str, Type]] = {
         "peer": "str",
         "detail": "str",
     },
-    # every piece of work in virtual time; status: done | lost | running (when the run ended)
+    # every piece of work in virtual time; status: done | lost | running (when the run ended); paused_s of
+    # its span the machine was not available
     "work": {
         "node": "str",
         "task": "str",
@@ -26,6 +27,7 @@ TABLES: dict[str, dict[str, Type]] = {
         "status": "str",
         "flop": "float",
         "extra_flop": "float",
+        "paused_s": "float",
     },
     # every attempt to move bytes; status: delivered | failed | in_flight.
     # carried_nbytes left the sender and crossed the links: = nbytes if delivered, wasted if failed

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from simulator.record.measures import busiest_link
 from simulator.record.measures_faults import impairments
-from simulator.record.measures_run import Run
+from simulator.record.measures_run import WORKED_S, Run
 from simulator.report.fault_marks import mark_faults, marks
 from simulator.report.mishaps import first_outage
 from simulator.report.style import (
@@ -181,7 +181,7 @@ def _rows(axes: Axes, run: Run, nodes: Sequence[str], window: Window, divisor: f
 def _worked(bars: Callable[..., bool], run: Run, window: Window) -> list[Patch]:
     """Draw what nodes computed, by kind, and what of it was lost; ``bars`` knows where."""
     legend = []
-    work = _within(run.tables["work"], window).filter(pl.col("end_s") > pl.col("start_s"))
+    work = _within(run.tables["work"], window).filter(WORKED_S > 1e-9)  # not what only waited
     kinds = work.with_columns(
         pl.when(pl.col("extra_flop") > 0)
         .then(pl.lit("mutual"))

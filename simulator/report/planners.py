@@ -1,5 +1,6 @@
 """A run for planners, who do not know the code: what happened when, who waited for whom, what it cost."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import polars as pl
 
 from simulator.record.measures import summarize
 from simulator.record.measures_epochs import rounds_planned, stopped
-from simulator.record.measures_run import Run
+from simulator.record.measures_run import WORKED_S, Run
 from simulator.record.participation import aggregations
 from simulator.report.mishaps import absences, mishaps, spans
 from simulator.report.policies import policy
@@ -197,12 +198,7 @@ def _where_time_went(run: Run) -> Table:
     for name in _sites(run):
         work = run.tables["work"].filter(pl.col("node") == name)
         lines = moved.filter((pl.col("src") == name) | (pl.col("dst") == name))
-        computing = list(work.select("start_s", "end_s").iter_rows())
-        moving = list(lines.select("start_s", "end_s").iter_rows())
-        away = absences(run, name)
-        busy_s, either_s = _covered(computing), _covered([*computing, *moving])
-        there_s = _covered([*computing, *moving, *away])
-        found[name] = (busy_s, either_s - busy_s, there_s - either_s, max(0.0, end_s - there_s))
+        found[name] = _spent(work, lines, absences(run, name), end_s)
     anybody = any(spent[2] for spent in found.values())
     alike: dict[tuple[str, ...], list[str]] = {}
     for name, spent in found.items():
@@ -215,6 +211,26 @@ def _where_time_went(run: Run) -> Table:
     columns = ("computes", "only sends or receives", *(["is not there"] if anybody else []), "waits")
     head = ("hospital", *columns, "waits, share")
     return Table(title="Where the hospitals' time went", head=head, rows=tuple(rows))
+
+
+def _spent(
+    work: pl.DataFrame, lines: pl.DataFrame, away: Sequence[tuple[float, float]], end_s: float
+) -> tuple[float, float, float, float]:
+    """Seconds in which a hospital computed; only sent or received; was not there; and the rest.
+
+    Work that pauses while the machine is not available is not computing meanwhile, and what others try to
+    send to a hospital that is away is not receiving.
+    """
+    paused = pl.col("paused_s").fill_null(0.0)
+    worked_s = math.fsum(work.select(WORKED_S).to_series())
+    steady = list(work.filter(paused == 0).select("start_s", "end_s").iter_rows())
+    resumed = list(work.filter(paused > 0).select("start_s", "end_s").iter_rows())
+    moving = list(lines.select("start_s", "end_s").iter_rows())
+    at_work_s, or_away_s = _covered(steady), _covered([*steady, *away])
+    either_s = _covered([*steady, *away, *resumed])
+    moving_s = _covered([*steady, *away, *resumed, *moving]) - either_s
+    away_s = or_away_s - at_work_s
+    return worked_s, moving_s, away_s, max(0.0, end_s - worked_s - moving_s - away_s)
 
 
 def _each(names: Sequence[str], num_sites: int) -> str:

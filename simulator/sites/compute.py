@@ -72,8 +72,8 @@ class Calendar:
                 opening = max(begun + begin, clock)
                 room = begun + end - opening
                 if room > 0:
-                    if left <= room:
-                        return opening + left - self.offset_s
+                    if left <= room:  # rounded, it could lie before the start
+                        return max(start_s, opening + left - self.offset_s)
                     left -= room
             if self.period_s == math.inf:
                 return math.inf
@@ -150,6 +150,13 @@ class Processor:
         """When work that begins at ``start_s`` is done."""
         busy_s = work_flop / self.flop_per_s
         return start_s + busy_s if self.calendar is None else self.calendar.finish(start_s, busy_s)
+
+    def paused_s(self, start_s: float, end_s: float) -> float:
+        """Seconds between two instants in which work stands still, because the machine is not available."""
+        if self.calendar is None:
+            return 0.0
+        paused_s = end_s - start_s - self.calendar.open_s(start_s, end_s)
+        return paused_s if paused_s > 1e-9 * max(1.0, end_s) else 0.0  # less is rounding
 
     def flop_done(self, start_s: float, until_s: float) -> float:
         """Operations that work which began at ``start_s`` has seen at ``until_s``."""

@@ -8,7 +8,7 @@ import simpy
 from simulator.sites.compute import Processor
 from simulator.units import parse
 
-START, END, STATUS, FLOP, EXTRA = 4, 5, 6, 7, 8
+START, END, STATUS, FLOP, EXTRA, PAUSED = 4, 5, 6, 7, 8, 9
 """Places in a row of the table ``work``."""
 
 
@@ -50,7 +50,7 @@ class Workbench:
         """
         start_s = max(float(self._env.now), self._busy_until)
         end_s = self._busy_until = self._processor.finish(start_s, work_flop)
-        task += [start_s, end_s, "running", work_flop, extra_flop]
+        task += [start_s, end_s, "running", work_flop, extra_flop, 0.0]
         event = self._env.event()
         piece = _Piece(row=task, event=event, value=value, left_flop=work_flop, since_s=start_s)
         self._open.append(piece)
@@ -69,6 +69,7 @@ class Workbench:
             part = 1 - self._left(piece, now) / total if total else 0.0
             row[START], row[END], row[STATUS] = min(row[START], now), min(row[END], now), status
             row[FLOP], row[EXTRA] = total * part, row[EXTRA] * part
+            row[PAUSED] = self._processor.paused_s(row[START], row[END])
         self._open.clear()
 
     def set_speed(self, cause: object, level: float | str | None) -> None:
@@ -105,6 +106,7 @@ class Workbench:
         def done(_: simpy.Event) -> None:
             if version == self._version and piece.row[STATUS] == "running":
                 piece.row[STATUS] = "done"
+                piece.row[PAUSED] = self._processor.paused_s(piece.row[START], piece.row[END])
                 self._open.remove(piece)
                 piece.event.succeed(piece.value)
 

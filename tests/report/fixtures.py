@@ -249,7 +249,9 @@ def _faults(tables, algorithm, shape, crash_s, end_s):
         tables.rows["faults"].append((0, text, "crash", "server", crash_s, "fired", None))
         tables.rows["outages"].append(("server", "crash", crash_s, end_s))
         tables.event(crash_s, "server", "crash", fault=0)
-        tables.rows["work"].append(("server", "average", "k", 99, crash_s - 5.0, crash_s, "lost", 1e9, 0.0))
+        tables.rows["work"].append(
+            ("server", "average", "k", 99, crash_s - 5.0, crash_s, "lost", 1e9, 0.0, 0.0)
+        )
     late = "{at: 99 d, disconnect: hill}"
     tables.rows["faults"].append(
         (2, late, "disconnect", "hill", None, "never fired", f"the run ended at {end_s:g} s")
@@ -265,7 +267,7 @@ def _work(tables, node, task, round_, start_s, end_s):
     flop = (end_s - start_s) * 1e12
     extra = flop / 2 if task == "mutual" else 0.0
     key = f"{node}-{task}-{round_}"
-    tables.rows["work"].append((node, task, key, round_, start_s, end_s, "done", flop, extra))
+    tables.rows["work"].append((node, task, key, round_, start_s, end_s, "done", flop, extra, 0.0))
 
 
 def dice_of(algorithm, index, round_, seed, case=0):

@@ -164,6 +164,24 @@ def test_who_comes_late_or_dies_is_not_there_and_does_not_wait(tmp_path):
     assert gone["a"] == hours(end_s - 100, end_s).replace("\N{NO-BREAK SPACE}", " ")
 
 
+@pytest.mark.parametrize(
+    ("means", "away_then_waits"), [("offline", (600, 0)), ("compute-only", (600,)), ("line-only", (540, 60))]
+)
+def test_waiting_for_its_machine_is_not_computing(tmp_path, means, away_then_waits):
+    """c may work from 10 min on and trains 2 x 30 cases of 1 s: it computes for 60 s of 660 s, or at once."""
+    windows = f"    availability: {{daily: ['00:10-24:00'], means: {means}}}\n  - name: d\n"
+    rest = "    seconds_per_item: 1 s\n    link: {up: 1 Mbit/s, down: 1 Mbit/s, latency: 0 ms}\n"
+    head, foot = SITES.split("server:")
+    sites = f"{head}{windows}{rest}    data: {{train: 330, val: 2, test: 3}}\nserver:{foot}"
+    _, page = plan_with_report(
+        study(tmp_path, "algorithm: {name: local, rounds: 2}\n", sites=sites), tmp_path / "runs"
+    )
+    (story,) = stories({"local": [load_run(page.parent / "local")]})
+    (row,) = (row for row in story.table.rows if row[0] == "c")
+    assert row[1:-1] == tuple(hours(spent_s, 660) for spent_s in (60, 0, *away_then_waits))
+    assert "the hospitals' machines computed for 13.7 min" in " ".join(story.sentences).replace("\xa0", " ")
+
+
 def test_a_round_without_answers_counts_no_cases(tmp_path):
     cut = 'faults:\n  - {from: 50 s, to: 200 s, disconnect: "tag:all"}\n'
     _, page, story = told(tmp_path, FEDAVG + cut)

@@ -62,3 +62,18 @@ def test_the_calendar_agrees_with_counting_hours(windows, begins, start, work):
 def _inside(hour, text):
     begin, end = int(text[:2]), int(text[6:8])
     return begin <= hour < end if begin < end else hour >= begin or hour < end
+
+
+@given(st.floats(0, 1e6), st.integers(0, 23), st.floats(0, 1e-6))
+def test_work_never_ends_before_it_begins(start_s, begins, busy_s):
+    calendar = Calendar.from_spec(Availability(daily=("20:00-06:00",), starts_at=f"{begins:02d}:07"))
+    assert calendar.finish(start_s, busy_s) >= start_s
+
+
+def test_work_stands_still_while_the_machine_is_away():
+    # open 18:00 to 06:00 from noon: of noon to 20:00 six hours are closed, of a whole day twelve
+    night = Calendar.from_spec(Availability(daily=("18:00-06:00",), starts_at="12:00"))
+    assert Processor(1.0, night).paused_s(0.0, 8 * H) == 6 * H
+    assert Processor(1.0, night).paused_s(3 * H, 27 * H) == pytest.approx(12 * H)
+    assert Processor(1.0, night).paused_s(7 * H, 8.1 * H) == 0.0
+    assert Processor(1.0, None).paused_s(0.0, 8 * H) == 0.0
