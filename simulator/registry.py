@@ -7,11 +7,11 @@ torch and MONAI.
 
 import difflib
 import importlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import entry_points
-from typing import Annotated, Any, Literal
+from importlib.metadata import EntryPoint, entry_points
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -209,8 +209,8 @@ class Network:
 class Classifier:
     """A network that tells classes of images apart, which some methods train beside the segmentation.
 
-    ``size(num_channels, num_classes, shape)`` needs no torch; ``shape`` is (y, x). ``build`` is a
-    reference ``"module:function"`` to ``(num_channels, num_classes) -> torch.nn.Module`` from images
+    ``size(num_channels, num_classes, shape)`` needs no torch; ``shape`` is (y, x). ``build`` is a reference
+    ``"module:function"`` to ``(num_channels, num_classes) -> torch.nn.Module`` from images
     ``(batch, channels, y, x)`` to logits ``(batch, classes)``, without buffers.
     """
 
@@ -220,11 +220,46 @@ class Classifier:
     source: str
 
 
+_KINDS: Mapping[Group, type] = {
+    "algorithms": Algorithm, "classifiers": Classifier, "datasets": Dataset, "networks": Network,
+}  # fmt: skip
+_SLIPS = (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError)  # of unfinished modules
+
+
 @cache
 def registry(group: Group) -> Mapping[str, Any]:
-    """Return all entries of a group by name, sorted."""
-    found = entry_points(group=f"medgossip.{group}")
-    return {entry.name: entry.load() for entry in sorted(found, key=lambda e: e.name)}
+    """Return all usable entries of a group by name, sorted."""
+    return {name: found for name, found in _entries(group).items() if not isinstance(found, str)}
+
+
+def unusable(group: Group) -> Mapping[str, str]:
+    """Return why entries that installed packages declare cannot be used, by name."""
+    return {name: found for name, found in _entries(group).items() if isinstance(found, str)}
+
+
+def _entries(group: Group) -> dict[str, Any]:
+    declared: dict[str, list[EntryPoint]] = {}
+    for entry in entry_points(group=f"medgossip.{group}"):
+        declared.setdefault(entry.name, []).append(entry)
+    return {name: _entry(group, declared[name]) for name in sorted(declared)}
+
+
+def _entry(group: Group, declared: Sequence[EntryPoint]) -> Any:
+    first = declared[0]
+    if declared[1:] and len(values := sorted({entry.value for entry in declared})) > 1:
+        return f"{' and '.join(values)} have this name; rename one, or uninstall its package"
+    try:
+        found = first.load()
+    except _SLIPS as error:
+        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return f"{first.value} cannot be loaded ({why}); mend or uninstall its package"
+    if not isinstance(found, _KINDS[group]):
+        return f"{first.value} is no {_KINDS[group].__name__}, but of type {type(found).__name__}"
+    settings = getattr(found, "settings", None)
+    tags = get_args(settings.model_fields["name"].annotation) if settings else ()
+    if tags and first.name not in tags:
+        return f"the settings of {first.value} are named {tags[0]}; give both the same name"
+    return found
 
 
 def resolve(reference: str) -> Any:

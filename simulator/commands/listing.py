@@ -1,6 +1,8 @@
 """What ``medgossip list`` shows: everything that a scenario can name."""
 
+import sys
 from enum import StrEnum
+from typing import cast
 
 from simulator import registry
 from simulator.commands.tables import print_table
@@ -33,6 +35,8 @@ def print_list(kind: Kind) -> None:
             for name, entry in registry.registry(kind.value).items()
         ]
         print_table(rows, {"name": "name", "summary": "what it is", "source": "source"})
+        for name, why in registry.unusable(cast(registry.Group, kind.value)).items():
+            print(f"warning: {name} cannot be used: {why}", file=sys.stderr)
 
 
 def _print_devices() -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from simulator.registry import suggest
+from simulator.registry import Group, suggest, unusable
 from simulator.scenario.locate import Finding, KeyPath, describe
 from simulator.scenario.times import call
 
@@ -28,6 +28,9 @@ _TAGGED: dict[KeyPath, tuple[str, str]] = {
     ("network", "overlay"): ("kind", "overlay"),
 }
 """Where a key picks one of several settings, and what those are."""
+
+_GROUPS: dict[str, Group] = {"algorithm": "algorithms", "data set": "datasets", "network": "networks"}
+"""Registries of what is named."""
 
 _TAGS = ("name", "kind")
 
@@ -173,6 +176,9 @@ def _unknown_name(path: KeyPath, error: dict[str, Any], *, is_word: bool) -> Fin
     known = [tag.strip().strip("'") for tag in error["ctx"]["expected_tags"].split(",")]
     tag = str(error["ctx"]["tag"])
     where = path if is_word else (*path, key)
+    broken = unusable(_GROUPS[what]).get(tag) if what in _GROUPS else None
+    if broken is not None:
+        return Finding(path=where, message=f'{what} "{tag}" cannot be used: {broken}')
     return Finding(path=where, message=f'no {what} "{tag}"{suggest(tag, known)}')
 
 

@@ -6,7 +6,7 @@ protocol could swallow), and exceptions reach it unchanged.
 """
 
 from bisect import insort
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,6 +102,7 @@ class NodeRuntime:
     def compute(self, task: Task, *refs: Ref, **params: Any) -> simpy.Event:
         """See :meth:`simulator.api.Node.compute`."""
         round_ = params.pop("round", None)
+        _only_references("compute", refs)
         sizes = self._world.sizes_of(self.name, refs)
         cost = task.cost(self.data, sizes[0], len(refs), params)
         work_flop, extra = flop(cost, *sizes), extra_flop(cost, *sizes)
@@ -116,6 +117,7 @@ class NodeRuntime:
 
     def send(self, dst: str, kind: str, ref: Ref | None = None, **header: Any) -> simpy.Event:
         """See :meth:`simulator.api.Node.send`."""
+        _only_references("send", () if ref is None else (ref,))
         event = self._world.env.event()
         event.defused = True  # a protocol that does not wait for it has chosen not to know
         self._world.shipping.ship(self, dst, kind, ref, header, event)
@@ -145,6 +147,7 @@ class NodeRuntime:
 
     def post(self, dst: str, kind: str, ref: Ref | None = None, **header: Any) -> None:
         """See :meth:`simulator.api.Node.post`."""
+        _only_references("post", () if ref is None else (ref,))
         self._world.shipping.ship(self, dst, kind, ref, header, None)
 
     def on(self, kind: str, handler: Callable[[Message], None]) -> None:
@@ -257,7 +260,7 @@ class NodeRuntime:
         self._generation = generation = generation + 1
         try:
             event = self._protocol.send(value) if error is None else self._protocol.throw(error)
-            while event.callbacks is None:  # it has already happened: no time passes
+            while _waited_for(self.name, event).callbacks is None:  # it has already happened: no time passes
                 happened = event
                 if happened.ok:
                     event = self._protocol.send(happened.value)
@@ -278,3 +281,18 @@ class NodeRuntime:
         for watch in self.watchers:
             watch(self)
         event.callbacks.append(lambda happened: self._resume(generation, happened))
+
+
+def _only_references(verb: str, given: Sequence[object]) -> None:
+    for one in given:
+        if not isinstance(one, Ref):
+            missing = "; write yield before what gave it" if isinstance(one, simpy.Event) else ""
+            raise TypeError(f"node.{verb} takes references to outcomes, not {type(one).__name__}{missing}")
+
+
+def _waited_for(name: str, event: object) -> simpy.Event:
+    if not isinstance(event, simpy.Event):
+        raise TypeError(
+            f"the protocol of {name} yields {event!r}; yield what node.compute, send, receive or sleep give"
+        )
+    return event

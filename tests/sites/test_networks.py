@@ -20,7 +20,7 @@ def test_time_follows_the_networks_of_both_models(tmp_path):
     }  # fmt: skip
     stages = [row for row in work if row[1] == "mutual"]
     assert {row[0] for row in stages} == {"a", "b", "c"}
-    for node, _, _, _, start, end, _, flop, extra in stages:
+    for node, _, _, _, start, end, _, flop, extra, _ in stages:
         assert end - start == pytest.approx(flop / SPEED[node])
         if node == "a":  # 10 items and 2 validation cases; what comes in is always the large network
             assert flop == pytest.approx((3 * 10 + 2) * 1e8 + (3 * 10 + 2) * 1e9)
@@ -80,7 +80,7 @@ def test_time_of_a_proxy_and_a_private_model_is_that_of_both_networks(tmp_path):
     result = run(tmp_path, "algorithm: {name: proxyfl, rounds: 2}\n", sites=MIXED)
     both = [row for row in result.world.work if row[1] == "mutual_epochs" and row[0] == "a"]
     assert len(both) == 2
-    for _, _, _, _, start, end, _, flop, extra in both:
+    for _, _, _, _, start, end, _, flop, extra, _ in both:
         assert flop == pytest.approx(3 * 10 * (1e9 + 1e8)), "the proxy's and the private model's"
         assert extra == pytest.approx(3 * 10 * 1e8)
         assert end - start == pytest.approx(flop / SPEED["a"])

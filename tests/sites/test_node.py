@@ -1,5 +1,7 @@
 """The verbs of the protocol interface, and what a protocol sees of failures."""
 
+import re
+
 import pytest
 
 from simulator.api import ReceiveTimeout, TransferFailed
@@ -281,3 +283,24 @@ def test_a_protocol_that_lets_a_failed_transfer_escape_is_a_defect(play):
 
     with pytest.raises(RuntimeError, match="let TransferFailed"):
         play({"a": a}, "[{at: 0.25 s, crash: b}]")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (
+            lambda node: node.compute(node.learner.train, begin(node), epochs=1),
+            "write yield before what gave it",
+        ),
+        (lambda node: node.send("b", "model", begin(node)), "node.send takes references to outcomes, not "),
+        (lambda node: node.post("b", "model", 5), "node.post takes references to outcomes, not int"),
+        (lambda node: 5, "the protocol of a yields 5; yield what node.compute, send, receive or sleep give"),
+        (lambda node: None, "the protocol of a yields None; yield what"),
+    ],
+)
+def test_a_slip_in_a_protocol_is_told_in_its_words(play, wrong, said):
+    def a(node, say):
+        yield wrong(node)
+
+    with pytest.raises(TypeError, match=re.escape(said)):
+        play({"a": a})
