@@ -57,7 +57,7 @@ def predict(ctx: "Context", run: Predictor, case: Case) -> Tensor:
     Slices go through in batches and volumes whole, at most 4 (GPU: 16) million voxels at once; a
     larger item is cut into windows of the patch size that overlap by a quarter.
     """
-    limit = _WHOLE_VOXELS[ctx.device]
+    limit = _WHOLE_VOXELS["cpu" if ctx.device == "cpu" else "cuda"]
     shape = case.images.shape[2:]
     voxels = math.prod(shape)
     if voxels <= limit:

@@ -50,7 +50,7 @@ def load_state(
             optimizer.state[parameter][_STATE_KEYS.get(name, name)] = tensor
     if settings.name != "sgd":
         for parameter in parameters:
-            optimizer.state[parameter]["step"] = torch.tensor(step, device=parameter.device)
+            optimizer.state[parameter]["step"] = torch.full((), step, device=parameter.device)
 
 
 def dump_state(
@@ -65,9 +65,17 @@ def dump_state(
     arrays = {_STEP: np.array([num_steps], dtype=np.int64)}
     for name in _entries(settings):
         key = _STATE_KEYS.get(name, name)
-        tensors = [optimizer.state[parameter][key] for parameter in parameters]
+        tensors = [_moment(optimizer, parameter, key) for parameter in parameters]
         arrays[OPTIMIZER + name] = flatten(tensors, torch.float32)
     return arrays
+
+
+def _moment(optimizer: torch.optim.Optimizer, parameter: Tensor, key: str) -> Tensor:
+    """An entry of the state of one parameter; zeros before its first gradient, as of a head that no loss
+    reaches.
+    """
+    found: Tensor | None = optimizer.state[parameter].get(key)
+    return torch.zeros_like(parameter) if found is None else found
 
 
 @torch.no_grad()
@@ -86,10 +94,10 @@ def adam_update(
     group = optimizer.param_groups[0]
     beta1, beta2 = group["betas"]
     moments = [
-        torch.cat([optimizer.state[parameter][name].reshape(-1) for parameter in parameters])
+        torch.cat([_moment(optimizer, parameter, name).reshape(-1) for parameter in parameters])
         for name in ("exp_avg", "max_exp_avg_sq" if settings.amsgrad else "exp_avg_sq")
     ]
-    step = float(optimizer.state[parameters[0]]["step"])
+    step = float(next(state["step"] for state in optimizer.state.values() if "step" in state))
     root = moments[1].sqrt_().div_((1 - beta2**step) ** 0.5).add_(group["eps"])
     return moments[0].div_(root).mul_(group["lr"] / (1 - beta1**step))
 

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from simulator.learning.losses import Output
+from simulator.learning.resizing import max_pooled, resized
 from simulator.learning.sanet_size import REDUCTION, SanetSettings
 
 _CONV: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
 _INSTANCE: dict[int, type[nn.Module]] = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
 _BATCH: dict[int, type[nn.Module]] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
-_LINEAR = {2: "bilinear", 3: "trilinear"}
 _SLOPE = 0.01
 
 
@@ -93,7 +92,7 @@ class _DecoderLevel(nn.Module):
     def __init__(self, layers: _Layers, channels: Sequence[int], level: int, num_scales: int) -> None:
         super().__init__()
         own, scales = channels[level], range(num_scales)
-        self.level, self.mode = level, _LINEAR[layers.dims]
+        self.level = level
         self.up = layers.normalized(channels[level + 1], own, 1)
         self.resize = nn.ModuleList(
             nn.Identity() if scale == level else layers.normalized(channels[scale], own, 1)
@@ -117,11 +116,10 @@ class _DecoderLevel(nn.Module):
         """Channels and size of this level; every step is taken where there are fewer voxels."""
         factor = x.shape[2] // size[0]
         if factor > 1:
-            pool = functional.max_pool2d if len(size) == 2 else functional.max_pool3d
-            x = pool(x, factor)
+            x = max_pooled(x, factor)
         x = layer(x)
         if list(x.shape[2:]) != size:
-            x = functional.interpolate(x, size=size, mode=self.mode, align_corners=False)
+            x = resized(x, size)
         return x
 
 
@@ -147,7 +145,7 @@ class SaNet(nn.Module):
         self.auxiliary = nn.ModuleList(
             layers.conv(channels[level], num_outputs, 1) for level in range(1, num_auxiliary + 1)
         )
-        self.full_size, self.mode = settings.auxiliary == "full", _LINEAR[dims]
+        self.full_size = settings.auxiliary == "full"
 
     def forward(self, x: Tensor) -> Output:
         """Logits ``(batch, outputs, *spatial)``."""
@@ -169,10 +167,7 @@ class SaNet(nn.Module):
         others = [head(found) for head, found in zip(self.auxiliary, decoded[1:], strict=True)]
         if self.full_size:
             size = list(logits.shape[2:])
-            others = [
-                functional.interpolate(head, size=size, mode=self.mode, align_corners=False)
-                for head in others
-            ]
+            others = [resized(head, size) for head in others]
         return [logits, *others]
 
 

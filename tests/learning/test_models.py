@@ -5,7 +5,7 @@ import torch
 from simulator.api import Bundle
 from simulator.learning.models import init_seed, load_weights, new_weights, resident, weights_of
 from simulator.learning.networks import build, network_spec
-from simulator.learning.optimizers import dump_state, load_state, make_optimizer
+from simulator.learning.optimizers import adam_update, dump_state, load_state, make_optimizer
 from simulator.scenario.task import Optimizer
 
 UNET = {"name": "unet", "channels": [4, 8], "num_res_units": 1, "norm": "batch"}
@@ -75,12 +75,14 @@ SETTINGS = [
 
 
 def steps(settings, parameters, count, arrays, done):
-    """Take steps with gradients that depend on the step's number; return the state."""
+    """Take steps with gradients that depend on the step's number; return the state. Frozen parameters have
+    none.
+    """
     optimizer = make_optimizer(settings, parameters)
     load_state(optimizer, settings, parameters, arrays)
     for step in range(done, done + count):
         for parameter in parameters:
-            parameter.grad = torch.cos(parameter.detach() + step)
+            parameter.grad = torch.cos(parameter.detach() + step) if parameter.requires_grad else None
         optimizer.step()
     return dump_state(optimizer, settings, parameters, done + count)
 
@@ -90,7 +92,8 @@ def test_an_optimizer_continues_bit_for_bit_from_its_state(settings):
     def fresh():
         # the layout in memory must not matter to the flat state
         last = torch.linspace(0, 1, 48).reshape(2, 3, 2, 4).to(memory_format=torch.channels_last)
-        return [torch.nn.Parameter(last), torch.nn.Parameter(torch.ones(3))]
+        frozen = torch.nn.Parameter(torch.ones(2), requires_grad=False)  # a head that no loss reaches
+        return [frozen, torch.nn.Parameter(last), torch.nn.Parameter(torch.ones(3))]
 
     whole, halves = fresh(), fresh()
     expected = steps(settings, whole, 6, {}, 0)
@@ -100,6 +103,12 @@ def test_an_optimizer_continues_bit_for_bit_from_its_state(settings):
     for name in state:
         assert np.array_equal(state[name], expected[name]), name
     assert all(torch.equal(one, two) for one, two in zip(whole, halves, strict=True))
+    if settings.name != "sgd":
+        optimizer = make_optimizer(settings, whole)
+        load_state(optimizer, settings, whole, expected)
+        update = adam_update(optimizer, settings, whole)
+        assert torch.equal(update[:2], torch.zeros(2))
+        assert update[2:].all()
 
 
 def test_adam_is_torchs_plain_adam():

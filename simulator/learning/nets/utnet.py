@@ -5,18 +5,15 @@ MICCAI 2021. Written from a description; where that is silent, the position bias
 products of queries and keys, and interpolation is bilinear with aligned corners.
 """
 
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from simulator.learning.nets.utnet_sizes import ATTENTION, CHANNELS, REDUCED, UTNetSettings
+from simulator.learning.resizing import resized
 
-
-def resized(images: Tensor, shape: Any) -> Tensor:
-    """Interpolate ``(batch, channels, y, x)`` to a shape."""
-    return functional.interpolate(images, size=tuple(shape), mode="bilinear", align_corners=True)
+_aligned = partial(resized, align_corners=True)
 
 
 def separable(c_in: int, c_out: int) -> nn.Module:
@@ -65,7 +62,7 @@ class Attention(nn.Module):
         batch, channels, height, width = queries.shape
         q, k, v = (
             features.reshape(batch, self.heads, channels // self.heads, -1)
-            for features in (queries, resized(keys, (REDUCED,) * 2), resized(values, (REDUCED,) * 2))
+            for features in (queries, _aligned(keys, (REDUCED,) * 2), _aligned(values, (REDUCED,) * 2))
         )
         scores = (q.transpose(2, 3) @ k) * (channels // self.heads) ** -0.5 + self._bias(height, width)
         found = (scores.softmax(dim=-1) @ v.transpose(2, 3)).transpose(2, 3)
@@ -128,7 +125,7 @@ class AttentionUp(nn.Module):
         """``(batch, c_in, y/2, x/2)`` and ``(batch, c_out, y, x)`` to the size of the second."""
         keys, values = self.project_below(self.norm_below(below)).chunk(2, dim=1)
         found = self.attention(self.project(self.norm(skipped)), keys, values)
-        result: Tensor = self.points(found + resized(self.shortcut(below), skipped.shape[2:]))
+        result: Tensor = self.points(found + _aligned(self.shortcut(below), skipped.shape[2:]))
         return result
 
 
@@ -141,7 +138,7 @@ class PlainUp(nn.Module):
 
     def forward(self, below: Tensor, skipped: Tensor) -> Tensor:
         """``(batch, c_in, y/2, x/2)`` to ``(batch, c_out, y, x)``."""
-        found: Tensor = self.shortcut(resized(below, skipped.shape[2:]))
+        found: Tensor = self.shortcut(_aligned(below, skipped.shape[2:]))
         return found
 
 
