@@ -83,8 +83,10 @@ def await_reply(node: Node, timeout_s: float, replies: list[Message]) -> Steps:
 
 
 def take_reply(node: Node, desk: Desk, model: Ref, message: Message, now: int) -> Steps:
-    """The active side's half of an exchange, made durable."""
+    """The active side's half of an exchange, made durable; nothing if the same answer came before."""
     turn = message.header["turn"]
+    if turn not in node.durable["asked"]:
+        return model
     asked: Asked = node.durable["asked"][turn]
     if message.ref is None:
         desk.gone.add(asked.peer)

@@ -51,7 +51,7 @@ def trimmed_mean(points: np.ndarray, trim: float) -> np.ndarray:
     """Mean of each column of ``points`` (models, values) without the ⌊trim·models⌋ smallest and as many of
     its largest values.
     """
-    cut = int(trim * len(points))
+    cut = int(trim * len(points) + 1e-9)  # .29 · 100 is 28.999…
     middle: np.ndarray = np.sort(points, axis=0)[cut : len(points) - cut].mean(axis=0)
     return middle
 

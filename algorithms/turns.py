@@ -29,10 +29,11 @@ def answer_questions(node: Node, turn: Turn) -> None:
             node.post(message.src, "round", round=turn.now)
 
     def consider(message: Message) -> None:
-        free = turn.open and not turn.sending and turn.accepted is None
-        if free:
-            turn.accepted = (message.src, message.header["round"])
-        node.post(message.src, "answer", accepted=free, round=message.header["round"])
+        wanted = (message.src, message.header["round"])
+        if turn.open and not turn.sending and turn.accepted is None:
+            turn.accepted = wanted
+        # a request that came twice is answered alike
+        node.post(message.src, "answer", accepted=turn.accepted == wanted, round=message.header["round"])
 
     node.on("round?", tell_round)
     node.on("request", consider)
