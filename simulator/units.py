@@ -6,6 +6,8 @@ operations per second. Scenarios always write the unit; a bare number is an erro
 
 import math
 import re
+from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import AllowInfNan, BeforeValidator, PlainSerializer, WithJsonSchema
@@ -80,6 +82,27 @@ def short(value: float, dimension: str) -> str:
     """Return a quantity to 4 digits with its unit."""
     number, space, unit = show(value, dimension).partition(" ")
     return f"{float(number):.4g} {unit}" if space else number
+
+
+_LONG = re.compile(r"(?<![^ (])\d+\.\d+(?:[eE][+-]?\d+)?(?![^ ,)%])")
+
+
+def legible(texts: Sequence[str]) -> list[str]:
+    """Return texts whose decimal numbers have 3 significant digits, or more where two texts would else be
+    the same.
+    """
+    for digits in range(3, 7):
+        found = [_LONG.sub(partial(_to_digits, digits), text) for text in texts]
+        if len(set(found)) == len(set(texts)):
+            return found
+    return list(texts)
+
+
+def _to_digits(digits: int, match: re.Match[str]) -> str:
+    """A number to so many digits, all of those before its point; as it is written if that has no more."""
+    value = float(match[0])
+    text = f"{value:.0f}" if value >= 10**digits else f"{value:.{digits}g}"
+    return match[0] if float(text) == value else text
 
 
 def _quantity(dimension: str) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from simulator.units import UNITS, Bytes, BytesPerSecond, Seconds, parse, show
+from simulator.units import UNITS, Bytes, BytesPerSecond, Seconds, legible, parse, show
 
 DIMENSIONS = sorted(UNITS)
 POSITIVE = st.floats(min_value=1e-12, max_value=1e18, allow_nan=False)
@@ -91,3 +91,16 @@ def test_zero_and_small_values_are_shown_in_the_smallest_unit():
     assert show(0.0, "duration") == "0 us"
     assert show(1e-9, "duration") == "0.001 us"
     assert show(math.inf, "rate") == "unlimited"
+
+
+def test_texts_are_as_short_as_they_can_be_told_apart():
+    assert legible(["0.251189 Mbit/s", "3.98107 Mbit/s", "63.0957 Mbit/s", "1000 Mbit/s"]) == [
+        "0.251 Mbit/s", "3.98 Mbit/s", "63.1 Mbit/s", "1000 Mbit/s",
+    ]  # fmt: skip
+    assert legible(["1.25001 s", "1.25049 s", "1.3 s"]) == ["1.25 s", "1.2505 s", "1.3 s"]
+    assert legible(["300.0 s", "1234.56 B"]) == ["300.0 s", "1235 B"]
+    assert legible(["lam 0.251189, beta 1.0", "lam 1.58489, beta 1.0"]) == [
+        "lam 0.251, beta 1.0",
+        "lam 1.58, beta 1.0",
+    ]
+    assert legible(["traces/day-0.251189.csv", "v1.23456"]) == ["traces/day-0.251189.csv", "v1.23456"]

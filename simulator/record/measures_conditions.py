@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simulator.units import parse
+from simulator.units import legible, parse
 
 if TYPE_CHECKING:
     from simulator.record.measures_run import Run
@@ -44,7 +44,7 @@ def method_names(runs: Sequence[Run]) -> list[str]:
         telling = [key for key in keys if any(other.get(key) != own.get(key) for other in alike)]
         said = ", ".join(_setting(key, own) for key in telling if key in own)
         named.append(f"{run.algorithm} ({said})" if said else run.algorithm)
-    return named
+    return legible(named)
 
 
 def _setting(key: str, own: Mapping[str, str]) -> str:
@@ -129,7 +129,7 @@ def _texts(values: Sequence[Any]) -> list[str]:
             texts.append(", ".join(f"{_last(key)} {parts[key]}" for key in own))
         else:
             texts.append("none" if value in (None, [], {}, "") else str(value))
-    return texts
+    return legible(texts)
 
 
 def _last(key: str) -> str:

@@ -13,6 +13,7 @@ from simulator.scenario.locate import plain
 from simulator.scenario.overrides import Change
 from simulator.scenario.sweep_axes import MAX_POINTS, Axis
 from simulator.scenario.sweep_where import Rule, which
+from simulator.units import legible
 
 MAX_LABEL = 80
 _UNSAFE = re.compile(r"[^A-Za-z0-9.]+")
@@ -80,7 +81,7 @@ def _short_names(axes: Sequence[Axis]) -> list[str]:
 
 def _value_texts(axis: Axis, short: str) -> list[str]:
     values = [plain(value) for value in axis.values]
-    texts = [_text(value, values) for value in values]
+    texts = legible([_text(value, values) for value in values])
     return [slug(_with_key(short, text)) for text in texts]
 
 
