@@ -140,17 +140,15 @@ def make_executor(
     stopping: Stopping = lambda: False,
     tell: Tell = lambda _: None,
 ) -> PoolExecutor:
-    """Inline for one job, resident processes otherwise; on a GPU as many of these as find room."""
+    """Inline for one job, resident processes otherwise; on GPUs as many of these as find room."""
     from simulator.learning.numerics import WORKER_ENVIRONMENT, free_gpu_memory
 
     if jobs == 1:
         return PoolExecutor(store, InlinePool(store, device), stopping, tell)
-    count, nbytes = jobs, 0.0
-    if device == "cuda":
-        shared = slots(free_gpu_memory(), jobs)
+    shared = slots(free_gpu_memory(), jobs) if device == "cuda" else None
+    if shared is not None:
         tell(str(shared))
-        count, nbytes = shared.count, shared.count * shared.nbytes
-    pool = ProcessPool(store, device, count, WORKER_ENVIRONMENT, nbytes)
+    pool = ProcessPool(store, device, shared.count if shared else jobs, WORKER_ENVIRONMENT, shared)
     return PoolExecutor(store, pool, stopping, tell)
 
 

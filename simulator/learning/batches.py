@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Images float32 ``(batch, channels, *item)``, labels float32 ``(batch, structures, *item)``, and
-    where each came from: a case and the number of its item.
+    """Images float32 ``(batch, channels, *item)``, labels float32 ``(batch, structures, *item)``, both on the
+    device, and where each came from: a case and the number of its item.
     """
 
     images: Tensor
@@ -77,8 +77,8 @@ def epoch_batches(
             images.append(augmentation.geometry(place, image))
             labels.append(augmentation.geometry(place, label))
         yield Batch(
-            images=augmentation.intensity(places, torch.stack(images)),
-            labels=torch.stack(labels).float(),
+            images=augmentation.intensity(places, torch.stack(images).to(ctx.device)),
+            labels=torch.stack(labels).to(ctx.device).float(),
             items=tuple(items[order[place]] for place in range(places.start, places.stop)),
         )
 

@@ -4,7 +4,7 @@ An *item* is what one training pass sees before cropping: a slice of a 2-D case,
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,8 +14,9 @@ from torch import Tensor
 
 from simulator.api import Bundle
 from simulator.learning.lesions import smallest_ratio
+from simulator.learning.numerics import room_for_cases
 
-_CACHE_NBYTES = 4 << 30
+_NEAR = "cpu"
 
 Load = Callable[[Sequence[str]], Sequence[Bundle]]
 """Gives prepared cases by their keys; nobody else may write to them."""
@@ -23,7 +24,7 @@ Load = Callable[[Sequence[str]], Sequence[Bundle]]
 
 @dataclass(frozen=True, kw_only=True)  # no slots: cached_property needs a dictionary
 class Case:
-    """One case on a device.
+    """One case, on the device or in the machine's memory.
 
     ``images`` is float32 ``(items, channels, *item)``, ``labels`` uint8 ``(items, structures,
     *item)``; a volume is one item. ``spacing_mm`` has one entry per spatial axis of the case, the
@@ -81,31 +82,51 @@ def to_cases(prepared: Bundle, spatial_dims: int, device: str) -> tuple[Case, ..
 
 class CaseCache:
     """Keeps the tensors of recently used cases by the key of what they were made from, the least recently
-    used out first. What they were made from is not kept.
+    used out first. What they were made from is not kept. Of cases that are wanted together, those that find
+    no room on the device stay in the machine's memory.
+
+    ``room`` says how many bytes of a device may be used.
     """
 
-    def __init__(self, limit_nbytes: int = _CACHE_NBYTES) -> None:
-        self._limit_nbytes = limit_nbytes
+    def __init__(self, room: Callable[[str], float] = room_for_cases) -> None:
+        self._room = room
         self._kept: OrderedDict[tuple[str, str], tuple[Case, ...]] = OrderedDict()
-        self._nbytes = 0
 
     def get(self, keys: Sequence[str], load: Load, spatial_dims: int, device: str) -> list[Case]:
         """Return the cases of all keys, in order; ``load`` gives the prepared ones of those not kept."""
+        wanted = {(key, device) for key in keys}
         new = [key for key in dict.fromkeys(keys) if (key, device) not in self._kept]
         for key, bundle in zip(new, load(new) if new else (), strict=True):
-            cases = self._kept[key, device] = to_cases(bundle, spatial_dims, device)
-            self._nbytes += _nbytes(cases)
+            nbytes = sum(array.nbytes for array in bundle.arrays.values())
+            place = device if self._makes_room(device, nbytes, wanted) else _NEAR
+            if place != device:
+                self._makes_room(place, nbytes, wanted)
+            self._kept[key, device] = to_cases(bundle, spatial_dims, place)
         for key in keys:
             self._kept.move_to_end((key, device))
-        found = [case for key in keys for case in self._kept[key, device]]
-        while self._nbytes > self._limit_nbytes and len(self._kept) > len(set(keys)):
-            _, old = self._kept.popitem(last=False)
-            self._nbytes -= _nbytes(old)
-        return found
+        return [case for key in keys for case in self._kept[key, device]]
+
+    def _makes_room(self, place: str, nbytes: int, wanted: Collection[tuple[str, str]]) -> bool:
+        """Let others than those wanted go until there is room for so many bytes; whether there is."""
+        room = self._room(place) - nbytes
+        there = {entry: _nbytes(cases, place) for entry, cases in self._kept.items()}
+        used = sum(there.values())
+        for entry in [entry for entry in there if entry not in wanted and there[entry]]:
+            if used <= room:
+                break
+            del self._kept[entry]
+            used -= there[entry]
+        return used <= room
+
+    def clear(self) -> None:
+        """Keep none."""
+        self._kept.clear()
 
 
-def _nbytes(cases: Sequence[Case]) -> int:
-    return sum(case.images.nbytes + case.labels.nbytes for case in cases)
+def _nbytes(cases: Sequence[Case], place: str) -> int:
+    """What lies on a device."""
+    there = [case for case in cases if case.images.device.type == torch.device(place).type]
+    return sum(case.images.nbytes + case.labels.nbytes for case in there)
 
 
 CACHE = CaseCache()

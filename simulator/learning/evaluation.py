@@ -63,10 +63,15 @@ def predict(ctx: "Context", run: Predictor, case: Case) -> Tensor:
     if voxels <= limit:
         step = max(limit // voxels, 1)
         starts = range(0, case.num_items, step)
-        return torch.cat([run(case.images[start : start + step]) for start in starts])
+        return torch.cat([run(case.images[start : start + step].to(ctx.device)) for start in starts])
     window = ctx.recipe.patch_size or (_DEFAULT_WINDOW,) * len(shape)
     whole = sliding_window_inference(
-        case.images, window, sw_batch_size=1, predictor=run, overlap=_WINDOW_OVERLAP, mode="gaussian"
+        case.images.to(ctx.device),
+        window,
+        sw_batch_size=1,
+        predictor=run,
+        overlap=_WINDOW_OVERLAP,
+        mode="gaussian",
     )
     assert isinstance(whole, Tensor)
     return whole
@@ -74,7 +79,7 @@ def predict(ctx: "Context", run: Predictor, case: Case) -> Tensor:
 
 def _case_loss(ctx: "Context", logits: Tensor, case: Case) -> float:
     """Validation loss of one case taken as a whole."""
-    return float(ctx.loss.validation(case.as_volume(logits), case.as_volume(case.labels)))
+    return float(ctx.loss.validation(case.as_volume(logits), case.as_volume(case.labels.to(ctx.device))))
 
 
 def validate(ctx: "Context", model: Bundle, role: str = "local") -> tuple[float, float]:
@@ -88,7 +93,7 @@ def validate(ctx: "Context", model: Bundle, role: str = "local") -> tuple[float,
     for case in ctx.cases("val"):
         logits = predict(ctx, run, case)
         losses.append(_case_loss(ctx, logits, case))
-        volume, labels = case.as_volume(logits), case.as_volume(case.labels)
+        volume, labels = case.as_volume(logits), case.as_volume(case.labels.to(ctx.device))
         scores.append(float(hard_dice(volume, labels, softmax=ctx.loss.softmax).mean()))
     if not losses:
         return math.nan, math.nan

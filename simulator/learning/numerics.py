@@ -4,6 +4,8 @@ Results are equal bit for bit for a fixed mode; so it is part of every task's ke
 imported where it is needed, because planning reads the worker environment without it.
 """
 
+import errno
+import gc
 import os
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -14,6 +16,23 @@ from simulator.errors import SetupError
 from simulator.quick_imports import quick_imports
 
 NUM_THREADS = 1
+
+GPU_CONTEXT_NBYTES = 0.6e9
+"""What a process takes of a GPU beside its tensors: 0.3 to 0.4 GB for the CUDA context with kernels loaded
+as they are needed (P. Bialecki in pytorch/pytorch, issues 107667 and 109888, 2023), 0.03 GB for the workspace
+that makes cuBLAS reproducible, the rest for cuDNN's and for kernels to come.
+"""
+
+_CASES_NBYTES, _CASES_SHARE = float(4 << 30), 0.25
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "std::bad_alloc",
+    "_STATUS_ALLOC_FAILED",
+    "ALLOCATION_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_NOT_INITIALIZED",
+)
 
 WORKER_ENVIRONMENT = MappingProxyType(
     {
@@ -105,31 +124,60 @@ def _leave_compiler_out() -> None:
     Adam.step = no_grad()(unwrap(Adam.step))  # type: ignore[method-assign]
 
 
-def free_gpu_memory() -> int:
-    """Bytes that nobody uses on the GPU."""
+def free_gpu_memory() -> dict[str, int]:
+    """Bytes that nobody uses on each GPU that may be used, by its name in ``CUDA_VISIBLE_DEVICES``. GPUs of
+    another kind than the first are left out, because results would depend on who did what.
+    """
     import torch
 
-    free, _ = torch.cuda.mem_get_info()
-    return int(free)
+    told = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = told.split(",") if told else [str(number) for number in range(torch.cuda.device_count())]
+    kinds = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return {
+        name.strip(): int(torch.cuda.mem_get_info(number)[0])
+        for number, (name, kind) in enumerate(zip(names, kinds, strict=False))
+        if kind == kinds[0]
+    }
 
 
 def limit_gpu_memory(nbytes: float) -> None:
-    """Let this process take no more of the GPU's memory; what it asks for beyond is an error of its own."""
+    """Let this process take no more of its GPU's memory, its context and its libraries included; what it asks
+    for beyond is an error of its own.
+    """
     import torch
 
     total = torch.cuda.get_device_properties(0).total_memory
-    torch.cuda.set_per_process_memory_fraction(min(nbytes / total, 1.0))
+    torch.cuda.set_per_process_memory_fraction(min(max(nbytes - GPU_CONTEXT_NBYTES, 0.0) / total, 1.0))
+
+
+def room_for_cases(device: str) -> float:
+    """How many bytes of a device a process keeps cases in: of a GPU a quarter of what tensors may take."""
+    if device == "cpu":
+        return _CASES_NBYTES
+    import torch
+
+    total = torch.cuda.get_device_properties(device).total_memory
+    return float(torch.cuda.get_per_process_memory_fraction() * total * _CASES_SHARE)
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory, the GPU's or the machine's, did not suffice."""
+    """Whether an error says that memory, the GPU's or the machine's, did not suffice.
+
+    Only torch's own allocator of GPU memory has a class for it. Texts: torch's allocator of the machine's
+    memory; the CUDA runtime, cuBLAS and cuDNN, which also fail to begin where there is no room for them.
+    """
     import torch
 
-    return isinstance(error, MemoryError | torch.OutOfMemoryError)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
 def release_memory() -> None:
-    """Give back what this process keeps of the GPU for later use."""
+    """Give back what this process keeps for later use, once nothing refers to it any more."""
     import torch
 
+    gc.collect()
     torch.cuda.empty_cache()  # nothing where there is no GPU

@@ -13,6 +13,7 @@ from time import sleep
 from typing import Any, Protocol
 
 from simulator.work.jobs import Job
+from simulator.work.slots import Slots
 from simulator.work.store import Store
 from simulator.work.worker import Bench, Outcome, serve
 
@@ -89,6 +90,7 @@ class InlinePool:
     def __init__(self, store: Store, device: str) -> None:
         self.device = device
         self._bench = Bench(store, device)
+        self._tried_again: set[str] = set()
         self._done: list[tuple[int, Job, Outcome | None]] = []
 
     def idle(self) -> list[int]:
@@ -111,8 +113,10 @@ class InlinePool:
         return done
 
     def make_room(self, job: Job) -> int:
-        """Return 0: it was alone."""
-        return 0
+        """Let it try again once: nothing is kept in memory any more."""
+        again = job.key not in self._tried_again
+        self._tried_again.add(job.key)
+        return int(again)
 
     def close(self) -> None:
         """Nothing to end."""
@@ -121,8 +125,8 @@ class InlinePool:
 class ProcessPool:
     """Resident worker processes, one torch thread each; results travel through the store.
 
-    They share ``gpu_nbytes`` of the GPU's memory, 0 for no limit, in equal parts. A job that its part does
-    not suffice for runs again with half as many at a time.
+    With ``slots`` each has its part of a GPU's memory. A job that memory does not suffice for runs again with
+    half as many at a time, or where it was alone once more, as its worker keeps nothing in memory then.
     """
 
     def __init__(
@@ -131,10 +135,12 @@ class ProcessPool:
         device: str,
         num_workers: int,
         environment: Mapping[str, str],
-        gpu_nbytes: float = 0.0,
+        slots: Slots | None = None,
     ) -> None:
         self.device = device
-        self._most, self._gpu_nbytes = num_workers, gpu_nbytes
+        self._most, self._slots = num_workers, slots
+        self._least = 1 if slots is None else min(len(slots.gpus), num_workers)  # each alone on its GPU
+        self._tried_alone: set[str] = set()
         self._beside: dict[str, int] = {}  # jobs at a time when a job began
         self._root, self._environment = store.root, dict(environment)
         self._workers = list(range(num_workers))
@@ -146,7 +152,8 @@ class ProcessPool:
         context = _context(self.device)
         ours, theirs = context.Pipe()
         process = context.Process(target=serve, args=(theirs, self._root, self.device), daemon=True)
-        with _surroundings(self._environment):
+        gpu = {} if self._slots is None else {"CUDA_VISIBLE_DEVICES": self._slots.gpu_of(worker)}
+        with _surroundings(self._environment | gpu):
             process.start()
         theirs.close()
         self._processes[worker], self._connections[worker] = process, ours
@@ -160,9 +167,11 @@ class ProcessPool:
 
     def make_room(self, job: Job) -> int:
         """Halve the number of jobs at a time, unless that has happened since this one began."""
-        if self._most == self._beside[job.key] == 1:
-            return 0
-        self._most = max(min(self._most, self._beside[job.key] // 2), 1)
+        if self._beside[job.key] <= self._least:
+            again = job.key not in self._tried_alone
+            self._tried_alone.add(job.key)
+            return self._most if again else 0
+        self._most = max(min(self._most, self._beside[job.key] // 2), self._least)
         return self._most
 
     def _retire(self, worker: int) -> None:
@@ -188,7 +197,8 @@ class ProcessPool:
             self._spawn(worker)
         self._jobs[worker], self._beside[job.key] = job, self._most
         try:
-            self._connections[worker].send((job, self._gpu_nbytes / self._most, regardless))
+            part = 0.0 if self._slots is None else self._slots.part_nbytes(self._most)
+            self._connections[worker].send((job, part, regardless))
         except BrokenPipeError:
             return  # it died while idle; wait() finds that out
 

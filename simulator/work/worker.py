@@ -106,10 +106,21 @@ class Bench:
         try:
             if job.key in self.store:
                 return Outcome(key=job.key, seconds=0.0, nbytes=0, found=True)
-            return self._work(job)
+            outcome = self._work(job)
+            if outcome.starved:
+                self._forget()
+            return outcome
         finally:
             if claim is not None:
                 claim.release(remove=True)
+
+    def _forget(self) -> None:
+        """Keep nothing in memory."""
+        from simulator.learning.ready import forget
+
+        self._recent.clear()
+        self._recent_nbytes = 0
+        forget()
 
     def _work(self, job: Job) -> Outcome:
         # imported here: a plan, and the process that only schedules, never need torch
@@ -168,7 +179,7 @@ def serve(connection: Connection, root: Path, device: str) -> None:
     """
     import signal
 
-    from simulator.learning.numerics import limit_gpu_memory, release_memory, setup_process
+    from simulator.learning.numerics import limit_gpu_memory, setup_process
 
     ending: list[int] = []
 
@@ -194,8 +205,6 @@ def serve(connection: Connection, root: Path, device: str) -> None:
         if memory_nbytes:
             limit_gpu_memory(memory_nbytes)
         outcome = bench.run(job, regardless=regardless)
-        if outcome.starved:
-            release_memory()
         try:
             connection.send(outcome)
         except ConnectionError:  # nobody waits for it; the result is in the store

@@ -138,10 +138,32 @@ def test_softmax_losses_refuse_overlapping_structures(toy_registry):
 
 def test_the_cache_keeps_tensors_until_others_need_the_room(toy_registry):
     first, second = (toy.as_data([toy.prepared(toy.recipe(), seed=seed)]) for seed in (1, 2))
-    cache = CaseCache(limit_nbytes=1)
+    cache = CaseCache(lambda _: 1)
     tensors = cache.get(*first, 2, "cpu")
     assert cache.get(first[0], lambda keys: [], 2, "cpu")[0] is tensors[0]
     cache.get(*second, 2, "cpu")
     again = cache.get(*first, 2, "cpu")
     assert again[0] is not tensors[0]
     assert np.array_equal(again[0].images, tensors[0].images)
+
+
+def test_cases_without_room_on_the_device_stay_in_the_machines_memory(toy_registry, monkeypatch):
+    sites = [toy.as_data([toy.prepared(toy.recipe(), seed=seed)]) for seed in range(3)]
+    keys = [key for known, _ in sites for key in known]
+    found = [*sites[0][1](sites[0][0]), *sites[1][1](sites[1][0]), *sites[2][1](sites[2][0])]
+    load = dict(zip(keys, found, strict=True))
+    nbytes = sum(array.nbytes for array in found[0].arrays.values())
+    cache = CaseCache(lambda device: {"meta": 2.5, "cpu": 9}[device] * nbytes)
+
+    def places(*numbers):
+        wanted = [keys[number] for number in numbers]
+        cases = cache.get(wanted, lambda new: [load[key] for key in new], 2, "meta")
+        return [case.images.device.type for case in cases[:: len(cases) // len(numbers)]]
+
+    assert places(0, 1, 2) == ["meta", "meta", "cpu"]
+    assert places(2) == ["cpu"], "it is kept as it is"
+    cache.clear()
+    assert places(2) == ["meta"]
+    assert places(0) == ["meta"]
+    assert places(1) == ["meta"], "another one went"
+    assert len(cache._kept) == 2

@@ -1,3 +1,4 @@
+import errno
 import subprocess
 import sys
 
@@ -5,7 +6,13 @@ import pytest
 import torch
 
 from simulator.errors import SetupError
-from simulator.learning.numerics import WORKER_ENVIRONMENT, numeric_mode, pick_device
+from simulator.learning.numerics import (
+    WORKER_ENVIRONMENT,
+    free_gpu_memory,
+    is_out_of_memory,
+    numeric_mode,
+    pick_device,
+)
 
 
 def test_the_mode_names_what_decides_bits():
@@ -23,6 +30,50 @@ def test_devices(monkeypatch):
         pick_device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert (pick_device("auto"), pick_device("cuda"), pick_device("cpu")) == ("cuda", "cuda", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("error", "starved"),
+    [
+        (MemoryError(), True),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        (OSError(errno.ENOSPC, "No space left on device"), False),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
+        (torch.AcceleratorError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA driver error: out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"), True),
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), False),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"), False),
+        (ValueError("out of memory"), False),
+    ],
+    ids=str,
+)
+def test_lack_of_memory_is_known_by_its_class_or_text(error, starved):
+    assert is_out_of_memory(error) == starved
+
+
+def test_torchs_own_lack_of_the_machines_memory_is_known():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(10**15)
+    assert is_out_of_memory(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("visible", "found"), [(None, {"0": 1, "2": 3}), ("5,GPU-x, 7", {"5": 1, "7": 3}), ("5", {"5": 1})]
+)
+def test_gpus_of_one_kind_are_used_by_their_names(monkeypatch, visible, found):
+    kinds = ["A", "B", "A"][: len(visible.split(",")) if visible else 3]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(kinds))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: kinds[number])
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda number: (number + 1, 99))
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert free_gpu_memory() == found
 
 
 def test_a_process_is_set_up_and_what_plans_need_is_free_of_torch():

@@ -31,7 +31,7 @@ TASKS = [
     "moon", "pooled", "proxyfl", "scaffold",
 ]  # fmt: skip
 """Algorithms that have a training task, or a way of evaluating, of their own between them."""
-CHECKED = [*TASKS, *(f"{name}-{dims}" for name in far_runs.NETWORKS for dims in (2, 3)), "windows"]
+CHECKED = [*TASKS, *(f"{name}-{dims}" for name in far_runs.NETWORKS for dims in (2, 3)), "windows", "no room"]
 REST = [*sorted(set(registry("algorithms")) - set(TASKS)), "sd-utnet"]
 RESIZED = {"sanet-2", "sanet-3", "segresnet-2", "segresnet-3", "sd-utnet"}
 """Networks that interpolate, which is rounded differently elsewhere than on a CPU."""

@@ -1,7 +1,10 @@
-"""Task functions for tests of executors; they need no torch."""
+"""Task functions for tests of executors; most need no torch."""
 
 import os
+import resource
 import time
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +60,52 @@ def hungry(ctx, *inputs, folder, most):
     bundle = add(ctx, *inputs, value=1)
     mine.unlink()
     return bundle
+
+
+_MACHINE_NBYTES, _WANTED_NBYTES, _PIECE_NBYTES = 2_000_000_000, 1_200_000_000, 100_000_000
+
+
+@lru_cache(maxsize=1)
+def own_nbytes():
+    """Addresses that this process used when it was first asked."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextmanager
+def part_of_memory(folder):
+    """A limit set by the kernel: this process's part of a machine with 2 GB for all that are at work."""
+    mine = Path(folder) / str(os.getpid())
+    mine.touch()
+    time.sleep(1.0)  # until the others have begun too
+    part = _MACHINE_NBYTES // len(list(Path(folder).iterdir()))
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (own_nbytes() + part, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        mine.unlink()
+
+
+def allocate(ctx, *inputs, folder):
+    """Take 1.2 GB in tensors of torch."""
+    import torch
+
+    own_nbytes()
+    with part_of_memory(folder):
+        tensors = [
+            torch.empty(_PIECE_NBYTES, dtype=torch.uint8) for _ in range(_WANTED_NBYTES // _PIECE_NBYTES)
+        ]
+        assert sum(tensor.nbytes for tensor in tensors) == _WANTED_NBYTES
+    return add(ctx, *inputs, value=1)
+
+
+def keep_cases(ctx, *inputs, value):
+    """Leave 1 GB of cases of another site in memory."""
+    from simulator.learning.cases import CACHE
+
+    own_nbytes()
+    case = {"case": "c", "split": "train", "spacing_mm": [1.0, 1.0, 1.0]}
+    arrays = {"image.0": np.empty((1, 1000, 1000, 1000), dtype=np.uint8), "label.0": np.empty((1, 1, 1, 1))}
+    CACHE.get(["others"], lambda keys: [Bundle(arrays=arrays, meta={"cases": [case]})], 3, "cpu")
+    return add(ctx, *inputs, value=value)
