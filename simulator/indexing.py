@@ -166,7 +166,7 @@ def untested(index: Mapping[str, SiteIndex]) -> list[str]:
     sites = taking_part(index)
     names = [name for name in sites if not index[name].count("test")]
     some = 0 < len(names) < len(sites)
-    return [f"no test case at {', '.join(names)}: no result of these sites"] if some else []
+    return [f"no test case at {', '.join(names)}: no result there"] if some else []
 
 
 def site_data(scenario: ScenarioBase, index: Mapping[str, SiteIndex]) -> dict[str, SiteData]:

@@ -1,6 +1,5 @@
 """From a scenario to a finished run in virtual time: the world assembled, run, and closed."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -27,7 +26,7 @@ from simulator.network.transport import Network
 from simulator.network.underlay import underlay_of
 from simulator.network.wiring import check_wiring, overlay_of
 from simulator.record.ledger import Ledger
-from simulator.record.participation import newcomers, remarks
+from simulator.record.waits import waits
 from simulator.registry import DataMeta, SiteIndex, registry
 from simulator.rng import stream
 from simulator.scenario.schema import NodeSpec, ScenarioBase
@@ -42,7 +41,6 @@ from simulator.sites.faults import Injector, absent_at_start
 from simulator.sites.node import NodeRuntime
 from simulator.sites.succession import role_at
 from simulator.sites.world import World
-from simulator.units import short
 from simulator.work.executors import Executor
 from simulator.work.jobs import Job, Namer, digest
 
@@ -147,7 +145,8 @@ def simulate(
     presences.finish()
     ledger.check()
     warnings += untested(basis.index)
-    warnings += _waits(world, ledger) + world.payloads.remarks() + world.outgoing.remarks()
+    warnings += waits(world.trace.events, ledger.rows("transfers"), world.sites)
+    warnings += world.payloads.remarks() + world.outgoing.remarks()
     if end_reason.startswith("deadlock"):
         warnings.append(end_reason)
     return Simulated(
@@ -197,29 +196,6 @@ def _servers(scenario: ScenarioBase, specs: Mapping[str, NodeSpec]) -> tuple[str
         if name not in specs:
             raise ScenarioError(f"server.standby.{number}: {name} has no training case; name another site")
     return (SERVER, *scenario.server.successors)
-
-
-def _waits(world: World, ledger: Ledger) -> list[str]:
-    """Say how often settings of the algorithm decided how the run went, time-outs above all."""
-    timeouts = {
-        "nothing_received": "receivers waited receive_timeout for a model that did not come",
-        "partial_work": "sites sent partial work, for algorithm.work_deadline",
-        "server_lost": "sites waited server_patience and took the server for dead",
-        "weak_pull": "algorithm.lam below 1/sites weighs a site's own personal model less than others'",
-        "too_few_to_defend": "too few models came for algorithm.defense, and the model before was kept",
-        "pruned": "sites or peers were left out after prune_after silent rounds",
-        "sends_again": "models that did not arrive were sent again (algorithm.sending)",
-        "superseded": "servers or leaders found that another leads",
-        "empty_round": "rounds of the server ended without enough answers",
-    }
-    counts = Counter(row[3] for row in world.trace.events)
-    found = [f"{counts[event]} x: {what}" for event, what in timeouts.items() if counts[event]]
-    found += [
-        f"{new.site} began after {short(new.time_s, 'duration')} with "
-        f"{new.start}: {short(new.nbytes, 'size')}"
-        for new in newcomers(world.trace.events, ledger.rows("transfers"))
-    ]
-    return [*found, *remarks(world.trace.events, world.sites)]
 
 
 def _build(

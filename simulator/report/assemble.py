@@ -7,7 +7,7 @@ from simulator.record.measures import Summary, summarize
 from simulator.record.measures_frames import Frames, frames
 from simulator.record.measures_run import Run, by_label, load_study
 from simulator.record.measures_sites import SiteTable, site_table
-from simulator.record.measures_standing import standings
+from simulator.record.measures_standing import Standings, standings
 from simulator.report import gantt, incidents, overlays, statistics_tables, tables, topology
 from simulator.report.default_figures import default_figures
 from simulator.report.figure import Drawn, draw
@@ -41,7 +41,7 @@ def write_report(folders: Sequence[Path], out: Path) -> Path:
     page = Page(
         study=study,
         groups=ended,
-        findings=findings(ended, summaries, scores, target),
+        findings=findings(ended, summaries, scores, target, _over_conditions(everything, remark)),
         remark=remark,
         problems=tuple(incidents.problems(study)),
         statistics=_statistics(everything),
@@ -77,6 +77,14 @@ def _looked_at_closely(runs: Sequence[Run], found: Frames) -> tuple[list[Run], s
         f"The findings and the tables by method are those with {listing(said)}, of {len(had)} combinations "
         "of conditions; the statistics and the figures show all of them."
     )
+
+
+def _over_conditions(found: Frames, remark: str) -> Standings | None:
+    """Methods over conditions; None where none were swept, or the findings are of one combination."""
+    if remark or not found.conditions or found.runs["unit"].n_unique() < 2:
+        return None
+    standing = standings(found)
+    return standing if standing is not None and standing.num_conditions > 1 else None
 
 
 def _statistics(found: Frames) -> tuple[tables.Table, ...]:

@@ -9,12 +9,12 @@ from simulator.record.measures import Summary
 from simulator.record.measures_curves import curve, reach, survival
 from simulator.record.measures_epochs import stopped, with_stop
 from simulator.record.measures_run import Run
-from simulator.record.measures_sites import SiteTable, paired_difference
+from simulator.record.measures_sites import SiteTable
+from simulator.record.measures_standing import Standings
 from simulator.record.participation import remarks
+from simulator.report.leaders import Groups, gain_over_local, leaders
 from simulator.report.outgoing import privacy_words, rogue_words
-from simulator.report.text import duration, listing, number, percent, plural, signed, size, spread
-
-Groups = Mapping[str, Sequence[Run]]
+from simulator.report.text import duration, listing, number, percent, size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +26,26 @@ class Findings:
 
 
 def findings(
-    groups: Groups, summaries: Mapping[str, Sequence[Summary]], sites: SiteTable, target: float | None
+    groups: Groups,
+    summaries: Mapping[str, Sequence[Summary]],
+    sites: SiteTable,
+    target: float | None,
+    standing: Standings | None = None,
 ) -> Findings:
-    """Say what the runs show. ``groups``: runs that ended, by label; ``summaries``: theirs."""
+    """Say what the runs show.
+
+    Args:
+        groups: runs that ended, by label.
+        summaries: theirs.
+        sites: theirs.
+        target: see :func:`simulator.record.measures_curves.reach`.
+        standing: methods over conditions that were swept beside them; None where none were.
+
+    """
     sentences = [
-        *_best(groups, sites),
-        *_gain_over_local(groups, sites),
-        *_traffic(groups, summaries),
+        *leaders(groups, sites, standing),
+        *gain_over_local(groups, sites),
+        *_traffic(groups, summaries, like_with_like=standing is not None),
         *_server_faults(groups),
         *_participation(groups),
         *_target(groups, target),
@@ -41,77 +54,20 @@ def findings(
     return Findings(sentences=tuple(sentences), cautions=tuple(_cautions(groups, sites)))
 
 
-def _best(groups: Groups, sites: SiteTable) -> list[str]:
-    """Who is ahead among the methods that leave cases where they are; pooled training is a reference."""
-    pooled = {label for label in sites.labels if groups[label][0].algorithm == "pooled"}
-    said = []
-    for worst, what, cells in (
-        (False, "mean Dice over sites", sites.mean),
-        (True, "Dice at the worst site", sites.worst),
-    ):
-        ranked = sorted(
-            ((cell.dice.mean, label) for label, cell in cells.items() if cell.dice and label not in pooled),
-            key=lambda pair: (-pair[0], pair[1]),
-        )
-        if len(ranked) == 1:
-            only = ranked[0][1]
-            said.append(f"{with_stop(only, groups[only])} reaches a {what} of {spread(cells[only].dice)}.")
-        elif ranked:
-            said.append(_first_two(groups, ranked, what, worst=worst))
-        for label in sorted(pooled):
-            said.append(
-                f"Training on all cases together ({with_stop(label, groups[label])}) reaches a {what} of "
-                f"{spread(cells[label].dice)}."
-            )
-    return said
-
-
-def _first_two(groups: Groups, ranked: Sequence[tuple[float, str]], what: str, *, worst: bool) -> str:
-    (best, label), (next_best, second) = ranked[:2]
-    first, other = with_stop(label, groups[label]), with_stop(second, groups[second])
-    text = f"{first} has the highest {what}, {number(best)}; next is {other} with {number(next_best)}"
-    gap = paired_difference(groups, label, second, worst=worst)
-    if gap is not None and gap.low is not None:
-        chance = ", so the order may be chance" if gap.low <= 0 else ""
-        text += f" (difference {spread(gap, signed)}, 95 % CI over {gap.count} paired runs{chance})"
-    return text + "."
-
-
-def _gain_over_local(groups: Groups, sites: SiteTable) -> list[str]:
-    local = next(
-        (with_stop("local training", runs) for runs in groups.values() if runs[0].algorithm == "local"),
-        "local training",
-    )
-    said = []
-    for label in sites.labels:
-        gains = {
-            site: cell.over_local.mean
-            for site in sites.sites
-            if (cell := sites.cells[site, label]).over_local is not None
-        }
-        if not gains or groups[label][0].algorithm == "pooled":
-            continue
-        better = sum(gain > 0 for gain in gains.values())
-        most, least = max(gains, key=lambda s: gains[s]), min(gains, key=lambda s: gains[s])
-        text = f"With {with_stop(label, groups[label])}, {better} of {plural(len(gains), 'site')} do better "
-        text += f"than with {local}"
-        text += f"; {most} gains most ({signed(gains[most])})" if gains[most] > 0 else ""
-        text += f"; {least} loses most ({signed(gains[least])})" if gains[least] < 0 else ""
-        said.append(text + ".")
-    return said
-
-
-def _traffic(groups: Groups, summaries: Mapping[str, Sequence[Summary]]) -> list[str]:
-    reference = next((label for label, runs in groups.items() if runs[0].algorithm == "fedavg"), None)
-    if reference is None:
-        return []
-    base, base_rate = _mean_nbytes(summaries[reference]), _per_round(groups[reference])
-    if not base or not base_rate:
-        return []
+def _traffic(
+    groups: Groups, summaries: Mapping[str, Sequence[Summary]], *, like_with_like: bool
+) -> list[str]:
+    """Bytes beside FedAvg's; ``like_with_like``: under the same conditions, which end the labels."""
+    averaged = [label for label, runs in groups.items() if runs[0].algorithm == "fedavg"]
     said = []
     for label in groups:
+        alike = [one for one in averaged if one.partition(", ")[2] == label.partition(", ")[2]]
+        reference = next(iter(alike if like_with_like else averaged), None)
+        if reference is None or label == reference:
+            continue
+        base, base_rate = _mean_nbytes(summaries[reference]), _per_round(groups[reference])
         nbytes, rate = _mean_nbytes(summaries[label]), _per_round(groups[label])
-        if label == reference or not nbytes or not rate:
+        if not base or not base_rate or not nbytes or not rate:
             continue
         if any(stopped(run) for run in (*groups[label], *groups[reference])):
             said.append(_stopped_traffic(groups, summaries, label, reference))

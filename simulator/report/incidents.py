@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from simulator.record.gathered import gathered
 from simulator.record.measures_faults import fail_overs, fault_costs, unfired_faults
 from simulator.record.measures_run import Run, Study
 from simulator.report.tables import Summaries, Table
@@ -72,10 +73,10 @@ def skipped(runs: Sequence[Run]) -> Table | None:
 
 def problems(study: Study) -> list[str]:
     """Everything a reader must know before trusting the numbers: failed runs, warnings, missing tables."""
+    notes = [(str(run.manifest["run_id"]), text) for run in study.runs for text in _problems(run)]
     found: dict[str, list[str]] = {}  # each text once, with the runs that it is about
-    for run in study.runs:
-        for text in _problems(run):
-            found.setdefault(text, []).append(str(run.manifest["run_id"]))
+    for who, text in gathered(notes, len(study.runs)):
+        found.setdefault(text, []).append(who)
     return [*study.problems, *(f"{listing(names, 8)}: {text}" for text, names in found.items())]
 
 

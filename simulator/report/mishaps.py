@@ -1,6 +1,7 @@
 """What struck a run, who was not there and who waited in vain, in words for planners."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import polars as pl
@@ -130,11 +131,13 @@ def _in_vain(run: Run) -> list[str]:
     lost = events.filter(pl.col("event") == "server_lost").sort("time_s", "node")
     said = []
     if not lost.is_empty():
-        who = plural(lost["node"].n_unique(), "hospital")
-        said.append(f"After {duration(lost['time_s'][0])} {who} took the server for dead.")
+        who = _who(run, lost["node"].unique().to_list())
+        said.append(f"After {duration(lost['time_s'][0])} the server was given up by {who}.")
     waits = events.filter(pl.col("event") == "nothing_received")
     if not waits.is_empty():
-        said.append(f"{_times(waits.height)} a hospital waited in vain for another's model.")
+        counts = sorted(Counter(waits["node"]).items(), key=lambda count: (-count[1], natural(count[0])))
+        told = f" ({listing([f'{node} {times}' for node, times in counts], _MOST)})"
+        said.append(f"{_times(waits.height)} a hospital waited in vain for another's model{told}.")
     return said
 
 

@@ -103,10 +103,11 @@ def spread(interval: Interval | None, show: Callable[[float | None], str] = numb
 
 
 def listing(names: Sequence[str], most: int = 6) -> str:
-    """``a, b and c``; a long list ends in a count."""
+    """``a, b and c``; a long list ends in a count. Names with commas are parted by semicolons."""
+    comma = "; " if any(", " in name for name in names) else ", "
     if len(names) > most:
-        return ", ".join(names[:most]) + f" and {len(names) - most} more"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+        return comma.join(names[:most]) + f" and {len(names) - most} more"
+    return " and ".join([comma.join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def plural(number_of: int, noun: str) -> str:

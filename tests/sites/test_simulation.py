@@ -131,6 +131,6 @@ def test_sites_without_test_cases_are_named(tmp_path):
     text = "algorithm: {name: local, rounds: 1}\n"
     assert not run(tmp_path, text).warnings
     untested = run(tmp_path, text, "sites.0.data.test=0", "sites.2.data.test=0")
-    assert untested.warnings == ("no test case at a, c: no result of these sites",)
+    assert untested.warnings == ("no test case at a, c: no result there",)
     nowhere = run(tmp_path, text, *(f"sites.{number}.data.test=0" for number in range(3)))
     assert not nowhere.warnings
