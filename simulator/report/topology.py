@@ -8,13 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch
 
 from simulator.record.measures_run import Run
+from simulator.report.free_places import FreePlaces, beside_line, beside_node, bow
 from simulator.report.layout import Point, places
 from simulator.report.style import BLUE, COLUMN_IN, GRAY, VERMILION, Picture, new_figure, save, styled
 from simulator.report.text import file_name, natural, size
 
 MAX_MACHINES = 24
 MAX_NODES = 72
-_ASIDE = 0.24  # of a text from the middle of its link, at least
+_BEND = 0.12
+_GAP = 0.06  # between a mark or line and its text
+_FONT = 7.0
 
 
 def draw(run: Run, folder: Path) -> Picture | None:
@@ -34,18 +37,22 @@ def draw(run: Run, folder: Path) -> Picture | None:
     with styled():
         figure = new_figure(COLUMN_IN, COLUMN_IN)
         axes = figure.subplots()
-        for link, src, dst, nbytes in links.select("link", "src", "dst", "carried_nbytes").iter_rows():
-            color = VERMILION if link == busiest and nbytes else BLUE if nbytes else "#cccccc"
-            width = 0.4 + 3.0 * (nbytes or 0) / most
-            axes.add_patch(_arrow(place[src], place[dst], color, width))
-        if widest["carried_nbytes"]:
-            _say_load(axes, place[widest["src"]], place[widest["dst"]], widest)
-        for node in nodes:
-            _node(axes, node, place[node], machines)
         axes.set_xlim(-1.45, 1.45)
         axes.set_ylim(-1.25, 1.25)
         axes.set_aspect("equal")
         axes.set_axis_off()
+        for link, src, dst, nbytes in links.select("link", "src", "dst", "carried_nbytes").iter_rows():
+            color = VERMILION if link == busiest and nbytes else BLUE if nbytes else "#cccccc"
+            width = 0.4 + 3.0 * (nbytes or 0) / most
+            axes.add_patch(_arrow(place[src], place[dst], color, width))
+        figure.draw_without_rendering()  # an equal aspect moves the axes
+        ends = links.select("src", "dst").iter_rows()
+        lines = [bow(place[src], place[dst], _BEND) for src, dst in ends]
+        free = FreePlaces(axes=axes, lines=np.concatenate(lines))
+        for node in sorted(nodes, key=lambda node: node not in machines):
+            _node(free, node, place[node], machines)
+        if widest["carried_nbytes"]:
+            _say_load(free, bow(place[widest["src"]], place[widest["dst"]], _BEND), widest)
         name = f"topology-{file_name(run.label)}"
         save(figure, folder, name)
     return Picture(
@@ -60,46 +67,38 @@ def draw(run: Run, folder: Path) -> Picture | None:
 
 def _arrow(src: Point, dst: Point, color: str, width: float) -> FancyArrowPatch:
     """One direction of a line; bent, so that both directions are seen."""
-    bend = "arc3,rad=0.12"
+    bend = f"arc3,rad={_BEND}"
     head: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 5, "shrinkA": 5, "shrinkB": 5}
     return FancyArrowPatch(src, dst, connectionstyle=bend, linewidth=width, color=color, **head)
 
 
-def _say_load(axes: Axes, src: Point, dst: Point, link: dict[str, Any]) -> None:
-    """Write a link's bytes and rate beside its middle."""
+def _say_load(free: FreePlaces, line: np.ndarray, link: dict[str, Any]) -> None:
+    """Write a link's bytes and rate beside it."""
     rate = link["bytes_per_s"]
     text = size(link["carried_nbytes"]) + (f"\nat {size(rate)}/s" if rate else "")
-    # to the side of its bow, so that neither direction of the line is hidden
-    across, along = dst[0] - src[0], dst[1] - src[1]
-    aside = max(0.3, _ASIDE / max(float(np.hypot(across, along)), 1e-9))
-    x, y = (src[0] + dst[0]) / 2 + aside * along, (src[1] + dst[1]) / 2 - aside * across
-    box = {"facecolor": "white", "alpha": 0.85, "pad": 0.8, "linewidth": 0}
-    axes.text(x, y, text, color=VERMILION, fontsize=7, ha="center", va="center", bbox=box, zorder=7)
+    width, height = free.size_of(text, _FONT)
+    x, y = free.take(beside_line(line, width, height, _GAP), width, height, corners=True)
+    _write(free.axes, x, y, text, color=VERMILION, zorder=7)
 
 
-def _node(axes: Axes, name: str, at: Point, machines: set[str]) -> None:
-    """A mark with its name outside the ring, or below where it lies within."""
-    x, y = at
+def _node(free: FreePlaces, name: str, at: Point, machines: set[str]) -> None:
+    """A mark with its name beside it, outside the ring if it lies on it."""
     marker, color = ("o", "black") if name in machines else ("D", "black")
     if name.startswith("@"):
         marker, color = "s", GRAY
     own = name.removeprefix("@") in machines and name not in machines
-    axes.plot(x, y, marker, color=color, markersize=2.5 if own else 4, zorder=5)
+    free.axes.plot(*at, marker, color=color, markersize=2.5 if own else 4, zorder=5)
     if own:
         return
-    inside = float(np.hypot(x, y)) < 0.9
-    beside = "center" if inside or abs(x) < 0.3 else "left" if x > 0 else "right"
-    axes.annotate(
-        name.removeprefix("@"),
-        at,
-        xytext=(0, -10) if inside else (7 * x, 7 * y),
-        textcoords="offset points",
-        fontsize=7,
-        ha=beside,
-        va="center",
-        bbox={"facecolor": "white", "alpha": 0.8, "pad": 0.8, "linewidth": 0} if inside else None,
-        zorder=6,
-    )
+    text = name.removeprefix("@")
+    width, height = free.size_of(text, _FONT)
+    x, y = free.take(beside_node(at, width, height, _GAP), width, height)
+    _write(free.axes, x, y, text, zorder=6)
+
+
+def _write(axes: Axes, x: float, y: float, text: str, **how: Any) -> None:
+    box = {"facecolor": "white", "alpha": 0.8, "pad": 0.8, "linewidth": 0}
+    axes.text(x, y, text, fontsize=_FONT, ha="center", va="center", bbox=box, **how)
 
 
 def _machines(run: Run) -> set[str]:
