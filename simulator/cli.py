@@ -62,6 +62,9 @@ Jobs = Annotated[int | None, typer.Option(min=1, help="worker processes; default
 DeviceOption = Annotated[
     Device, typer.Option(parser=one_of(Device), metavar=words(Device), help="where training runs")
 ]
+OnlyPlan = Annotated[
+    bool, typer.Option("--plan", help="tell what training takes on this machine, run nothing")
+]
 
 
 def main() -> None:
@@ -98,6 +101,7 @@ def run(
     device: DeviceOption = Device.AUTO,
     store: StoreOption = None,
     cluster: Cluster = None,
+    only_plan: OnlyPlan = False,
     verbose: Verbose = False,
 ) -> None:
     """Train and simulate; write a report.
@@ -106,6 +110,9 @@ def run(
     """
     with errors_shown(verbose):
         study = load_study(scenario, overrides or ()).only(only or ())
+    if only_plan:
+        show_forecast(study, out, jobs, device.value, store, verbose, cluster)
+        return
     execute_study(study, out, jobs, device.value, store, verbose, cluster)
 
 
@@ -119,7 +126,7 @@ def sweep(
     device: DeviceOption = Device.AUTO,
     store: StoreOption = None,
     cluster: Cluster = None,
-    only_plan: Annotated[bool, typer.Option("--plan", help="tell what it takes, run nothing")] = False,
+    only_plan: OnlyPlan = False,
     verbose: Verbose = False,
 ) -> None:
     """Run a scenario with a sweep section.
@@ -134,7 +141,7 @@ def sweep(
             raise ScenarioError(f"{scenario}: sweep: missing; add a grid, or use medgossip run")
         study = study.only(only or ())
     if only_plan:
-        show_forecast(study, out, device.value, store, verbose)
+        show_forecast(study, out, jobs, device.value, store, verbose, cluster)
         return
     execute_study(study, out, jobs, device.value, store, verbose, cluster)
 
@@ -185,7 +192,7 @@ def _again(
     only_failed: bool,
 ) -> None:
     with errors_shown(verbose):
-        folder = whole_study(folder) if folder.is_dir() else folder
+        folder = whole_study(folder)
         study = reload_study(folder)
         if only_failed:
             check_failed(folder, study)
@@ -206,7 +213,10 @@ def plan(
     jobs: Jobs = None,
     verbose: Verbose = False,
 ) -> None:
-    """Tell time and traffic without training."""
+    """Tell virtual time and traffic without training.
+
+    What training takes on this machine tells medgossip run --plan.
+    """
     with errors_shown(verbose):
         study = load_study(scenario, overrides or ()).only(only or ())
     with errors_shown(verbose, study):

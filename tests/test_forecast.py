@@ -18,7 +18,9 @@ def foreseen(tmp_path_factory):
     folder = tmp_path_factory.mktemp("foreseen")
     path, told = write(folder, **FLAT), []
     found = [
-        forecast(load_study(str(path)), out=folder, device="cpu", store=folder / "store", tell=told.append)
+        forecast(
+            load_study(str(path)), out=folder, jobs=2, device="cpu", store=folder / "store", tell=told.append
+        )
         for _ in range(2)
     ]
     return path, found, told
@@ -34,6 +36,8 @@ def test_with_an_empty_store_some_tasks_are_done_as_a_sample_once(foreseen):
     assert list(first.estimate.parts) == list(second.estimate.parts) == [Source.SAMPLED]
     assert first.estimate.unmeasured == ()
     assert [row.num_known for row in first.rows] == [0] * 4
+    for row in first.rows:
+        assert row.work_s / 2 < row.wall_s < row.work_s, "two workers"
     assert [name.name for name in (path.parent / "store").glob("??")] == [], "no result is kept"
 
 
@@ -45,7 +49,12 @@ def test_it_takes_about_that(foreseen):
     spent_s = math.fsum(cost.seconds for cost in noted(path.parent / "store").done.values())
     assert 0.1 < first.rows[-1].work_s / spent_s < 10, "what else the machine does may double or halve it"
     after = forecast(
-        load_study(str(path)), out=path.parent, device="cpu", store=path.parent / "store", tell=pytest.fail
+        load_study(str(path)),
+        out=path.parent,
+        jobs=2,
+        device="cpu",
+        store=path.parent / "store",
+        tell=pytest.fail,
     )
     assert [row.num_new for row in after.rows] == [0] * 4
 
@@ -53,7 +62,7 @@ def test_it_takes_about_that(foreseen):
 def test_what_could_not_be_measured_is_named_and_not_zero(foreseen, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("simulator.forecast.sample", lambda jobs, wanted, device: Sample(device=device))
     study = load_study(str(foreseen[0]))
-    found = forecast(study, out=tmp_path, device="cpu", store=tmp_path / "store", tell=lambda _: None)
+    found = forecast(study, out=tmp_path, jobs=2, device="cpu", store=tmp_path / "store", tell=lambda _: None)
     assert {"read", "train"} < set(found.estimate.unmeasured)
     assert [(row.work_s, row.new_nbytes) for row in found.rows] == [(None, None)] * 4
     print_forecast(found)

@@ -10,7 +10,7 @@ from simulator.commands.checking import check_out, check_trainable, warnings
 from simulator.commands.endings import errors_shown, reader_may_leave
 from simulator.commands.interrupts import stopping_politely
 from simulator.commands.results import print_forecast, print_result
-from simulator.errors import ExitCode
+from simulator.errors import ExitCode, ScenarioError
 from simulator.progress import make_progress
 from simulator.scenario.load import Study
 
@@ -56,17 +56,28 @@ def execute_study(
         raise typer.Exit(int(result.exit_code))
 
 
-def show_forecast(study: Study, out: Path, device: str, store: Path | None, verbose: bool) -> None:
+def show_forecast(
+    study: Study,
+    out: Path,
+    jobs: int | None,
+    device: str,
+    store: Path | None,
+    verbose: bool,
+    cluster: str | None = None,
+) -> None:
     """Print what a study will take."""
     with errors_shown(verbose):
         check_trainable(study)
+        if cluster and not jobs:
+            raise ScenarioError("--plan: how many workers a cluster has is not known; say it with --jobs")
     with errors_shown(verbose, study), reader_may_leave():
         from simulator.forecast import forecast
 
         def tell(text: str) -> None:
             print(text, file=sys.stderr, flush=True)
 
-        print_forecast(forecast(study, out=out, device=device, store=store, tell=tell))
+        found = forecast(study, out=out, jobs=jobs or num_cores(), device=device, store=store, tell=tell)
+        print_forecast(found)
 
 
 def warn(study: Study, verbose: bool) -> None:

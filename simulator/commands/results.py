@@ -46,6 +46,7 @@ FORECAST_COLUMNS = {
     "num_known": "known",
     "num_new": "to do",
     "work_s": "work of one core",
+    "wall_s": "time",
     "new_nbytes": "new in store",
 }
 SOURCE_COLUMNS = {
@@ -91,7 +92,8 @@ def print_forecast(found: Foreseen) -> None:
     on standard error.
     """
     rows = found.rows
-    print_table([asdict(row) for row in rows], FORECAST_COLUMNS)
+    time = f"time with --jobs {found.num_workers}"
+    print_table([asdict(row) for row in rows], FORECAST_COLUMNS | {"wall_s": time})
     parts = found.estimate.parts
     if parts:
         print()

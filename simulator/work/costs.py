@@ -152,6 +152,16 @@ def estimate(jobs: Iterable[Job], notes: Notes, device: str) -> Estimate:
     return Estimate(parts=sources, unmeasured=tuple(sorted(unmeasured)))
 
 
+def seconds_by_key(jobs: Iterable[Job], notes: Notes, device: str) -> dict[str, float]:
+    """Return what each job will take; 0 where nothing is known, see ``unmeasured`` of :func:`estimate`."""
+    found: dict[str, float] = {}
+    for kind, group in by_kind(jobs, device):
+        known = notes.find(group[0], kind)
+        for job in group:
+            found[job.key] = known[1].of([job]).seconds if known is not None else 0.0
+    return found
+
+
 def by_kind(jobs: Iterable[Job], device: str) -> Iterator[tuple[Kind, list[Job]]]:
     """Jobs with the kind that they are of; several groups may be of one kind."""
     groups: dict[tuple[str, int], list[Job]] = {}
