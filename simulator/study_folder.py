@@ -3,6 +3,7 @@
 import errno
 import inspect
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -35,7 +36,7 @@ def name_of(study: Study) -> str:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold a study's folder against other processes, and delete what killed ones left beside it.
+    """Hold a study's folder against other processes; put right and delete what killed ones left beside it.
 
     Raises:
         SetupError: another process runs this study.
@@ -51,12 +52,29 @@ def alone(folder: Path) -> Iterator[None]:
             f"{folder}: another process runs this study; wait for it, or choose another folder with --out"
         )
     try:
+        _put_back(folder)
         for path in folder.parent.glob(f".{escape(folder.name)}.*.partial"):
             shutil.rmtree(path, ignore_errors=True)
         yield
     finally:
         note_of(folder).unlink(missing_ok=True)
         lock.release(remove=True)
+
+
+def restore(folder: Path) -> None:
+    """Put a study's folder back where a process was killed that had just taken it away to replace it."""
+    if not folder.exists() and _old_of(folder).exists():
+        with suppress(SetupError), alone(folder):  # if a live process has it, that one is about to replace it
+            pass
+
+
+def _put_back(folder: Path) -> None:
+    if not folder.exists() and _old_of(folder).exists():
+        _old_of(folder).replace(folder)
+
+
+def _old_of(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old.partial")
 
 
 def _lock_of(folder: Path) -> Path:
@@ -84,8 +102,9 @@ def replacing(folder: Path) -> Iterator[Path]:
     try:
         partial.mkdir(parents=True)
         yield partial
+        os.sync()  # else a power cut may leave the new folder's name with empty files
         if folder.exists():
-            folder.replace(partial.with_name(f".{folder.name}.old.partial"))  # free for an instant only
+            folder.replace(_old_of(folder))  # free for an instant only
         partial.replace(folder)
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
@@ -94,7 +113,8 @@ def replacing(folder: Path) -> Iterator[Path]:
             f"cannot write {folder}: {error.strerror}; make room, the same command goes on from there"
         ) from error
     finally:
-        for path in (partial, partial.with_name(f".{folder.name}.old.partial")):
+        _put_back(folder)
+        for path in (partial, _old_of(folder)):
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -9,7 +9,13 @@ from simulator.scenario.load import Study
 
 
 def whole_study(folder: Path) -> Path:
-    """Return the study's folder for the folder of one of its runs, any other folder as it is."""
+    """Return the study's folder for the folder of one of its runs, any other folder as it is.
+
+    A folder that a killed command had just taken away is put back first.
+    """
+    from simulator.study_folder import restore
+
+    restore(folder.resolve())
     run = folder.resolve()
     points = _read(run.parent / "study.json").get("points")
     return run.parent if isinstance(points, list) and run.name in points else folder

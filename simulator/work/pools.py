@@ -19,6 +19,7 @@ from simulator.work.worker import Bench, Outcome, serve
 
 _READY = ("simulator.work.worker", "simulator.learning.ready")
 """What nearly every job imports, torch and MONAI with it."""
+_LEAVE_S = 10.0  # an idle worker ends within a fraction of a second
 
 
 def _context(device: str) -> ForkServerContext | SpawnContext:
@@ -184,6 +185,8 @@ class ProcessPool:
             connection.send((None, 0, False))
         except BrokenPipeError:
             process.kill()
+        process.join(_LEAVE_S)
+        process.kill()  # one that was suspended
         process.join()
         connection.close()
 
@@ -211,7 +214,8 @@ class ProcessPool:
             job = self._jobs.pop(worker)
             try:
                 done.append((worker, job, self._connections[worker].recv()))
-            except (EOFError, ConnectionResetError):
+            except (EOFError, OSError):  # it died, perhaps in the middle of a message
+                self._processes[worker].kill()  # it is of no use without its connection
                 self._processes.pop(worker).join()
                 self._connections.pop(worker).close()
                 done.append((worker, job, None))

@@ -17,7 +17,7 @@ from pathlib import Path
 from simulator.api import Bundle
 from simulator.errors import SetupError
 from simulator.work.blobs import Damaged, pieces, read
-from simulator.work.durable import left_over, write_durably
+from simulator.work.durable import left_over, sync_folder, write_durably
 from simulator.work.leases import Lease, gate, leased
 from simulator.work.locks import Lock, is_held, try_lock
 
@@ -115,7 +115,9 @@ class Store:
         """
         path = self.path(key)
         try:
-            path.parent.mkdir(exist_ok=True)
+            if not path.parent.is_dir():
+                path.parent.mkdir(exist_ok=True)
+                sync_folder(self.root)
             return write_durably(path, pieces(bundle))
         except OSError as error:
             full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -127,17 +129,18 @@ class Store:
     def get(self, key: str) -> Bundle | None:
         """Return what is kept under ``key``, or None if there is nothing that can be read whole."""
         path = self.path(key)
-        try:
-            bundle = read(path)
-        except FileNotFoundError:
-            return None
-        except Damaged:
-            # another process may have found the same damage first, or evicted the file
-            with suppress(FileNotFoundError):
-                path.replace(self.root / "quarantine" / path.name)
-            return None
-        self._touch(path)
-        return bundle
+        for _ in range(2):  # another process may just have put a sound file in the place of a damaged one
+            try:
+                bundle = read(path)
+            except FileNotFoundError:
+                return None
+            except Damaged:
+                continue
+            self._touch(path)
+            return bundle
+        with suppress(FileNotFoundError):  # found damaged by another process too, or evicted
+            path.replace(self.root / "quarantine" / path.name)
+        return None
 
     def quarantined(self) -> list[str]:
         """Names of the damaged files found so far."""

@@ -1,3 +1,7 @@
+import multiprocessing
+import os
+import signal
+
 import numpy as np
 import pytest
 
@@ -120,6 +124,28 @@ def test_a_dead_worker_costs_its_task_not_the_run(tmp_path):
         executor.close()
     assert executor.tally.executed == {"die_once": 1, "add": 1}
     assert told == ["die_once at a: its worker died; again"]
+
+
+def test_a_worker_that_was_suspended_when_idle_does_not_keep_the_command(tmp_path, monkeypatch):
+    monkeypatch.setattr("simulator.work.pools._LEAVE_S", 0.2)
+    store = Store(tmp_path / "store")
+    executor = PoolExecutor(store, ProcessPool(store, "cpu", 1, {}))
+    executor.submit(job("a0"))
+    os.kill(executor.value("a0").meta["pid"], signal.SIGSTOP)
+    executor.close()
+
+
+def test_a_worker_that_dies_in_the_middle_of_its_answer_is_replaced(tmp_path):
+    store = Store(tmp_path / "store")
+    pool = ProcessPool(store, "cpu", 1, {})
+    pool.start(0, job("a0"))
+    theirs, ours = multiprocessing.Pipe()
+    os.write(theirs.fileno(), (100).to_bytes(4, "big") + b"half of it")
+    theirs.close()
+    real, pool._connections[0] = pool._connections[0], ours
+    assert pool.wait() == [(0, job("a0"), None)]
+    real.close()
+    pool.close()
 
 
 def test_two_workers_share_independent_work(tmp_path):

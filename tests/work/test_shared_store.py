@@ -73,6 +73,7 @@ os.fsync = lambda _: (print('ready', flush=True), time.sleep(60))
 store.put('{KEY}', Bundle(arrays={{'model': np.zeros(9)}}, meta={{}}))
 """
     store = Store(tmp_path)
+    (tmp_path / KEY[:2]).mkdir()
     process = start(program, tmp_path)
     assert process.stdout.readline() == "ready\n"
     assert list(left_over(tmp_path)) == [], "its writer lives"

@@ -103,7 +103,10 @@ class Line:
 
 
 class Gone:
-    def join(self):
+    def join(self, timeout_s=None):
+        pass
+
+    def kill(self):
         pass
 
 

@@ -87,6 +87,22 @@ def test_a_file_that_vanishes_or_is_moved_meanwhile_counts_as_absent(tmp_path, m
     assert np.array_equal(store.get(KEY).arrays["model"], bundle().arrays["model"])
 
 
+def test_a_sound_file_that_another_process_put_in_the_place_of_a_damaged_one_stays(tmp_path, monkeypatch):
+    store, other = Store(tmp_path), Store(tmp_path)
+    store.put(KEY, bundle())
+    store.path(KEY).write_bytes(b"damaged")
+
+    def slow(path):
+        monkeypatch.setattr("simulator.work.store.read", read)
+        assert other.get(KEY) is None
+        other.put(KEY, bundle())
+        raise Damaged(f"{path}: as it was read")
+
+    monkeypatch.setattr("simulator.work.store.read", slow)
+    assert np.array_equal(store.get(KEY).arrays["model"], bundle().arrays["model"])
+    assert KEY in other
+
+
 def test_asking_for_a_result_counts_as_using_it(tmp_path):
     store = Store(tmp_path)
     store.put(KEY, bundle())
