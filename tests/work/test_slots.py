@@ -147,7 +147,7 @@ def test_workers_are_dealt_out_to_gpus_and_each_is_alone_on_one_in_the_end(tmp_p
             def start():
                 visible[len(visible)] = os.environ[VISIBLE]
 
-            return SimpleNamespace(start=start, join=lambda: None)
+            return SimpleNamespace(start=start, join=lambda timeout_s=None: None, kill=lambda: None)
 
     monkeypatch.setattr(pools, "_context", lambda device: Context)
     monkeypatch.setenv(VISIBLE, "7,GPU-b")
