@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from simulator.record.measures_estimates import BY_SITE, Over
 from simulator.record.measures_frames import NUMBERS
-from simulator.registry import Settings
+from simulator.registry import Settings, suggest
 
 Kind = Literal["curve", "front", "reach", "line", "sites", "heat"]
 COSTS = ("time_s", "carried_nbytes", "busiest_nbytes", "round")
@@ -15,10 +15,18 @@ SITE_SCORES = ("dice", "over_local", "over_pooled")
 
 
 def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+    found = value if isinstance(value, list | tuple) else [value]
+    return [
+        f"{one:g}" if isinstance(one, int | float) and not isinstance(one, bool) else one for one in found
+    ]
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+"""Names or values, one or several; a number is its text, as the report writes it."""
+
+
+def _tuple(given: tuple[str, ...] | str | None) -> tuple[str, ...]:
+    return given if isinstance(given, tuple) else (given,) if given else ()
 
 
 class FigureSpec(Settings):
@@ -63,7 +71,9 @@ class FigureSpec(Settings):
                 raise ValueError(f"{axis} is missing; a figure of kind {self.kind} needs it{some}")
             for name in names:
                 if known and name not in known:
-                    raise ValueError(f'{axis}: "{name}" is none of {", ".join(known)}')
+                    raise ValueError(
+                        f'{axis}: a figure of kind {self.kind} has no "{name}"{suggest(name, list(known))}'
+                    )
         for axis in {"x", "y", "color"} - wanted.keys():
             if getattr(self, axis):
                 raise ValueError(f"{axis}: a figure of kind {self.kind} has none; remove it")
@@ -74,6 +84,14 @@ class FigureSpec(Settings):
         for along, axis in (("columns", "x"), ("rows", "y")):
             if getattr(self, along) and len(getattr(self, axis)) > 1:
                 raise ValueError(f"{along}: the panels are those of several {axis} already; give one {axis}")
+        shown = [
+            (name, axis) for axis in ("x", "y", "columns", "rows") for name in _tuple(getattr(self, axis))
+        ]
+        shown += [(self.hue, "hue")] if self.kind == "line" else []
+        for place, (name, axis) in enumerate(shown):
+            before = next((other for same, other in shown[:place] if same == name), None)
+            if before is not None:
+                raise ValueError(f'{axis}: "{name}" is {before} already; choose another, or remove one')
         if self.kind == "heat" and (len(self.x) > 1 or len(self.y) > 1 or self.rows):
             raise ValueError("a heat map has one x, one y, and columns only")
         if self.faults and (self.kind != "curve" or self.x != ("time_s",)):

@@ -79,6 +79,8 @@ def check_spec(spec: PaperSpec, tree: Located, frames: Frames) -> None:
     found = [
         *_among(spec.order, known["method"], ("order",), "method"),
         *_among(tuple(spec.labels), known["method"], ("labels",), "method", keys=True),
+        *_twice(spec.order, ("order",)),
+        *_twice([spec.labels.get(name, name) for name in known["method"]], ("labels",)),
         *_among((spec.reference,) if spec.reference else (), known["method"], ("reference",), "method"),
         *_where(spec.where, known, ("where",)),
         *_conditions(spec, known),
@@ -99,6 +101,7 @@ def _conditions(spec: PaperSpec, known: Mapping[str, list[str]]) -> Iterator[Fin
     names = [name for name in known if name not in _OF_METHODS]
     yield from _among(tuple(spec.conditions), names, ("conditions",), "condition", keys=True)
     for name, words in spec.conditions.items():
+        yield from _twice(words.values, ("conditions", name, "values"))
         if name in names and words.values and len(words.values) != len(known[name]):
             listed = ", ".join(known[name])
             message = f"{len(words.values)} values for the {len(known[name])} of the study: {listed}"
@@ -112,6 +115,15 @@ def _where(
     for name, values in where.items():
         if name in known:
             yield from _among(tuple(values), known[name], (*path, name), "value")
+
+
+def _twice(names: Sequence[str], path: KeyPath) -> Iterator[Finding]:
+    """Names that would make one of two, or that nobody can read."""
+    for place, name in enumerate(names):
+        if not name.strip():
+            yield Finding(path=path, message="an empty name; write how it is called")
+        elif name in names[:place]:
+            yield Finding(path=path, message=f'"{name}" twice; each needs a name of its own')
 
 
 def _among(

@@ -56,6 +56,8 @@ _LIMITS = {
 }
 _PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9_-]*$": "is not a name; use letters, digits, - and _, a letter or digit first",
+    r"^[a-z0-9][a-z0-9-]*$": "is not a name of files; use a to z, digits and -, no - first",
+    r"^(tag:)?[A-Za-z0-9][A-Za-z0-9_-]*$": "is not a name; use letters, digits, - and _, or tag:NAME",
     r"^\d\d:\d\d-\d\d:\d\d$": 'is not a window of the day; write for example "18:00-06:00"',
     r"^\d\d:\d\d$": 'is not a time of day; write for example "08:30"',
 }

@@ -103,6 +103,25 @@ def test_without_a_selection_everything_is_shown(folder, tmp_path):
             "figures: [{name: a, kind: sites, y: dice}, {name: a, kind: sites, y: dice}]",
             'figures.1.name: "a" again; give each figure a name of its own',
         ),
+        ("order: [gcml, gcml]", '1:8: order: "gcml" twice; each needs a name of its own'),
+        ("labels: {gcml: A, local: A}", 'labels: "A" twice; each needs a name of its own'),
+        ("labels: {gcml: local}", 'labels: "local" twice; each needs a name of its own'),
+        ("labels: {gcml: ' '}", "labels: an empty name; write how it is called"),
+        ("conditions: {faults: {values: [a, a]}}", 'conditions.faults.values: "a" twice'),
+        ("where: {down: 3}", 'where.down: no value "3" in this study; known are 1 Mbit/s'),
+        (
+            "figures: [{name: a, kind: front, x: carried_bytes, y: dice_mean}]",
+            '1:37: figures.0.x: a figure of kind front has no "carried_bytes"; did you mean carried_nbytes?',
+        ),
+        (
+            "figures: [{name: a, kind: heat, x: faults, y: faults, color: dice_mean}]",
+            'figures.0.y: "faults" is x already; choose another, or remove one',
+        ),
+        ("figures: [{name: a, kind: line, x: down, y: missed, hue: down}]", 'figures.0.hue: "down" is x'),
+        (
+            "figures: [{name: é, kind: sites, y: dice}]",
+            '"é" is not a name of files; use a to z, digits and -',
+        ),
         ("where: {method: gcml, algorithm: local}", "where: no run is left; keep some"),
     ],
 )

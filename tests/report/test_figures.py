@@ -188,7 +188,10 @@ def test_what_no_run_has_is_not_drawn(swept, tmp_path):
             {"kind": "line", "y": "dice_mean"},
             "x is missing; a figure of kind line needs it, the name of a swept",
         ),
-        ({"kind": "curve", "x": "faults", "y": "dice_mean"}, 'x: "faults" is none of time_s, carried_nbytes'),
+        (
+            {"kind": "curve", "x": "faults", "y": "dice_mean"},
+            'x: a figure of kind curve has no "faults"; known',
+        ),
         ({"kind": "sites", "x": "time_s", "y": "dice"}, "x: a figure of kind sites has none; remove it"),
         ({**LINE, "y": ["dice_mean", "dice_worst"], "rows": "up"}, "rows: the panels are those of several y"),
         ({"kind": "heat", "x": "a", "y": "b", "color": "missed", "rows": "c"}, "a heat map has one x, one y"),
