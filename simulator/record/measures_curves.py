@@ -13,7 +13,7 @@ import polars as pl
 from simulator.record.measures import busiest_link
 from simulator.record.measures_dice import site_scores
 from simulator.record.measures_run import Run, remembered
-from simulator.statistics.intervals import Kind, bounds
+from simulator.statistics.intervals import SHARE, Kind, bounds
 from simulator.statistics.survival import Survival, kaplan_meier
 
 Cost = Literal["time_s", "carried_nbytes", "busiest_nbytes", "round"]
@@ -175,7 +175,8 @@ def band(curves: pl.DataFrame, *, cost: Cost, score: Score) -> Band | None:
     if len(values) < 2:
         return Band(x=x, mean=mean, low=mean, high=mean, count=1, kind=None)
     found = bounds([values])
-    return Band(x=x, mean=mean, low=found.low, high=found.high, count=len(values), kind=found.kind)
+    low, high = np.clip(found.low, *SHARE), np.clip(found.high, *SHARE)
+    return Band(x=x, mean=mean, low=low, high=high, count=len(values), kind=found.kind)
 
 
 def _late_joiners(run: Run) -> set[str]:

@@ -5,7 +5,7 @@ from typing import Literal
 import polars as pl
 
 from simulator.record.measures_frames import Frames
-from simulator.statistics.intervals import Interval, interval, stratified_interval
+from simulator.statistics.intervals import AMOUNT, SHARE, Interval, Range, interval, stratified_interval
 
 Over = Literal["seeds", "sites", "cases"]
 BY_SITE = {"dice_mean": "dice", "over_local": "over_local", "over_pooled": "over_pooled"}
@@ -22,18 +22,26 @@ def estimate(frames: Frames, chosen: pl.Expr, column: str, over: Over = "seeds")
     Raises:
         ValueError: sites or cases for a number that is no mean over sites, or no mean over cases.
     """
+    within = range_of(column)
     if over == "seeds":
-        return interval(_means(frames.runs.filter(chosen), "unit", column))
+        return interval(_means(frames.runs.filter(chosen), "unit", column), within)
     if column not in BY_SITE or (over == "cases" and column != "dice_mean"):
         raise ValueError(f"{column} has no interval over {over}; use seeds")
     if over == "sites":
-        return interval(_means(_chosen(frames.sites, chosen), "site", BY_SITE[column]))
+        return interval(_means(_chosen(frames.sites, chosen), "site", BY_SITE[column]), within)
     cases = _chosen(frames.cases, chosen)
     if cases.is_empty():
         return None
     return stratified_interval(
-        [_means(rows, "case", "dice") for _, rows in cases.group_by("site", maintain_order=True)]
+        [_means(rows, "case", "dice") for _, rows in cases.group_by("site", maintain_order=True)], within
     )
+
+
+def range_of(column: str) -> Range:
+    """What a number of runs or sites can be: a share, a difference of shares, or an amount."""
+    if column in {"over_local", "over_pooled"}:
+        return -1.0, 1.0
+    return SHARE if column == "dice" or column.startswith("dice_") else AMOUNT
 
 
 def _chosen(table: pl.DataFrame, chosen: pl.Expr) -> pl.DataFrame:

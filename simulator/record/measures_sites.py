@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from simulator.record.measures_dice import selected_table
 from simulator.record.measures_run import Run, by_unit
-from simulator.statistics.intervals import Interval, interval
+from simulator.statistics.intervals import SHARE, Interval, interval
 
 Scores = Mapping[str, float]  # Dice of the selected model by site
 
@@ -59,7 +59,9 @@ def site_table(groups: Mapping[str, Sequence[Run]]) -> SiteTable:
     def cell(label: str, of: str | None, kind: str = "") -> Cell:
         mine = scores[label]
         return Cell(
-            dice=interval(by_unit((run, v) for run, s in mine if (v := _value(s, of, kind)) is not None)),
+            dice=interval(
+                by_unit((run, v) for run, s in mine if (v := _value(s, of, kind)) is not None), SHARE
+            ),
             over_local=interval(by_unit(_differences(mine, local, of, kind))),
             over_pooled=interval(by_unit(_differences(mine, pooled, of, kind))),
         )

@@ -7,8 +7,9 @@ from simulator.report.text import listing
 from simulator.statistics.intervals import MIN_RESAMPLED
 
 _WHAT = {
-    "curve": "Test Dice of the models that sites had, against what was spent until then; a curve ends "
-    "where its run ends. A broken level line: costs nothing of this kind.",
+    "curve": "Test Dice of the models that sites had, against what was spent until then. A curve begins "
+    "where every run has a model at every site, ends with the last run; one that ended before keeps its "
+    "last model. A broken level line: costs nothing of this kind.",
     "front": "A mark per method and condition; dotted: the Pareto front, beyond which no method is both "
     "cheaper and better.",
     "reach": "Share of runs whose mean validation Dice has reached {target:g}; a run that ends without it (a "

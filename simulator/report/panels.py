@@ -13,7 +13,7 @@ from simulator.record.measures_conditions import magnitude
 from simulator.record.measures_curves import band
 from simulator.record.measures_estimates import BY_SITE, Over, estimate
 from simulator.record.measures_frames import Frames
-from simulator.report.quantities import HIGHER_IS_BETTER, SIGNED, axis_of
+from simulator.report.quantities import HIGHER_IS_BETTER, axis_of
 from simulator.report.style import BLACK, Look, ticks, tidy
 from simulator.statistics.intervals import Interval
 from simulator.statistics.pareto import front
@@ -101,7 +101,7 @@ def front_panel(axes: Axes, part: Part, x: str, y: str) -> None:
                 continue
             points.append((across.mean / wide, up.mean / high))
             label = value if place == 0 else None
-            _cross(axes, (across, up), (x, y), (wide, high), look, label)
+            _cross(axes, (across, up), (wide, high), look, label)
     best = front(
         [-p[0] if x in HIGHER_IS_BETTER else p[0] for p in points],
         [p[1] if y in HIGHER_IS_BETTER else -p[1] for p in points],
@@ -138,24 +138,20 @@ def _level(
         axes.axhspan(found.low / divisor, found.high / divisor, color=look.color, alpha=0.1, linewidth=0)
 
 
-def _whisker(found: Interval, name: str) -> tuple[float, float] | None:
-    """The ends of an interval, of an amount that cannot be negative at 0 or above."""
-    if found.low is None or found.high is None:
-        return None
-    return (found.low if name in SIGNED else max(0.0, found.low)), found.high
+def _whisker(found: Interval) -> tuple[float, float] | None:
+    return None if found.low is None or found.high is None else (found.low, found.high)
 
 
 def _cross(
     axes: Axes,
     found: tuple[Interval, Interval],
-    names: tuple[str, str],
     units: tuple[float, float],
     look: Look,
     label: str | None,
 ) -> None:
     """A mark with whiskers both ways."""
     x, y = (one.mean / unit for one, unit in zip(found, units, strict=True))
-    across, up = (_whisker(one, name) for one, name in zip(found, names, strict=True))
+    across, up = map(_whisker, found)
     line: dict[str, Any] = {"color": look.color, "linewidth": 0.8, "alpha": 0.7}
     if up is not None:
         axes.plot([x, x], [end / units[1] for end in up], **line)
@@ -220,7 +216,7 @@ def line_panel(axes: Axes, part: Part, x: str, y: str) -> None:
             label=value,
         )
         for at, found in points:
-            if (ends := _whisker(found, y)) is not None:
+            if (ends := _whisker(found)) is not None:
                 axes.vlines(at, ends[0] / divisor, ends[1] / divisor, color=look.color, linewidth=0.8)
     words_of_ticks, title = ticks(values, part.titles.get(x, x))
     axes.set_xticks(places, words_of_ticks)

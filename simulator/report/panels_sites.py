@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
-from simulator.record.measures_estimates import estimate
+from simulator.record.measures_estimates import estimate, range_of
 from simulator.report.panels import Part
 from simulator.report.quantities import axis_of
 from simulator.report.style import BLACK, Look, ticks
@@ -63,7 +63,8 @@ def _has(part: Part, value: str, score: str) -> bool:
 
 def _of_site(part: Part, chosen: pl.Expr, site: str, score: str) -> Interval | None:
     rows = part.frames.sites.filter(chosen & (pl.col("site") == site)).drop_nulls(score)
-    return interval(rows.group_by("unit").agg(pl.col(score).mean()).sort("unit")[score].to_list())
+    means = rows.group_by("unit").agg(pl.col(score).mean()).sort("unit")[score].to_list()
+    return interval(means, range_of(score))
 
 
 def _cases(axes: Axes, part: Part, chosen: pl.Expr, place: dict[str, float], look: Look) -> None:

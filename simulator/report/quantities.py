@@ -28,8 +28,6 @@ _WORDS: Mapping[str, str] = {
     "lost_s": "Lost work",
 }
 HIGHER_IS_BETTER = ("dice", "dice_mean", "dice_weighted", "dice_worst", "over_local", "over_pooled")
-SIGNED = ("over_local", "over_pooled")
-"""What may be negative."""
 
 
 def axis_of(name: str, largest: float) -> tuple[float, str]:

@@ -19,7 +19,7 @@ from simulator.report.text import (
     size,
     spread,
 )
-from simulator.statistics.intervals import interval
+from simulator.statistics.intervals import AMOUNT, SHARE, interval
 
 Groups = Mapping[str, Sequence[Run]]
 Summaries = Mapping[str, Sequence[Summary]]
@@ -102,7 +102,8 @@ def _cells(
 ) -> list[str]:
     cells = []
     for _, read, show in columns:
-        found = interval(by_unit((s.run, float(v)) for s in many if (v := read(s)) is not None))
+        values = by_unit((s.run, float(v)) for s in many if (v := read(s)) is not None)
+        found = interval(values, SHARE if show is number else AMOUNT)
         alone = short or show is count
         cells.append(show(None if found is None else found.mean) if alone else spread(found, show))
     return cells
@@ -150,7 +151,7 @@ def by_structure(groups: Groups) -> Table | None:
                 found.setdefault(structure, []).extend([] if dice is None else [(run, dice)])
         if found:
             columns[label] = {
-                structure: spread(interval(by_unit(values))) for structure, values in found.items()
+                structure: spread(interval(by_unit(values), SHARE)) for structure, values in found.items()
             }
             names |= dict.fromkeys(found)
     if len(names) < 2:
@@ -171,7 +172,7 @@ def unseen(groups: Groups) -> Table | None:
                 found.setdefault(site, []).append((run, dice, lowest, num_cases))
         for site, values in found.items():
             cells = rows.setdefault(site, [str(values[0][3]), *[MISSING] * len(groups)])
-            mean = spread(interval(by_unit((run, dice) for run, dice, _, _ in values)))
+            mean = spread(interval(by_unit((run, dice) for run, dice, _, _ in values), SHARE))
             cells[1 + place] = f"{mean} ({number(min(lowest for _, _, lowest, _ in values))})"
     if not rows:
         return None
@@ -204,7 +205,14 @@ def to_target(groups: Groups, target: float | None) -> Table | None:
         reached = sum(found["time_s"].at is not None for _, found in several)
         medians = [_median([found[cost] for _, found in several], show) for cost, show in shows.items()]
         within = by_unit((run, _at_most(found["time_s"], horizon)) for run, found in several)
-        rows.append((label, f"{reached} of {len(several)}", *medians, spread(interval(within), duration)))
+        rows.append(
+            (
+                label,
+                f"{reached} of {len(several)}",
+                *medians,
+                spread(interval(within, (0.0, horizon)), duration),
+            )
+        )
     head = ("method", "runs that reached it", "virtual time", "model bytes", "on busiest link")
     return Table(
         title=f"Until first mean validation Dice {target:g}",

@@ -47,12 +47,20 @@ class Bounds:
     kind: Kind
 
 
-def interval(values: Sequence[float]) -> Interval | None:
+Range = tuple[float, float]
+"""The least and the largest that a value can be, where an interval ends at the latest."""
+
+ANY: Range = (-math.inf, math.inf)
+AMOUNT: Range = (0.0, math.inf)
+SHARE: Range = (0.0, 1.0)
+
+
+def interval(values: Sequence[float], within: Range = ANY) -> Interval | None:
     """Return the mean of independent values with its interval, None for no value."""
-    return stratified_interval([values]) if len(values) else None
+    return stratified_interval([values], within) if len(values) else None
 
 
-def stratified_interval(strata: Sequence[Sequence[float]]) -> Interval | None:
+def stratified_interval(strata: Sequence[Sequence[float]], within: Range = ANY) -> Interval | None:
     """Return the mean over strata of their means; each stratum is resampled for itself.
 
     For cases within sites: every site counts the same. No interval if a stratum has a single value, since
@@ -65,9 +73,8 @@ def stratified_interval(strata: Sequence[Sequence[float]]) -> Interval | None:
     if any(len(one) < 2 for one in strata):
         return Interval(mean=mean, low=None, high=None, count=count)
     found = bounds([np.asarray(one, dtype=float)[:, None] for one in strata])
-    return Interval(
-        mean=mean, low=float(found.low[0]), high=float(found.high[0]), count=count, kind=found.kind
-    )
+    low, high = max(within[0], float(found.low[0])), min(within[1], float(found.high[0]))
+    return Interval(mean=mean, low=low, high=high, count=count, kind=found.kind)
 
 
 def bounds(strata: Sequence[np.ndarray]) -> Bounds:

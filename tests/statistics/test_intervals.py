@@ -6,7 +6,7 @@ from scipy import stats
 from scipy.special import ndtr
 
 from simulator.rng import stream
-from simulator.statistics.intervals import MIN_RESAMPLED, bounds, interval, stratified_interval
+from simulator.statistics.intervals import MIN_RESAMPLED, SHARE, bounds, interval, stratified_interval
 
 SIX = [0.61, 0.66, 0.58, 0.71, 0.64, 0.52]
 
@@ -81,3 +81,11 @@ def test_each_mean_of_a_curve_has_the_interval_that_it_has_alone():
     found, alone = bounds([curve]), interval(SIX)
     assert (found.low[0], found.high[0]) == pytest.approx((alone.low, alone.high))
     assert found.low[1] == pytest.approx(2 * alone.low)
+
+
+def test_an_interval_ends_where_no_value_can_be():
+    """Of 0.05, 0.1 and 0.4 Student's t gives 0.183 ± 0.470."""
+    free, shares = interval([0.05, 0.1, 0.4]), interval([0.05, 0.1, 0.4], SHARE)
+    assert free.low == pytest.approx(-0.286, abs=1e-3)
+    assert (shares.low, shares.high) == (0.0, free.high)
+    assert interval([0.6, 0.9, 0.95], SHARE).high == 1.0
