@@ -89,7 +89,17 @@ PLACE = st.tuples(
     st.sampled_from(["star", "ring", "[[a, b], [b, c]]", "complete"]),
     st.sampled_from(["every mark", "every task", "2 rounds", "never"]),
     st.sampled_from([None, "compute-only", "line-only", "offline"]),
-    st.sampled_from(["ideal", "tcp-cubic"]),
+    st.sampled_from(
+        [
+            "{preset: ideal}",
+            "{preset: tcp-cubic}",
+            "{preset: tcp-bbr, restart: offset, damage: 0.1}",
+            "{tier: window, retries: 0, stall_timeout: 5 s}",
+            "{preset: ideal, message_loss: 0.1, message_duplication: 0.5, message_reordering: 0.3, "
+            "deliver_duplicates: true}",
+        ]
+    ),
+    st.sampled_from(["{}", "{kind: topk, fraction: 0.1, encode_rate: 1 MB/s, decode_rate: 2 MB/s}"]),
 )
 TIMES = '"site,start,transitions (s)\\na,on,60,90,200,230\\n"'
 AVAILABLE = f"{{trace: {{csv: {TIMES}, at_end: repeat, period: 10 min}}, means: %s}}"
@@ -97,12 +107,13 @@ AVAILABLE = f"{{trace: {{csv: {TIMES}, at_end: repeat, period: 10 min}}, means: 
 
 def play(folder, algorithm, faults, place, seed):
     """Plan one scenario; return (result, weights of means)."""
-    overlay, checkpoint, means, preset = place
+    overlay, checkpoint, means, transport, codec = place
     text = f"algorithm: {algorithm}\nfaults: [{', '.join(faults)}]\n"
     overrides = [
         f"seed.network={seed}",
         f"network.overlay={overlay}" if overlay != "star" else "network.overlay={kind: star, hub: b}",
-        f"network.transport.preset={preset}",
+        f"network.transport={transport}",
+        f"network.codec={codec}",
         "server.standby=a",
         "sites.a.tags=[two]",
         "sites.b.tags=[two]",
