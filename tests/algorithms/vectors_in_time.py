@@ -38,7 +38,7 @@ class VectorExecutor(PlanExecutor):
         inputs = [self._input(key) for key in job.inputs]
         if job.task == "init":
             return point(drawn(job.key))
-        if job.task == "train":
+        if job.task in {"train", "train_prox"}:  # with mu 0, where there is one
             epochs = range(job.params["first_epoch"], job.params["first_epoch"] + job.params["epochs"])
             x = inputs[0].arrays["model"] + sum(self._step * drawn(f"{job.site} {epoch}") for epoch in epochs)
             return point(x, **{OPTIMIZER + "steps": np.array([1])})
