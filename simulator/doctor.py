@@ -102,9 +102,11 @@ def _torch() -> Iterator[Check]:
     yield Check(name="CPU", ok=True, found=f"{cores} cores, {capability}, torch would use {threads} threads")
     yield Check(name="CPU bf16", ok=True, found="in hardware" if _cpu_bf16() else "not in hardware")
     if torch.cuda.is_available():
-        names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-        bf16 = "with bf16" if torch.cuda.is_bf16_supported() else "without bf16"
-        yield Check(name="CUDA", ok=True, found=f"{torch.version.cuda}: {', '.join(names)}, {bf16}")
+        gpus = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+        names = ", ".join(f"{gpu.name} with {gpu.total_memory / 1e9:.0f} GB" for gpu in gpus)
+        bf16 = "in hardware" if torch.cuda.is_bf16_supported(including_emulation=False) else "not in hardware"
+        remedy = 'try them once with "pytest -m cuda" in a checkout'
+        yield Check(name="CUDA", ok=True, found=f"{torch.version.cuda}: {names}, bf16 {bf16}; {remedy}")
     else:
         yield Check(name="CUDA", ok=True, found="no device; training runs on the CPU")
 

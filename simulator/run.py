@@ -140,10 +140,12 @@ def make_executor(
     stopping: Stopping = lambda: False,
     tell: Tell = lambda _: None,
 ) -> PoolExecutor:
-    """Inline for one job, resident processes otherwise; on GPUs as many of these as find room."""
+    """Inline for one job, resident processes otherwise; on GPUs always such, as one may have to be replaced,
+    and no more than find room.
+    """
     from simulator.learning.numerics import WORKER_ENVIRONMENT, free_gpu_memory
 
-    if jobs == 1:
+    if jobs == 1 and device == "cpu":
         return PoolExecutor(store, InlinePool(store, device), stopping, tell)
     shared = slots(free_gpu_memory(), jobs) if device == "cuda" else None
     if shared is not None:

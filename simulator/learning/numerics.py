@@ -32,6 +32,7 @@ _OUT_OF_MEMORY = (
     "ALLOCATION_FAILED",
     "CUBLAS_STATUS_NOT_INITIALIZED",
     "CUDNN_STATUS_NOT_INITIALIZED",
+    "unable to find an engine to execute this computation",  # for want of memory, or there is none
 )
 
 WORKER_ENVIRONMENT = MappingProxyType(
@@ -75,7 +76,8 @@ def numeric_mode(precision: str, device: str) -> str:
 
     parts = [f"torch {torch.__version__}", f"monai {version('monai')}", f"numpy {version('numpy')}"]
     if device == "cuda":
-        parts.append(f"cuda {torch.version.cuda} {torch.cuda.get_device_name()}")
+        cuda, cudnn = torch.version.cuda, torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        parts.append(f"cuda {cuda} cudnn {cudnn} {torch.cuda.get_device_name()}")
     else:
         parts.append(f"cpu {torch.backends.cpu.get_cpu_capability()}")
     return ", ".join([*parts, precision, f"{NUM_THREADS} thread"])
@@ -173,6 +175,22 @@ def is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
+
+
+def check_memory_sufficed(device: str) -> None:
+    """Raise if this process has ever lacked memory on a GPU: torch's convolutions then take another algorithm
+    silently, and keep to it, which changes bits.
+
+    Raises:
+        torch.OutOfMemoryError: it has.
+    """
+    import torch
+
+    if device == "cuda" and torch.cuda.memory_stats().get("num_ooms", 0):
+        raise torch.OutOfMemoryError(
+            "no memory for the algorithm of a convolution, and another one gives other bits; use smaller "
+            "batches, patches or fewer --jobs, or start this worker anew"
+        )
 
 
 def release_memory() -> None:

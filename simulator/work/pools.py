@@ -178,12 +178,15 @@ class ProcessPool:
     def _retire(self, worker: int) -> None:
         """End an idle worker."""
         self._workers.remove(worker)
-        if worker not in self._processes:
-            return
+        if worker in self._processes:
+            self._end(worker)
+
+    def _end(self, worker: int) -> None:
+        """End the process of a worker without a job; it is started again for its next one."""
         process, connection = self._processes.pop(worker), self._connections.pop(worker)
         try:
             connection.send((None, 0, False))
-        except BrokenPipeError:
+        except OSError:  # it has gone
             process.kill()
         process.join(_LEAVE_S)
         process.kill()  # one that was suspended
@@ -206,19 +209,22 @@ class ProcessPool:
             return  # it died while idle; wait() finds that out
 
     def wait(self, timeout_s: float | None = None) -> list[tuple[int, Job, Outcome | None]]:
-        """Wait for outcomes; a worker that died is replaced."""
+        """Wait for outcomes; a worker that died is replaced, and so is one that lacked memory: that frees all
+        that it has kept, and makes its GPU's libraries choose algorithms anew.
+        """
         by_connection = {self._connections[worker]: worker for worker in self._jobs}
         done: list[tuple[int, Job, Outcome | None]] = []
         for ready in wait(list(by_connection), timeout_s):
             worker = by_connection[ready]  # type: ignore[index]
             job = self._jobs.pop(worker)
             try:
-                done.append((worker, job, self._connections[worker].recv()))
+                outcome: Outcome | None = self._connections[worker].recv()
             except (EOFError, OSError):  # it died, perhaps in the middle of a message
                 self._processes[worker].kill()  # it is of no use without its connection
-                self._processes.pop(worker).join()
-                self._connections.pop(worker).close()
-                done.append((worker, job, None))
+                outcome = None
+            if outcome is None or outcome.starved:
+                self._end(worker)
+            done.append((worker, job, outcome))
         return done
 
     def close(self) -> None:

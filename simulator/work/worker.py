@@ -124,7 +124,7 @@ class Bench:
 
     def _work(self, job: Job) -> Outcome:
         # imported here: a plan, and the process that only schedules, never need torch
-        from simulator.learning.numerics import is_out_of_memory
+        from simulator.learning.numerics import check_memory_sufficed, is_out_of_memory
         from simulator.learning.ready import Context
 
         start = perf_counter()
@@ -135,6 +135,7 @@ class Bench:
                 for bundle, network in zip_longest(self.values(job.inputs), job.networks)
             ]
             bundle = resolve(job.function)(context, *inputs, **job.params)
+            check_memory_sufficed(self.device)
             if bundle.network is not None:
                 raise ValueError("its outcome is a model of another network than its first input's")
             if not job.stateful and any(name.startswith(OPTIMIZER) for name in bundle.arrays):

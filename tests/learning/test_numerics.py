@@ -8,6 +8,7 @@ import torch
 from simulator.errors import SetupError
 from simulator.learning.numerics import (
     WORKER_ENVIRONMENT,
+    check_memory_sufficed,
     free_gpu_memory,
     is_out_of_memory,
     numeric_mode,
@@ -44,6 +45,7 @@ def test_devices(monkeypatch):
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
         (RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"), True),
         (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), True),
         (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"), True),
         (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), False),
         (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"), False),
@@ -53,6 +55,16 @@ def test_devices(monkeypatch):
 )
 def test_lack_of_memory_is_known_by_its_class_or_text(error, starved):
     assert is_out_of_memory(error) == starved
+
+
+def test_a_process_that_lacked_memory_on_a_gpu_does_not_go_on(monkeypatch):
+    stats = {"num_ooms": 0}
+    monkeypatch.setattr(torch.cuda, "memory_stats", lambda: stats)
+    check_memory_sufficed("cuda")
+    stats["num_ooms"] = 1
+    with pytest.raises(torch.OutOfMemoryError, match="gives other bits"):
+        check_memory_sufficed("cuda")
+    check_memory_sufficed("cpu")
 
 
 def test_torchs_own_lack_of_the_machines_memory_is_known():
