@@ -12,6 +12,7 @@ from simulator.report import gantt, incidents, overlays, statistics_tables, tabl
 from simulator.report.default_figures import default_figures
 from simulator.report.figure import Drawn, draw
 from simulator.report.findings import findings
+from simulator.report.lines import assumptions
 from simulator.report.mixture import refuse_mixture
 from simulator.report.page import Page, render
 from simulator.report.planners import side_by_side, stories
@@ -54,6 +55,7 @@ def write_report(folders: Sequence[Path], out: Path) -> Path:
         left_out=_left_out(study.runs, _firsts(closely or study.runs)),
         stories=stories(ended),
         side_by_side=side_by_side(ended),
+        assumptions=assumptions(closely),
     )
     path = out / "report.html"
     path.write_text(render(page, figures), encoding="utf-8")

@@ -40,6 +40,7 @@ class Page:
     left_out: str
     stories: tuple[Story, ...]
     side_by_side: Table | None
+    assumptions: Table | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

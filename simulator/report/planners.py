@@ -1,6 +1,7 @@
 """A run for planners, who do not know the code: what happened when, who waited for whom, what it cost."""
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from simulator.record.measures import summarize
 from simulator.record.measures_epochs import rounds_planned, stopped
 from simulator.record.measures_run import WORKED_S, Run
 from simulator.record.participation import aggregations
+from simulator.report.lines import loads
 from simulator.report.mishaps import absences, mishaps, spans
 from simulator.report.policies import policy
 from simulator.report.tables import Table
@@ -30,19 +32,22 @@ class Story:
     label: str
     sentences: tuple[str, ...]
     table: Table
+    loads: Table | None
 
 
 def stories(groups: Mapping[str, Sequence[Run]]) -> tuple[Story, ...]:
     """Tell the first run of each label; ``groups``: runs that ended, by label."""
     firsts = [(label, runs[0]) for label, runs in groups.items()]
-    return tuple(_story(label, run, firsts) for label, run in firsts)
+    return tuple(_story(label, len(groups[label]), firsts) for label in groups)
 
 
-def _story(label: str, run: Run, firsts: Sequence[tuple[str, Run]]) -> Story:
+def _story(label: str, num_runs: int, firsts: Sequence[tuple[str, Run]]) -> Story:
+    run = dict(firsts)[label]
+    which = [f"Of {num_runs} runs this is the first, with the seeds {run.seeds[0]} and {run.seeds[1]}."]
     asked = policy(run.scenario.get("algorithm", {}), len(_sites(run)))
     happened = [_length(run), *_rounds(run), *_left_out(run), *mishaps(run), *_last(run), _cost(run)]
-    said = [*asked, *happened, *_change(label, run, firsts)]
-    return Story(label=label, sentences=tuple(said), table=_where_time_went(run))
+    said = [*which[: num_runs > 1], *asked, *happened, *_change(label, run, firsts)]
+    return Story(label=label, sentences=tuple(said), table=_where_time_went(run), loads=loads(run))
 
 
 def _length(run: Run) -> str:
@@ -164,13 +169,19 @@ def _change(label: str, run: Run, firsts: Sequence[tuple[str, Run]]) -> list[str
     timed = [(one.virtual_time_s, name) for name, one in whole if one.virtual_time_s is not None]
     best_s, best = min(timed, default=(None, ""))
     if best_s is None or run.virtual_time_s is None or best_s > 0.97 * run.virtual_time_s:
-        return [f"For settings that may change this: medgossip advise {run.manifest['scenario']}."]
+        return [f"For settings that may change this: medgossip advise {_file_of(run)}."]
     rival = dict(firsts)[best]
     return [
         f"Of what was compared here, {best} is quicker: {duration(best_s)} instead of "
         f"{duration(run.virtual_time_s)}.{_price(run, rival)} "
-        f"For other settings: medgossip advise {run.manifest['scenario']}."
+        f"For other settings: medgossip advise {_file_of(run)}."
     ]
+
+
+def _file_of(run: Run) -> str:
+    """The scenario's file as it was given to the command, or else its name."""
+    words = shlex.split(str(run.manifest.get("command") or ""))
+    return next((word for word in words if word.endswith((".yaml", ".yml"))), str(run.manifest["scenario"]))
 
 
 def _price(run: Run, rival: Run) -> str:
@@ -244,9 +255,10 @@ def side_by_side(groups: Mapping[str, Sequence[Run]]) -> Table | None:
         return None
     rows = tuple(_row(label, runs[0]) for label, runs in groups.items())
     head = ("run", "took", "rounds", "cases that count", "moved", "for nothing")
+    first = "The first run of each. " if any(len(runs) > 1 for runs in groups.values()) else ""
     note = (
-        "Rounds: those of the server. Cases that count: share of all training cases in a round, on average. "
-        "For nothing: part of what was moved, in transfers that broke off."
+        f"{first}Rounds: those of the server. Cases that count: share of all training cases in a round, on "
+        "average. For nothing: part of what was moved, in transfers that broke off."
     )
     return Table(title="Side by side", head=head, rows=rows, note=note)
 
