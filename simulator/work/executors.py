@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -150,7 +151,7 @@ class PoolExecutor:
             Interrupted: told to stop.
         """
         wanted = list(keys)
-        self.store.lease.add(self.ancestors(wanted))
+        self.store.need(self.ancestors(wanted))
         graph = Graph(self._failed)
         graph.add(self._needed(wanted))
         elsewhere = Elsewhere(self.store, self._tell)
@@ -277,7 +278,8 @@ class PoolExecutor:
         """End all workers, note what work has cost, and need nothing of the store any more."""
         self._pool.close()
         self.store.lease.release()
-        note(self.store.root, self.tally.costs)
+        with suppress(OSError):  # a full disk has its own message
+            note(self.store.root, self.tally.costs)
         self.tally.costs.clear()
 
 

@@ -25,8 +25,14 @@ class Lock:
         self.path, self._descriptor = path, descriptor
 
     def append(self, text: str) -> None:
-        """Add ``text`` to the lock's file in one write: a note to those who find it held."""
-        os.write(self._descriptor, text.encode())
+        """Add ``text`` to the lock's file: a note to those who find it held.
+
+        Raises:
+            OSError: the disk is full; some of it may be there.
+        """
+        view = memoryview(text.encode())
+        while view:
+            view = view[os.write(self._descriptor, view) :]
 
     def release(self, *, remove: bool = False) -> None:
         """Let go of the lock, and delete its file if ``remove``."""

@@ -8,7 +8,7 @@ task runs again. Several processes may use one store at a time.
 import errno
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
@@ -95,9 +95,32 @@ class Store:
             return path.exists()
         return True
 
+    def _refused(self, error: OSError) -> SetupError:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+        remedy = f"{'make room with medgossip gc, or ' if full else ''}choose another with --store"
+        return SetupError(f"cannot write to the store {self.root}: {error.strerror}; {remedy}")
+
+    def need(self, keys: Iterable[str]) -> None:
+        """Note keys that are needed as long as this process lives, or until :attr:`lease` is let go of.
+
+        Raises:
+            SetupError: the disk is full or read-only.
+        """
+        try:
+            self.lease.add(keys)
+        except OSError as error:
+            raise self._refused(error) from error
+
     def claim(self, key: str) -> Lock | None:
-        """Return the right to compute ``key``, or None while another live process has it."""
-        return try_lock(self._claim_of(key))
+        """Return the right to compute ``key``, or None while another live process has it.
+
+        Raises:
+            SetupError: the disk is full or read-only.
+        """
+        try:
+            return try_lock(self._claim_of(key))
+        except OSError as error:
+            raise self._refused(error) from error
 
     def is_claimed(self, key: str) -> bool:
         """Whether a live process has the right to compute ``key``."""
@@ -120,11 +143,7 @@ class Store:
                 sync_folder(self.root)
             return write_durably(path, pieces(bundle))
         except OSError as error:
-            full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-            remedy = "make room with medgossip gc, or choose another with --store"
-            raise SetupError(
-                f"cannot write to the store {self.root}: {error.strerror}{f'; {remedy}' if full else ''}"
-            ) from error
+            raise self._refused(error) from error
 
     def get(self, key: str) -> Bundle | None:
         """Return what is kept under ``key``, or None if there is nothing that can be read whole."""

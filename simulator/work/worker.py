@@ -99,8 +99,8 @@ class Bench:
         start = perf_counter()
         try:
             claim = self.store.claim(job.key)
-        except (MedgossipError, OSError) as error:
-            return _failed(job, start, _unusable(self.store, error))
+        except SetupError as error:
+            return _failed(job, start, error)
         if claim is None and not regardless:
             return Outcome(key=job.key, seconds=0.0, nbytes=0, taken=True)
         try:
@@ -166,12 +166,6 @@ def _all_of(keys: Sequence[str], get: Callable[[str], Bundle | None]) -> list[Bu
 
 def _failed(job: Job, start: float, error: MedgossipError) -> Outcome:
     return Outcome(key=job.key, seconds=perf_counter() - start, nbytes=0, error=error)
-
-
-def _unusable(store: Store, error: MedgossipError | OSError) -> MedgossipError:
-    if isinstance(error, MedgossipError):
-        return error
-    return SetupError(f"cannot use the store {store.root}: {error.strerror}; choose one with --store")
 
 
 def serve(connection: Connection, root: Path, device: str) -> None:

@@ -126,6 +126,15 @@ def test_a_dead_worker_costs_its_task_not_the_run(tmp_path):
     assert told == ["die_once at a: its worker died; again"]
 
 
+def test_a_disk_without_room_for_notes_hides_no_other_trouble(tmp_path):
+    store = Store(tmp_path / "store")
+    executor = PoolExecutor(store, InlinePool(store, "cpu"))
+    executor.submit(job("a0"))
+    executor.value("a0")
+    (store.root / "costs.jsonl").mkdir()  # cannot be written to
+    executor.close()
+
+
 def test_a_worker_that_was_suspended_when_idle_does_not_keep_the_command(tmp_path, monkeypatch):
     monkeypatch.setattr("simulator.work.pools._LEAVE_S", 0.2)
     store = Store(tmp_path / "store")
