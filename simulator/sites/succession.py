@@ -229,14 +229,16 @@ class Succession:
 
         def ended(outcome: simpy.Event) -> None:
             outcome.defused, replica.busy = True, False
-            if outcome.ok:
+            if outcome.ok and src == self.acting:
                 replica.held, replica.keys = state, frozenset(refs)
                 world.nodes[dst].durable = copy.deepcopy(state)
-            elif replica.wanted is state:
-                replica.wanted = replica.held  # the next step of the server tries again
-            if replica.wanted is not state and outcome.ok and src == self.acting:
+            else:  # lost, or from a server that was replaced: the next step of the server tries again
+                replica.wanted = replica.held
+            if src != self.acting:
+                self.replicate(world.nodes[self.acting])
+            elif outcome.ok and replica.wanted is not state:
                 self._ship(src, dst)
-            elif self._promised == dst:
+            if self._promised == dst and not replica.busy:
                 self._keep_promise()
 
         transfer.event.callbacks.append(ended)

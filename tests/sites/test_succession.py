@@ -3,7 +3,7 @@
 import pytest
 
 from simulator.errors import ScenarioError
-from tests.support import run
+from tests.support import run, scripted
 
 FEDAVG = "algorithm: {name: fedavg, rounds: 4, round_deadline: 200 s, server_patience: 5 min}\n"
 
@@ -134,3 +134,62 @@ def test_every_durable_state_of_a_server_is_replicated(tmp_path):
         result = run(tmp_path, text, "server.standby=a", *more)
         assert result.end_reason == "all protocols ended", name
         assert "server_lost" not in {row[3] for row in result.world.trace.events}, name
+
+
+def test_a_replica_that_was_lost_is_sent_again_though_newer_state_waited_behind_it(monkeypatch, tmp_path):
+    """The second state is durable while the first is on its way (until 1 s) and is lost; at 20 s the server
+    goes on, so the standby has the second when the server dies.
+    """
+    seen = []
+
+    def server(node, cfg):
+        seen.append((node.name, node.now, node.durable.get("state", (None, 0))[1]))
+        if node.name != "server":
+            return
+        model = yield node.compute(node.learner.init)
+        node.durable["state"] = (model, 1)
+        yield node.sleep(0.5)
+        node.durable["state"] = (model, 2)
+        yield node.sleep(20)
+        yield node.sleep(1000)
+
+    def site(node, cfg):
+        yield node.sleep(500)
+
+    faults = "{at: 0.8 s, for: 3 s, disconnect: a}, {at: 60 s, crash: server}"
+    text = f"algorithm: {{name: scripted}}\nfaults: [{faults}]\n"
+    impatient = ("network.transport.stall_timeout=1 s", "network.transport.retries=0")
+    with scripted(monkeypatch, site, server):
+        run(tmp_path, text, "server.standby=a", *impatient)
+    assert seen[-1] == ("server@a", 90.0, 2)
+
+
+def test_a_replica_that_comes_when_its_standby_leads_changes_nothing(monkeypatch, tmp_path):
+    """It is cut off at 10.5 s, half of it there, and goes on at 50.5 s; the standby leads since 40.5 s."""
+    seen = []
+
+    def server(node, cfg):
+        model = yield node.compute(node.learner.init)
+        if node.name != "server":
+            node.durable["led"] = True
+            yield node.sleep(60)
+            seen.append((node.now, dict(node.durable)))
+            return
+        node.durable["round"] = (model, 1)
+        yield node.sleep(10)
+        node.durable["round"] = ((yield node.compute(node.learner.train, model, epochs=0, first_epoch=0)), 2)
+        yield node.sleep(1000)
+
+    def site(node, cfg):
+        yield node.sleep(500)
+
+    text = "algorithm: {name: scripted}\nfaults: [{at: 10.5 s, for: 40 s, disconnect: server}]\n"
+    with scripted(monkeypatch, site, server):
+        result = run(tmp_path, text, "server.standby=a", "network.transport.stall_timeout=2 min")
+    late = [row for row in result.ledger.rows("transfers") if row[4] == "replica" and row[2] == "server"]
+    assert late[-1][11] == "delivered"
+    assert late[-1][10] > 50
+    ((now, durable),) = seen
+    assert now == 100.5
+    assert durable["led"]
+    assert durable["round"][1] == 1
