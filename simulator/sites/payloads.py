@@ -183,6 +183,10 @@ class Payloads:
         """Whether its sender has not lost its memory since it was encoded."""
         return payload.lives[0] == self._lives[payload.way[0]]
 
+    def is_readable(self, payload: Payload) -> bool:
+        """Whether its receiver still has what it builds on."""
+        return payload.base is None or payload.lives[1] == self._lives[payload.way[1]]
+
     def _lives_of(self, way: Way) -> tuple[int, int]:
         return self._lives[way[0]], self._lives[way[1]]
 

@@ -92,10 +92,10 @@ class Shipping:
 
         def ended(outcome: simpy.Event) -> None:
             outcome.defused = True
+            failure = self._failure(outcome, payload)
             if payload is not None:
-                self._world.payloads.settle(payload, arrived=outcome.ok)
-            if not outcome.ok:
-                failure = cast(TransferFailed, outcome.value)
+                self._world.payloads.settle(payload, arrived=failure is None)
+            if failure is not None:
                 if payload is not None and self._sends_again(payload, header, event, tries, failure):
                     return
                 self._lost(src, dst, kind, header, failure.reason)
@@ -103,12 +103,23 @@ class Shipping:
                 deliver()
             else:
                 self._world.payloads.decode(payload, deliver, self._over)
-            if event is not None and outcome.ok:
+            if event is None:
+                return
+            if failure is None:
                 event.succeed()
-            elif event is not None:
+            else:
                 event.fail(failure)
 
         self._hand_over(message, dst, payload, ended)
+
+    def _failure(self, outcome: simpy.Event, payload: Payload | None) -> TransferFailed | None:
+        """Why a message did not arrive, None if it did. What a relay held meanwhile may be a difference that
+        its receiver can read no more.
+        """
+        if not outcome.ok:
+            return cast(TransferFailed, outcome.value)
+        is_readable = payload is None or self._world.payloads.is_readable(payload)
+        return None if is_readable else TransferFailed("the receiver has lost what it builds on")
 
     def _hand_over(
         self, message: Message, dst: str, payload: Payload | None, ended: Callable[[simpy.Event], None]

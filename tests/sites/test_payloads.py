@@ -239,3 +239,18 @@ def test_time_that_is_not_modeled_is_said(play):
     assert warning == "codec time not modeled: topk takes time; give network.codec.decode_rate"
     free = "network.codec={kind: fp16, zstd: 1, encode_rate: unlimited, decode_rate: unlimited}"
     assert play(role, free)[0].warnings == ()
+
+
+def test_a_difference_that_a_relay_brings_after_a_crash_is_lost(play):
+    """It is on its way to the relay when its receiver crashes and recovers, without what it builds on."""
+    hub = "{up: 8 Mbit/s, down: 8 Mbit/s, latency: 0 ms}"
+    relay = f"network.relays=[{{name: hub, link: {hub}}}]"
+    route = "network.routes=[{between: sites, via: hub, forward: store-and-forward}]"
+    failed = []
+    a = sender((0, "b"), (5, "b"), (10, "b"), (15, "b"), seen=failed)
+    faults = "[{at: 5.05 s, crash: b, for: 30 ms}]"
+    result, sizes = play({"a": a, "b": silent}, TOPK, NO_RETRY, relay, route, faults=faults)
+    assert [size for src, _, size, _ in sizes if src == "a"] == [WHOLE, SMALL, WHOLE, SMALL]
+    assert [reason for _, reason in failed] == ["the receiver has lost what it builds on"]
+    lost = [row[2] for row in result.world.trace.events if row[3] == "lost"]
+    assert lost == ["a"]
