@@ -13,6 +13,7 @@ from simulator.errors import ScenarioError
 from simulator.learning.activations import use_one_slope
 from simulator.learning.architectures import UNetSettings
 from simulator.learning.architectures_monai import DynUNetSettings, SegResNetSettings
+from simulator.learning.convolutions import use_careful_convolutions
 from simulator.learning.resizing import use_linear_resize
 from simulator.registry import registry, resolve
 
@@ -91,6 +92,7 @@ def build(spec: NetworkSpec) -> nn.Module:
     assert isinstance(network, nn.Module)
     use_one_slope(network)
     use_linear_resize(network)
+    use_careful_convolutions(network)
     return network
 
 
