@@ -26,11 +26,8 @@ NOT_REPRODUCIBLE = {
 """Operations whose CUDA kernels raise in torch's deterministic mode, some for certain arguments only: the
 callers of ``Context::alertNotDeterministic`` in libtorch_cuda.so and libtorch_cpu.so of torch 2.13.0.
 """
-TASKS = [
-    "adpsgd", "apfl", "defkt", "ditto", "dml", "fedasync", "fedavg", "fedgs", "fedrep", "fedsm", "gcml",
-    "moon", "pooled", "proxyfl", "scaffold",
-]  # fmt: skip
-"""Algorithms that have a training task, or a way of evaluating, of their own between them."""
+TASKS = ["apfl", "fedasync", "fedgs", "fedrep", "fedsm", "gcml", "moon", "proxyfl", "scaffold"]
+"""Algorithms that have between them every way of training and evaluating of their own."""
 CHECKED = [*TASKS, *(f"{name}-{dims}" for name in far_runs.NETWORKS for dims in (2, 3)), "windows", "no room"]
 REST = [*sorted(set(registry("algorithms")) - set(TASKS)), "sd-utnet"]
 RESIZED = {"sanet-2", "sanet-3", "segresnet-2", "segresnet-3", "sd-utnet"}
