@@ -132,7 +132,7 @@ class World:
         ref = self.submit(task, node, refs, params, 0.0)
         self.payloads.declare_like(ref.key, refs[0])
         now = float(self.env.now)
-        self.work.append([node, task.name, ref.key, None, now, now, "done", 0.0, 0.0])
+        self.work.append([node, task.name, ref.key, None, now, now, "done", 0.0, 0.0, 0.0])
         return ref
 
     def sizes_of(self, node: str, refs: tuple[Ref, ...]) -> list[ModelSize]:

@@ -8,6 +8,7 @@ import pytest
 
 from simulator.api import Bundle
 from simulator.errors import ScenarioError
+from simulator.record.tables import TABLES
 from simulator.rng import stream
 from simulator.sites.accounting import epsilon
 from simulator.sites.falsifying import conceal, falsify
@@ -106,6 +107,7 @@ def test_a_rogue_site_falsifies_in_its_time_only(tmp_path):
     rogue = run(tmp_path, text, "sites.2.rogue={kind: sign-flip, from: 40 s, to: 80 s}")
     assert rogue.world.outgoing.account(rogue.world.sites) == {"num_false_models": {"c": 1}}
     assert rogue.ledger.rows("transfers") == plain.ledger.rows("transfers")  # as many bytes, at the same time
+    assert {len(row) for row in rogue.world.work} == {len(TABLES["work"])}
     # what c keeps and all that was done before are the same work
     assert len(rogue.world.keys & plain.world.keys) > len(plain.world.keys) / 3
     assert rogue.world.keys != plain.world.keys
