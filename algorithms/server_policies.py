@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from algorithms.common import Count, Exchanging, Quorum, Share, needed
+from algorithms.common import Count, Exchanging, Quorum, needed
 from algorithms.defenses import Defended, too_few
 from simulator.api import ModelSize, Seconds, SiteData, refuse_idle
 
@@ -48,7 +48,7 @@ class ServerBased(WithServer):
     their own (``optimizer_state: persistent``).
     """
 
-    cohort: Share = 1.0
+    cohort: Annotated[float, Field(gt=0, le=1)] = 1.0
     over_selection: Annotated[float, Field(ge=1)] = 1.0
     sender_weights: Literal["cases", "steps", "uniform"] = "cases"
     round_deadline: Seconds = 3600.0

@@ -30,7 +30,7 @@ UNITS: dict[str, dict[str, float]] = {
 
 _UNLIMITED = {"rate", "speed"}
 _EXAMPLE = {"duration": "ms", "size": "MB", "rate": "Mbit/s", "speed": "TFLOP/s", "length": "mm"}
-_QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\s\d].*?)?\s*")
+_QUANTITY = re.compile(r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*([^\s\d].*?)?\s*")
 
 
 def parse(text: object, dimension: str) -> float:
@@ -50,7 +50,7 @@ def parse(text: object, dimension: str) -> float:
     number, unit = match.groups()
     if unit is None:
         raise ValueError(f'"{text}" has no unit; write "{text} {example}"')
-    factor = UNITS[dimension].get(unit)
+    factor = UNITS[dimension].get(unit.replace("\N{GREEK SMALL LETTER MU}", "\N{MICRO SIGN}"))
     if factor is None:
         known = ", ".join(u for u in UNITS[dimension] if u)
         raise ValueError(f'"{unit}" is not a unit of {dimension}; known are {known}')

@@ -176,7 +176,10 @@ def _task(scenario: ScenarioBase) -> Iterator[Finding]:
     task = scenario.task
     meta: DataMeta = registry.registry("datasets")[task.dataset.name].describe(task.dataset)
     if task.patch_size is not None and len(task.patch_size) != meta.spatial_dims:
-        message = f"{len(task.patch_size)} numbers for {meta.spatial_dims}-D data; write {meta.spatial_dims}"
+        given = len(task.patch_size)
+        message = f"{given} numbers for {meta.spatial_dims}-D data; write {meta.spatial_dims}"
+        if hasattr(task.dataset, "dims") and given in {2, 3}:
+            message += f", or task.dataset.dims: {given}"
         yield Finding(path=("task", "patch_size"), message=message)
     if task.patches_per_case > 1 and (meta.spatial_dims == 2 or task.patch_size is None):
         why = "slices are visited once per epoch" if meta.spatial_dims == 2 else "there is no task.patch_size"

@@ -29,6 +29,9 @@ _TAGGED: dict[KeyPath, tuple[str, str]] = {
 }
 """Where a key picks one of several settings, and what those are."""
 
+_WORDS = {path: key for path, (key, _) in _TAGGED.items()} | {("network", "codec"): "kind"}
+"""Where a word alone may be meant as a mapping that begins with this key."""
+
 _GROUPS: dict[str, Group] = {"algorithm": "algorithms", "data set": "datasets", "network": "networks"}
 """Registries of what is named."""
 
@@ -157,6 +160,9 @@ def _finding(
         found = describe(telling[0]["input"])
         return Finding(path=full, message=f"expected {' or '.join(expected)}, found {found}")
     texts = list(dict.fromkeys(_words(one) for one in telling))
+    word = telling[0]["input"]
+    if isinstance(word, str) and full in _WORDS and texts[0].startswith("expected a mapping"):
+        texts[0] += f"; write {{{_WORDS[full]}: {word}}}"
     return Finding(path=full, message="; or ".join(texts))
 
 

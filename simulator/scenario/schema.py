@@ -199,7 +199,7 @@ class Stop(Settings):
     finishing, so there is always a limit.
     """
 
-    virtual_time: Seconds = 365 * 86400.0
+    virtual_time: Annotated[Seconds, Field(gt=0)] = 365 * 86400.0
 
 
 class ScenarioBase(Settings):

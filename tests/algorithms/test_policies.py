@@ -341,6 +341,7 @@ def test_neighbors_of_a_dead_site_find_each_other_and_take_it_back(tmp_path):
         ("fedavg, rounds: 2, quorum: 101 %", "quorum: 101 % is not between"),
         ("fedavg, rounds: 2, quorum: most", '"most" is no quorum; write a number of sites, n, n-1 or 60 %'),
         ("fedavg, rounds: 2, quorum: 0", "a quorum of 0 needs nobody"),
+        ("fedavg, rounds: 2, cohort: 0", "algorithm.cohort: 0 must be above 0"),
         ("fedavg, rounds: 2, over_selection: 0.9", "over_selection"),
         ("fedavg, rounds: 2, over_selection: 1.3", "all sites are in the cohort"),
         ("fedavg, rounds: 2, prune_after: 0", "prune_after"),
