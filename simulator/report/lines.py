@@ -54,7 +54,7 @@ def loads(run: Run) -> Table | None:
         title="What the lines carried",
         head=("line of", "sent", "received", "up in use", "down in use"),
         rows=tuple(rows),
-        note="Models, in the whole run. In use: what was carried, of what the line could have carried "
+        note="Models and control messages, in the whole run. In use: what was carried, of what the line could have carried "
         "meanwhile.",
     )
 
