@@ -4,32 +4,48 @@ from collections.abc import Sequence
 
 from simulator.record.gathered import gathered
 from simulator.record.measures_faults import fail_overs, fault_costs, unfired_faults
-from simulator.record.measures_run import Run, Study
+from simulator.record.measures_run import Run, Study, by_label
 from simulator.report.tables import Summaries, Table
 from simulator.report.text import MISSING, count, duration, listing, size
+
+MAX_STRUCK = 40
+"""With more faults in all runs, those of the first run of each label are told one by one."""
 
 
 def faults(runs: Sequence[Run]) -> list[Table]:
     """What each fault cost, and the declared faults that did not happen."""
-    costs, idle = [], []
-    for run in runs:
-        name = str(run.manifest["run_id"])
-        for one in fault_costs(run):
-            lasted = duration(one.lasted_s) + ("" if one.undone or one.lasted_s is None else " (to the end)")
-            what = f"{one.verb} {one.node}" + (f" ({one.remark})" if one.remark else "")
-            broken = (count(one.failed_models), size(one.wasted_nbytes), duration(one.lost_s))
-            costs.append((name, what, duration(one.time_s), lasted, *broken))
-        idle += [(name, gone.text, gone.node, gone.status, gone.reason) for gone in unfired_faults(run)]
     made = []
-    if costs:
+    struck = {str(run.manifest["run_id"]): _struck(run) for run in runs}
+    firsts = {str(some[0].manifest["run_id"]) for some in by_label(runs).values()}
+    everything = sum(map(len, struck.values())) <= MAX_STRUCK
+    rows = [(name, *row) for name, some in struck.items() if everything or name in firsts for row in some]
+    if rows:
         columns = ("run", "fault", "at", "lasted", "models not delivered", "bytes wasted", "work lost")
         note = "Counted while the fault lasted, at its node; where two overlap, for both."
-        made.append(Table(title="Faults that struck", head=columns, rows=tuple(costs), note=note))
+        note += "" if everything else " Of the first run of each; the others' lie in their faults.parquet."
+        made.append(Table(title="Faults that struck", head=columns, rows=tuple(rows), note=note))
     made += _changes_of_server(runs)
+    idle = [
+        (str(run.manifest["run_id"]), "\t".join((gone.text, gone.node, gone.status, gone.reason)))
+        for run in runs
+        for gone in unfired_faults(run)
+    ]
     if idle:
+        alike = [(who, *text.split("\t")) for who, text in gathered(idle, len(runs))]
         head = ("run", "fault", "node", "status", "why")
-        made.append(Table(title="Declared faults that did not strike", head=head, rows=tuple(idle)))
+        made.append(Table(title="Declared faults that did not strike", head=head, rows=tuple(alike)))
     return made
+
+
+def _struck(run: Run) -> list[tuple[str, ...]]:
+    """Each fault of a run, when it struck, and what it cost."""
+    rows: list[tuple[str, ...]] = []
+    for one in fault_costs(run):
+        lasted = duration(one.lasted_s) + ("" if one.undone or one.lasted_s is None else " (to the end)")
+        what = f"{one.verb} {one.node}" + (f" ({one.remark})" if one.remark else "")
+        broken = (count(one.failed_models), size(one.wasted_nbytes), duration(one.lost_s))
+        rows.append((what, duration(one.time_s), lasted, *broken))
+    return rows
 
 
 def _changes_of_server(runs: Sequence[Run]) -> list[Table]:

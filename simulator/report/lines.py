@@ -54,8 +54,8 @@ def loads(run: Run) -> Table | None:
         title="What the lines carried",
         head=("line of", "sent", "received", "up in use", "down in use"),
         rows=tuple(rows),
-        note="Models and control messages, in the whole run. In use: what was carried, of what the line could have carried "
-        "meanwhile.",
+        note="Models and control messages of the whole run. In use: what was carried, of what the line could "
+        "have carried meanwhile.",
     )
 
 

@@ -136,6 +136,17 @@ def test_methods_are_compared_over_conditions_and_bytes_under_the_same_ones(tmp_
     assert all(ours == theirs for ours, theirs in found)
 
 
+def test_faults_of_many_runs_are_told_once(tmp_path, unpainted):
+    """The server crashes once in each of 42 runs of FedAvg, and never where there is none."""
+    shape = Shape(rounds=2, overlays=False, crash_s=50.0)
+    write_study(tmp_path, ("gcml", "fedavg"), seeds=tuple(range(1, 43)), shape=shape)
+    text = Reader(built([tmp_path], tmp_path)).text
+    assert text.count("crash server 50 s") == 1
+    assert "Of the first run of each; the others' lie in their faults.parquet." in text
+    assert text.count("not applicable this algorithm has no server") == 1
+    assert "42 of 84 runs (gcml-" in text
+
+
 def test_several_seeds_give_intervals_and_pairs(tmp_path, unpainted):
     shape = Shape(rounds=4, overlays=False)
     write_study(tmp_path, ("gcml", "local", "pooled"), seeds=(1, 2, 3), shape=shape)
