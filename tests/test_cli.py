@@ -62,7 +62,7 @@ def fake(monkeypatch, tmp_path):
             path = module.result.folder / line["label"] / "manifest.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             if not path.exists():
-                path.write_text('{"warnings": [], "error": null}')
+                path.write_text('{"fingerprints": {}, "warnings": [], "error": null}')
         return module.result
 
     module.execute = execute
@@ -295,7 +295,7 @@ def test_troubled_runs_say_what_to_try(fake, call, tmp_path):
     ]:
         (tmp_path / label).mkdir()
         (tmp_path / label / "manifest.json").write_text(
-            json.dumps({"error": error, "warnings": [f"{label} warns"]})
+            json.dumps({"fingerprints": {}, "error": error, "warnings": [f"{label} warns"]})
         )
         lines.append({"label": label, "status": status})
     fake.result = Result(folder=tmp_path, lines=tuple(lines), exit_code=ExitCode.DIVERGED)

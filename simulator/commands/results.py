@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simulator.commands.tables import cell, print_table
 from simulator.record.gathered import gathered
+from simulator.scenario.topologies import SERVER
 
 if TYPE_CHECKING:  # importing them takes longer than the commands that print nothing of them
     from simulator.forecast import Foreseen
@@ -61,7 +62,11 @@ def print_result(result: StudyResult) -> None:
     """Print the runs' warnings, one row per run, and where the results lie."""
     folders = [result.folder / str(line["label"]) for line in result.lines]
     abouts = [json.loads((folder / "manifest.json").read_text(encoding="utf-8")) for folder in folders]
-    _warn((str(line["label"]), about["warnings"]) for line, about in zip(result.lines, abouts, strict=True))
+    nodes = {site for about in abouts for site in about["fingerprints"]} | {SERVER}
+    warnings = [
+        (str(line["label"]), about["warnings"]) for line, about in zip(result.lines, abouts, strict=True)
+    ]
+    _warn(warnings, nodes)
     print_table(result.lines, RESULT_COLUMNS)
     for folder, line, about in zip(folders, result.lines, abouts, strict=True):
         if line["status"] != "ok":
@@ -139,12 +144,11 @@ def print_plan(rows: Sequence[PlanRow], as_json: bool) -> None:
         for what, nbytes in row.apart_nbytes.items():
             part = " of ".join(cell("nbytes", value) for value in (nbytes, row.carried_nbytes))
             print(f"{row.label}: {what}: {part}")
-    _warn((row.label, row.warnings) for row in rows)
+    _warn([(row.label, row.warnings) for row in rows])
 
 
-def _warn(found: Iterable[tuple[str, Sequence[str]]]) -> None:
-    """Print the warnings of runs, what many of them share once."""
-    runs = list(found)
+def _warn(runs: Sequence[tuple[str, Sequence[str]]], nodes: Collection[str] = ()) -> None:
+    """Print the warnings of runs, what many of them share once; names of ``nodes`` may differ."""
     notes = [(label, text) for label, texts in runs for text in texts]
-    for who, text in gathered(notes, len(runs)):
+    for who, text in gathered(notes, len(runs), nodes):
         print(f"warning: {who}: {text}", file=sys.stderr)

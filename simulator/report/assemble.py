@@ -33,8 +33,8 @@ def write_report(folders: Sequence[Path], out: Path) -> Path:
     target = _target(study.runs)
     runs = [run for run in study.runs if run.has_ended]
     everything = frames(runs, target)
-    closely, remark = _looked_at_closely(runs, everything)
-    ended = by_label(closely)
+    ended, remark = _looked_at_closely(runs, everything)
+    firsts = _firsts(ended or by_label(study.runs))
     summaries = {label: [summarize(run) for run in some] for label, some in ended.items()}
     scores = site_table(ended)
     figures = out / "figures"
@@ -51,31 +51,35 @@ def write_report(folders: Sequence[Path], out: Path) -> Path:
         events=incidents.events(summaries),
         skipped=incidents.skipped(study.runs),
         pictures=_draw(Drawn(frames=everything, runs=runs, target=target), ended, figures),
-        timelines=_timelines(_firsts(closely or study.runs), figures),
-        left_out=_left_out(study.runs, _firsts(closely or study.runs)),
+        timelines=_timelines(firsts, figures),
+        left_out=_left_out(study.runs, firsts),
         stories=stories(ended),
         side_by_side=side_by_side(ended),
-        assumptions=assumptions(closely),
+        assumptions=assumptions([run for some in ended.values() for run in some]),
     )
     path = out / "report.html"
     path.write_text(render(page, figures), encoding="utf-8")
     return path
 
 
-def _looked_at_closely(runs: Sequence[Run], found: Frames) -> tuple[list[Run], str]:
-    """The runs that findings and tables tell of one by one, and a remark if these are not all.
+def _looked_at_closely(runs: Sequence[Run], found: Frames) -> tuple[dict[str, list[Run]], str]:
+    """The runs that findings and tables tell of one by one, by label, and a remark if these are not all.
 
     More labels than a table holds are cut down to the conditions that most methods have, the first of them.
     """
     if len(by_label(runs)) <= MAX_LABELS or not found.conditions:
-        return list(runs), ""
+        return by_label(runs), ""
     had: dict[tuple[str, ...], set[str]] = {}
     of_run = list(zip(*(condition.of_run for condition in found.conditions), strict=True))
     for run, values in zip(runs, of_run, strict=True):
         had.setdefault(values, set()).add(run.algorithm)
     chosen = max(had, key=lambda values: len(had[values]))
     said = [f"{one.name} {value}" for one, value in zip(found.conditions, chosen, strict=True)]
-    return [run for run, values in zip(runs, of_run, strict=True) if values == chosen], (
+    groups: dict[str, list[Run]] = {}
+    for run, method, values in zip(runs, found.runs["method"], of_run, strict=True):
+        if values == chosen:
+            groups.setdefault(method, []).append(run)
+    return groups, (
         f"The findings and the tables by method are those with {listing(said)}, of {len(had)} combinations "
         "of conditions; the statistics and the figures show all of them."
     )
@@ -140,8 +144,8 @@ def _timelines(firsts: Sequence[Run], folder: Path) -> tuple[Picture, ...]:
     return tuple(picture for picture in found if picture is not None)
 
 
-def _firsts(runs: Sequence[Run]) -> list[Run]:
-    return [some[0] for some in by_label(runs).values()][:MAX_TIMELINES]
+def _firsts(groups: Mapping[str, Sequence[Run]]) -> list[Run]:
+    return [some[0] for some in groups.values()][:MAX_TIMELINES]
 
 
 def _left_out(runs: Sequence[Run], firsts: Sequence[Run]) -> str:

@@ -10,6 +10,10 @@ from simulator.report.text import file_name
 
 MAX_COLUMNS, MAX_ROWS = 4, 3
 """A condition with more values is averaged rather than spread over so many panels."""
+MAX_METHODS = 10
+"""Of more, the best are drawn, so that they can be told apart."""
+_REFERENCES = ("local", "pooled", "fedavg", "gcml")
+"""Algorithms of which the best variant is drawn in any case."""
 
 
 def default_figures(frames: Frames, target: float | None) -> list[FigureSpec]:
@@ -20,13 +24,42 @@ def default_figures(frames: Frames, target: float | None) -> list[FigureSpec]:
     spread = [one for one in frames.conditions if one.name != hue]
     across = next((one.name for one in spread if len(one.values) <= MAX_COLUMNS), None)
     down = next((one.name for one in spread if one.name != across and len(one.values) <= MAX_ROWS), None)
-    return [
+    figures = [
         *_costs(hue, across, down),
-        *_progress(hue, across),
+        *_progress(
+            hue, across, faults=across is None and not any(name.startswith("faults") for name in names)
+        ),
         *_sites(hue),
         *_targets(frames, hue, target),
         *_conditions(frames, names, hue),
     ]
+    if hue != "method" or num_methods <= MAX_METHODS:
+        return figures
+    return [*(_of_the_best(spec, frames) for spec in figures), *_all_methods(names)]
+
+
+def _of_the_best(spec: FigureSpec, frames: Frames) -> FigureSpec:
+    """The same figure of the methods with the highest Dice, mean over runs, and of the references."""
+    every = frames.runs["method"].n_unique()
+    scores = frames.runs.group_by("method", "algorithm", maintain_order=True).agg(pl.col("dice_mean").mean())
+    within = scores.filter(pl.col("method").is_in(spec.where.get("method", scores["method"].to_list())))
+    ranked = within.sort("dice_mean", descending=True, nulls_last=True, maintain_order=True)
+    references = ranked.filter(pl.col("algorithm").is_in(_REFERENCES)).unique(
+        "algorithm", keep="first", maintain_order=True
+    )
+    best = dict.fromkeys([*references["method"], *ranked["method"]])
+    chosen = tuple(name for name in within["method"] if name in list(best)[:MAX_METHODS])
+    said = f"{spec.title}, {len(chosen)} of {every} methods"
+    return spec.model_copy(update={"where": {**spec.where, "method": chosen}, "title": said})
+
+
+def _all_methods(names: list[str]) -> Iterator[FigureSpec]:
+    """Tiles of all methods over each condition."""
+    for name in names:
+        yield FigureSpec(
+            name=f"methods-{_slug(name)}", kind="heat", x=(name,), y=("method",), color="dice_mean",
+            title=f"Dice of all methods over {name}", width="page",
+        )  # fmt: skip
 
 
 def _costs(hue: str, across: str | None, down: str | None) -> Iterator[FigureSpec]:
@@ -45,10 +78,11 @@ def _costs(hue: str, across: str | None, down: str | None) -> Iterator[FigureSpe
     )  # fmt: skip
 
 
-def _progress(hue: str, across: str | None) -> Iterator[FigureSpec]:
+def _progress(hue: str, across: str | None, *, faults: bool) -> Iterator[FigureSpec]:
+    """Marks of faults help where all runs have the same."""
     y = ("dice_mean", "dice_worst")
     yield FigureSpec(
-        name="time-dice", kind="curve", x=("time_s",), y=y, hue=hue, columns=across, faults=across is None,
+        name="time-dice", kind="curve", x=("time_s",), y=y, hue=hue, columns=across, faults=faults,
         title="Dice against virtual time", width="page",
     )  # fmt: skip
     yield FigureSpec(
@@ -78,10 +112,11 @@ def _targets(frames: Frames, hue: str, target: float | None) -> Iterator[FigureS
 def _conditions(frames: Frames, names: list[str], hue: str) -> Iterator[FigureSpec]:
     """Lines over each condition, then tiles over the first two, of the methods that have them all."""
     if hue == "method":
-        for name in names:
+        for one in frames.conditions:
             yield FigureSpec(
-                name=f"over-{_slug(name)}", kind="line", x=(name,), y=("dice_mean", "virtual_time_s"),
-                hue=hue, title=f"Dice and virtual time over {name}",
+                name=f"over-{_slug(one.name)}", kind="line", x=(one.name,), y=("dice_mean", "virtual_time_s"),
+                hue=hue, title=f"Dice and virtual time over {one.name}",
+                width="page" if len(one.values) > MAX_COLUMNS else None,
             )  # fmt: skip
     if len(names) < 2:
         return

@@ -25,6 +25,8 @@ MAX_WIDE = 3
 """So many panels stand side by side before a single row of them is broken."""
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _ROW_IN = {"curve": 2.0, "front": 2.3, "reach": 2.0, "line": 1.9, "heat": 1.9, "sites": 0.0}
+_LEGEND_ROWS, _LEGEND_ROW_IN = 2, 0.14  # for which panels leave room, and what each further one takes
+_LINES, _LINE_IN = 2, 0.12  # the same of ticks
 _ALL = pl.lit(value=True)
 
 
@@ -79,6 +81,7 @@ def draw(spec: FigureSpec, study: Drawn, folder: Path) -> Picture | None:
             if place not in {(cell.row, cell.column) for cell in cells}:
                 grid[place].remove()
         _legend(figure, grid, width)
+        _room_for_ticks(figure, grid)
         for letter, cell in zip(_LETTERS, cells if len(cells) > 1 else [], strict=False):
             text = f"{letter}  {cell.title}" if cell.title else letter
             grid[cell.row, cell.column].set_title(text, loc="left")
@@ -219,14 +222,27 @@ def _limits(spec: FigureSpec, part: Part) -> tuple[float, float, float]:
 
 
 def _legend(figure: Figure, grid: np.ndarray, width: float) -> None:
+    """One legend above all panels, in as many columns as the figure has room for."""
     found: dict[str, Any] = {}
     for axes in grid.flat:
         for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(name, handle)
-    if found:
-        rows = -(-len(found) // (3 if width == COLUMN_IN else 6))
+    rows = -(-len(found) // (3 if width == COLUMN_IN else 6))
+    while found:
         columns = -(-len(found) // rows)
-        figure.legend(list(found.values()), list(found), loc="outside upper center", ncols=columns)
+        legend = figure.legend(list(found.values()), list(found), loc="outside upper center", ncols=columns)
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            break
+        legend.remove()
+        rows += 1
+    figure.set_figheight(figure.get_figheight() + _LEGEND_ROW_IN * max(rows - _LEGEND_ROWS, 0))
+
+
+def _room_for_ticks(figure: Figure, grid: np.ndarray) -> None:
+    """Ticks of many lines make a figure higher, not its panels flatter."""
+    words = [label.get_text() for axes in grid.flat for label in axes.get_xticklabels()]
+    lines = max((text.count("\n") + 1 for text in words), default=1)
+    figure.set_figheight(figure.get_figheight() + _LINE_IN * max(lines - _LINES, 0))
 
 
 def _mark(spec: FigureSpec, figure: Figure, grid: np.ndarray, study: Drawn) -> str:

@@ -12,9 +12,12 @@ from simulator.record.measures_run import Run
 from simulator.record.measures_sites import SiteTable
 from simulator.record.measures_standing import Standings
 from simulator.record.participation import remarks
-from simulator.report.leaders import Groups, gain_over_local, leaders
+from simulator.report.leaders import Groups, gain_over_local, gains_in_short, leaders
 from simulator.report.outgoing import privacy_words, rogue_words
 from simulator.report.text import duration, listing, number, percent, size
+
+_MANY = 10
+"""With more labels the tables tell of each, and the findings of the first and the last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +45,34 @@ def findings(
         standing: methods over conditions that were swept beside them; None where none were.
 
     """
+    many = len(groups) > _MANY
+    like_with_like = standing is not None
     sentences = [
         *leaders(groups, sites, standing),
-        *gain_over_local(groups, sites),
-        *_traffic(groups, summaries, like_with_like=standing is not None),
+        *(gains_in_short(groups, sites) if many else gain_over_local(groups, sites)),
+        *(
+            _traffic_in_short(summaries)
+            if many
+            else _traffic(groups, summaries, like_with_like=like_with_like)
+        ),
         *_server_faults(groups),
-        *_participation(groups),
+        *([] if many else _participation(groups)),
         *_target(groups, target),
         *_missed(summaries),
     ]
     return Findings(sentences=tuple(sentences), cautions=tuple(_cautions(groups, sites)))
+
+
+def _traffic_in_short(summaries: Mapping[str, Sequence[Summary]]) -> list[str]:
+    """Who sent least and most."""
+    sent = {label: nbytes for label, many in summaries.items() if (nbytes := _mean_nbytes(many))}
+    if len(sent) < 2:
+        return []
+    least, most = min(sent, key=lambda label: sent[label]), max(sent, key=lambda label: sent[label])
+    return [
+        f"Of those that send models, {least} sent least, {size(sent[least])}, and {most} most, "
+        f"{size(sent[most])}; the table What it cost has all."
+    ]
 
 
 def _traffic(

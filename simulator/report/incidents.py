@@ -1,29 +1,27 @@
 """The tables of a report that tell what happened on the way: faults, events, skipped cases, problems."""
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from simulator.record.gathered import gathered
-from simulator.record.measures_faults import fail_overs, fault_costs, unfired_faults
-from simulator.record.measures_run import Run, Study, by_label
+from simulator.record.measures_faults import FaultCost, fail_overs, fault_costs, unfired_faults
+from simulator.record.measures_run import Run, Study
 from simulator.report.tables import Summaries, Table
 from simulator.report.text import MISSING, count, duration, listing, size
+from simulator.scenario.topologies import SERVER
 
 MAX_STRUCK = 40
-"""With more faults in all runs, those of the first run of each label are told one by one."""
+"""With more faults in all runs, their means by label are told."""
 
 
 def faults(runs: Sequence[Run]) -> list[Table]:
     """What each fault cost, and the declared faults that did not happen."""
+    costs = [(run, one) for run in runs for one in fault_costs(run)]
     made = []
-    struck = {str(run.manifest["run_id"]): _struck(run) for run in runs}
-    firsts = {str(some[0].manifest["run_id"]) for some in by_label(runs).values()}
-    everything = sum(map(len, struck.values())) <= MAX_STRUCK
-    rows = [(name, *row) for name, some in struck.items() if everything or name in firsts for row in some]
-    if rows:
-        columns = ("run", "fault", "at", "lasted", "models not delivered", "bytes wasted", "work lost")
-        note = "Counted while the fault lasted, at its node; where two overlap, for both."
-        note += "" if everything else " Of the first run of each; the others' lie in their faults.parquet."
-        made.append(Table(title="Faults that struck", head=columns, rows=tuple(rows), note=note))
+    if costs:
+        made.append(_struck(costs) if len(costs) <= MAX_STRUCK else _struck_on_average(runs, costs))
     made += _changes_of_server(runs)
     idle = [
         (str(run.manifest["run_id"]), "\t".join((gone.text, gone.node, gone.status, gone.reason)))
@@ -31,21 +29,60 @@ def faults(runs: Sequence[Run]) -> list[Table]:
         for gone in unfired_faults(run)
     ]
     if idle:
-        alike = [(who, *text.split("\t")) for who, text in gathered(idle, len(runs))]
+        nodes = {name for run in runs for name in run.tables["sites"]["site"]}
+        alike = [(who, *text.split("\t")) for who, text in gathered(idle, len(runs), nodes)]
         head = ("run", "fault", "node", "status", "why")
         made.append(Table(title="Declared faults that did not strike", head=head, rows=tuple(alike)))
     return made
 
 
-def _struck(run: Run) -> list[tuple[str, ...]]:
-    """Each fault of a run, when it struck, and what it cost."""
-    rows: list[tuple[str, ...]] = []
-    for one in fault_costs(run):
+def _struck(costs: Sequence[tuple[Run, FaultCost]]) -> Table:
+    rows = []
+    for run, one in costs:
         lasted = duration(one.lasted_s) + ("" if one.undone or one.lasted_s is None else " (to the end)")
         what = f"{one.verb} {one.node}" + (f" ({one.remark})" if one.remark else "")
         broken = (count(one.failed_models), size(one.wasted_nbytes), duration(one.lost_s))
-        rows.append((what, duration(one.time_s), lasted, *broken))
-    return rows
+        rows.append((str(run.manifest["run_id"]), what, duration(one.time_s), lasted, *broken))
+    return Table(
+        title="Faults that struck",
+        head=("run", "fault", "at", "lasted", "models not delivered", "bytes wasted", "work lost"),
+        rows=tuple(rows),
+        note="Counted while the fault lasted, at its node; where two overlap, for both.",
+    )
+
+
+def _struck_on_average(runs: Sequence[Run], costs: Sequence[tuple[Run, FaultCost]]) -> Table:
+    """The same by method and kind of fault."""
+    num_runs = Counter(run.label for run in runs)
+    alike: dict[tuple[str, str], list[FaultCost]] = {}
+    for run, one in costs:
+        who = SERVER if one.node == SERVER else "sites"
+        alike.setdefault((run.label, f"{one.verb} {who}"), []).append(one)
+    rows = tuple(
+        (
+            label,
+            what,
+            count(len(found) / num_runs[label]),
+            duration(_per(len(found), [one.lasted_s for one in found])),
+            count(_per(num_runs[label], [one.failed_models for one in found])),
+            size(_per(num_runs[label], [one.wasted_nbytes for one in found])),
+            duration(_per(num_runs[label], [one.lost_s for one in found])),
+        )
+        for (label, what), found in alike.items()
+    )
+    return Table(
+        title="Faults that struck, means over runs",
+        head=("method", "fault", "times", "lasted", "models not delivered", "bytes wasted", "work lost"),
+        rows=rows,
+        note="Counted while a fault lasted, at its node; where two overlap, for both. Each fault by itself: "
+        "medgossip report and the folder of a run.",
+    )
+
+
+def _per(number_of: int, values: Sequence[float | None]) -> float | None:
+    """The sum of what is known over a number of something; None where nothing is known."""
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / number_of if known else None
 
 
 def _changes_of_server(runs: Sequence[Run]) -> list[Table]:
@@ -87,11 +124,16 @@ def skipped(runs: Sequence[Run]) -> Table | None:
     return Table(title="Skipped cases", head=head, rows=tuple(ordered)) if ordered else None
 
 
-def problems(study: Study) -> list[str]:
-    """Everything a reader must know before trusting the numbers: failed runs, warnings, missing tables."""
-    notes = [(str(run.manifest["run_id"]), text) for run in study.runs for text in _problems(run)]
+def problems(study: Study, chosen: Collection[Path] | None = None) -> list[str]:
+    """Everything a reader must know before trusting the numbers: failed runs, warnings, missing tables.
+
+    ``chosen`` are the folders of the runs that are shown, by default of all; of others only failures count.
+    """
+    told = [run for run in study.runs if chosen is None or run.folder in chosen or not run.has_ended]
+    notes = [(str(run.manifest["run_id"]), text) for run in told for text in _problems(run)]
+    nodes = {name for run in told for name in run.tables["sites"]["site"]}
     found: dict[str, list[str]] = {}  # each text once, with the runs that it is about
-    for who, text in gathered(notes, len(study.runs)):
+    for who, text in gathered(notes, len(study.runs), nodes):
         found.setdefault(text, []).append(who)
     return [*study.problems, *(f"{listing(names, 8)}: {text}" for text, names in found.items())]
 

@@ -139,3 +139,22 @@ def gain_over_local(groups: Groups, sites: SiteTable) -> list[str]:
         text += f"; {least} loses most ({signed(gains[least])})" if gains[least] < 0 else ""
         said.append(text + ".")
     return said
+
+
+def gains_in_short(groups: Groups, sites: SiteTable) -> list[str]:
+    """Who gains most and least over local training, and how many gain at all."""
+    gains = {
+        label: sum(found) / len(found)
+        for label in sites.labels
+        if groups[label][0].algorithm != "pooled"
+        and (found := [gain.mean for site in sites.sites if (gain := sites.cells[site, label].over_local)])
+    }
+    if not gains:
+        return []
+    better = sum(gain > 0 for gain in gains.values())
+    most, least = max(gains, key=lambda label: gains[label]), min(gains, key=lambda label: gains[label])
+    return [
+        f"{better} of {len(gains)} do better than local training, mean over sites: from {most} "
+        f"({signed(gains[most])}) down to {least} ({signed(gains[least])}); the table Gain over local "
+        "training has all."
+    ]

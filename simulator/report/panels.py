@@ -14,7 +14,7 @@ from simulator.record.measures_curves import band
 from simulator.record.measures_estimates import BY_SITE, Over, estimate
 from simulator.record.measures_frames import Frames
 from simulator.report.quantities import HIGHER_IS_BETTER, axis_of
-from simulator.report.style import BLACK, Look, ticks, tidy
+from simulator.report.style import BLACK, Look, room_of_tick, ticks, tidy
 from simulator.statistics.intervals import Interval
 from simulator.statistics.pareto import front
 from simulator.statistics.survival import kaplan_meier
@@ -218,7 +218,7 @@ def line_panel(axes: Axes, part: Part, x: str, y: str) -> None:
         for at, found in points:
             if (ends := _whisker(found)) is not None:
                 axes.vlines(at, ends[0] / divisor, ends[1] / divisor, color=look.color, linewidth=0.8)
-    words_of_ticks, title = ticks(values, part.titles.get(x, x))
+    words_of_ticks, title = ticks(values, part.titles.get(x, x), room_of_tick(axes, len(values)))
     axes.set_xticks(places, words_of_ticks)
     axes.set_xlabel(title)
     axes.set_ylabel(words)

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from simulator.record.measures_estimates import estimate, range_of
 from simulator.report.panels import Part
 from simulator.report.quantities import axis_of
-from simulator.report.style import BLACK, Look, ticks
+from simulator.report.style import BLACK, Look, room_of_tick, ticks
 from simulator.report.text import natural
 from simulator.statistics.intervals import Interval, interval
 
@@ -115,8 +115,9 @@ def heat_panel(
         if np.isfinite(value):
             ink = "white" if value < (low + high) / 2 else "black"
             axes.text(column, row, f"{value:.{digits}f}", color=ink, ha="center", va="center")
+    room = room_of_tick(axes, len(across))
     for name, values, axis in ((x, across, axes.xaxis), (y, up, axes.yaxis)):
-        words, title = ticks(values, part.titles.get(name, name))
+        words, title = ticks(values, part.titles.get(name, name), *([room] if axis is axes.xaxis else []))
         axis.set_ticks(range(len(values)), up if (name, axis) == ("method", axes.yaxis) else words)
         axis.set_label_text(title)
     axes.tick_params(length=0)

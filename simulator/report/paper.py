@@ -56,7 +56,7 @@ def write_paper(folders: Sequence[Path], out: Path, spec_file: Path | None) -> P
         title=chosen.spec.title or chosen.study.name,
         study=chosen.study,
         runs=chosen.runs,
-        problems=tuple(incidents.problems(chosen.study)),
+        problems=tuple(incidents.problems(chosen.study, {run.folder for run in chosen.runs})),
         pictures=pictures,
         tables=shown,
     )

@@ -33,8 +33,11 @@ _KNOWN = {
     "pooled": (PURPLE, "P"),
     "local": (GRAY, "X"),
 }
+_LEAST_ROOM = 10  # characters
+_CHARACTER_IN, _Y_AXIS_IN = 0.062, 0.6
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?: ([A-Za-z/%]+))?")
-_SPARE = [(BLACK, "*"), ("#8c6d1f", "h"), ("#4b3a8f", "<"), ("#7a1f3d", ">"), ("#2f6f4f", "p")]
+_SPARE_COLORS = (BLACK, "#8c6d1f", "#4b3a8f", "#7a1f3d", "#2f6f4f")
+_SPARE_MARKERS = "*h<>p"
 _DASHES: list[Any] = ["-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.2, 1.2, 1.2)), (0, (8, 2, 2, 2, 2, 2))]
 _RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -97,7 +100,7 @@ class Picture:
 def looks(algorithms: Mapping[str, str]) -> dict[str, Look]:
     """Give every name a look: color and marker from its algorithm, line style by variant."""
     unknown = sorted(set(algorithms.values()) - _KNOWN.keys())
-    table = _KNOWN | {name: _SPARE[i % len(_SPARE)] for i, name in enumerate(unknown)}
+    table = _KNOWN | {name: _spare(place) for place, name in enumerate(unknown)}
     variants: dict[str, int] = {}
     chosen = {}
     for label, algorithm in algorithms.items():
@@ -105,6 +108,12 @@ def looks(algorithms: Mapping[str, str]) -> dict[str, Look]:
         color, marker = table[algorithm]
         chosen[label] = Look(color=color, marker=marker, line=_DASHES[variant % len(_DASHES)])
     return chosen
+
+
+def _spare(place: int) -> tuple[str, str]:
+    """Another pair for every place below 25: colors and markers go round at a different pace."""
+    turn, color = divmod(place, len(_SPARE_COLORS))
+    return _SPARE_COLORS[color], _SPARE_MARKERS[(color + turn) % len(_SPARE_MARKERS)]
 
 
 def palette(names: Sequence[str]) -> dict[str, Look]:
@@ -141,19 +150,26 @@ def save(figure: Figure, folder: Path, name: str) -> None:
     figure.savefig(folder / f"{name}.svg", dpi=DPI, metadata={"Date": None})
 
 
-def ticks(values: Sequence[str], title: str) -> tuple[list[str], str]:
+def ticks(values: Sequence[str], title: str, room: int = _LEAST_ROOM) -> tuple[list[str], str]:
     """Return the words of a condition's ticks and of its axis, so that ticks do not overlap.
 
     Of amounts in one unit the unit stands once, beside the title, and numbers have three digits if these
-    tell them apart. Other words are broken into lines.
+    tell them apart. Other words are broken into lines of ``room`` characters.
     """
     amounts = [found for value in values if (found := _AMOUNT.fullmatch(value))]
     units = {found[2] for found in amounts}
     if len(amounts) < len(values) or len(units) != 1:
-        return [fill(value, 10, break_long_words=False) for value in values], title
+        return [fill(value, room, break_long_words=False) for value in values], title
     (unit,), exact = units, [found[1] for found in amounts]
     short = [min(number, f"{float(f'{float(number):.3g}'):g}", key=len) for number in exact]
     return short if len(set(short)) == len(set(exact)) else exact, f"{title} ({unit})" if unit else title
+
+
+def room_of_tick(axes: Axes, number_of: int) -> int:
+    """Characters for each of so many ticks along the x axis of a panel."""
+    place = axes.get_subplotspec()
+    width_in = axes.figure.get_figwidth() / (place.get_gridspec().ncols if place else 1)  # type: ignore[union-attr]
+    return max(_LEAST_ROOM, int((width_in - _Y_AXIS_IN) / number_of / _CHARACTER_IN))
 
 
 def tidy(axes: Axes) -> None:

@@ -34,3 +34,22 @@ def test_names_with_digits_are_no_numbers_and_labels_without_a_common_part_are_n
     assert gathered(notes, 9) == notes
     mixed = [(label, "late") for label in ("gcml", "fedavg", "local", "swarm")]
     assert gathered(mixed, 9) == [("4 of 9 runs (gcml, …)", "late")]
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "said"),
+    [
+        ("gone: {}", ["lake", "hill2", "hill", "hill"], "gone: hill, hill2 or lake"),
+        ("{{at: 5 s}} for {}", ["lake", "hill", "hill", "hill"], "{at: 5 s} for hill or lake"),
+        ("{} of lakes-end", ["1 s at lake", "3 s at hill", "2 s at lake", "2 s at lake"], None),
+    ],
+)
+def test_nodes_become_a_choice(text, values, said):
+    wanted = "1 to 3 s at hill or lake of lakes-end" if said is None else said
+    assert gathered(runs(text, *values), 8, ["hill", "lake", "hill2"]) == [("4 of 8 runs (fedavg-…)", wanted)]
+
+
+def test_other_faults_and_other_words_stay_apart():
+    notes = [(f"run{place}", f"{{at: {place} s}} never fired") for place in range(5)]
+    notes += [(f"run{place}", "3 late" if place % 2 else "hill late") for place in range(6)]
+    assert sorted(gathered(notes, 9, ["hill"])) == sorted(notes)

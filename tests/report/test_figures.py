@@ -13,7 +13,7 @@ from simulator.record.measures_run import load_study
 from simulator.report.default_figures import default_figures
 from simulator.report.figure import Drawn, draw
 from simulator.report.figure_spec import FigureSpec
-from simulator.report.style import ticks
+from simulator.report.style import looks, ticks
 from tests.report.fixtures import write_swept
 
 LINE = {"kind": "line", "x": "faults", "y": "dice_mean"}
@@ -51,7 +51,7 @@ def test_lines_have_a_value_per_condition_with_an_interval(swept, tmp_path, pain
         "a  down: 1 Mbit/s",
         "b  down: 4 Mbit/s",
     ]
-    assert [text.get_text() for text in left.get_xticklabels()] == ["none", "every\nexp(2 h),\ncrash hill"]
+    assert [text.get_text() for text in left.get_xticklabels()] == ["none", "every exp(2 h), crash\nhill"]
     gcml = next(line for line in left.lines if line.get_label() == "gcml")
     runs = swept.frames.runs.filter(method="gcml", down="1 Mbit/s", faults="none")
     assert gcml.get_ydata()[0] == pytest.approx(runs["dice_mean"].mean())
@@ -171,6 +171,47 @@ def test_every_default_figure_is_drawn_and_readable(swept, tmp_path, painted):
         assert figure.get_figwidth() * 25.4 == pytest.approx(85, abs=0.1) or figure.get_figwidth() > 6.9
         texts = [text for axes in figure.axes for text in axes.texts + axes.get_xticklabels()]
         assert min((text.get_fontsize() for text in texts), default=7) >= 7
+
+
+def renamed(swept, number_of):
+    """A study with so many more methods, the further the better."""
+    frames = swept.frames
+    tables = {"runs": frames.runs, "sites": frames.sites, "cases": frames.cases, "curves": frames.curves}
+    for name, table in tables.items():
+        copies = [
+            table.filter(method="gcml").with_columns(
+                pl.lit(f"gcml of a long name {place}").alias("method"),
+                pl.lit(f"other{place}").alias("algorithm"),
+                *([pl.lit(place / 100).alias("dice_mean")] if name == "runs" else []),
+            )
+            for place in range(number_of)
+        ]  # fmt: skip
+        tables[name] = pl.concat([table, *copies])
+    return replace(swept, frames=replace(frames, **tables))
+
+
+def test_of_many_methods_the_best_and_the_references_are_drawn_and_all_as_tiles(swept, tmp_path, painted):
+    many = renamed(swept, 20)
+    specs = {spec.name: spec for spec in default_figures(many.frames, None)}
+    chosen = specs["cost-accuracy"].where["method"]
+    assert len(chosen) == 10
+    assert {"local", "pooled", "fedavg", "gcml", "gcml of a long name 19"} <= set(chosen)
+    assert "gcml of a long name 0" not in chosen
+    assert specs["cost-accuracy"].title.endswith(f", 10 of {many.frames.runs['method'].n_unique()} methods")
+    assert "method" not in specs["methods-faults"].where
+    assert not specs["time-dice"].faults, "not all runs have the same"
+    few = {spec.name: spec for spec in default_figures(swept.frames, None)}
+    assert "methods-faults" not in few
+    assert not few["cost-accuracy"].where
+    draw(specs["cost-accuracy"], many, tmp_path)
+    figure = painted[0]
+    assert figure.legends[0].get_window_extent().width <= figure.bbox.width
+    assert figure.legends[0].get_window_extent().height < 0.6 * figure.bbox.height
+
+
+def test_spare_looks_differ():
+    found = looks({f"m{place}": f"m{place}" for place in range(25)})
+    assert len({(look.color, look.marker) for look in found.values()}) == 25
 
 
 def test_what_no_run_has_is_not_drawn(swept, tmp_path):
