@@ -77,20 +77,22 @@ def _estimate(done: int, total: int, elapsed_s: float) -> str:
 
 
 class NotedProgress:
-    """Passes on what it is told, and notes where the run stands in a file, for other processes to read.
+    """Passes on what it is told, and notes where the run stands in a file, for other processes to read; a
+    line that stays is noted until the next step.
 
     The file is written once a second at most; without room on the disk it stays as it was.
     """
 
     def __init__(self, progress: Progress, path: Path) -> None:
         self._progress, self._path = progress, path
-        self._stage, self._done, self._total = "", 0, 0
+        self._stage, self._said, self._done, self._total = "", "", 0, 0
         self._begun = time.monotonic()
         self._noted = -inf
 
     def stage(self, text: str) -> None:
         """Begin a part."""
-        self._stage, self._done, self._total, self._begun = text, 0, 0, time.monotonic()
+        self._stage, self._said, self._done, self._total = text, "", 0, 0
+        self._begun = time.monotonic()
         self._noted = -inf
         self._note()
         self._progress.stage(text)
@@ -103,11 +105,14 @@ class NotedProgress:
     def advance(self, text: str) -> None:
         """Count a step."""
         self._done += 1
+        self._said = ""
         self._note()
         self._progress.advance(text)
 
     def line(self, text: str) -> None:
         """Print it."""
+        self._said, self._noted = text, -inf
+        self._note()
         self._progress.line(text)
 
     def close(self) -> None:
@@ -119,11 +124,12 @@ class NotedProgress:
         if now - self._noted < _NOTE_S:
             return
         self._noted = now
-        left = _estimate(self._done, self._total, now - self._begun)
-        steps = [f"{self._done} of {self._total}"] if self._total else []
+        more = self._said or _estimate(self._done, self._total, now - self._begun)
+        steps = f"{self._done} of {self._total}" if self._total else ""
+        text = ", ".join(part for part in (self._stage, steps, more) if part)
         partial = self._path.with_name(f"{self._path.name}.partial")
         with suppress(OSError):
-            partial.write_text(", ".join([self._stage, *steps, *([left] if left else [])]), encoding="utf-8")
+            partial.write_text(text, encoding="utf-8")
             partial.replace(self._path)
 
 

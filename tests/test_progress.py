@@ -73,6 +73,11 @@ def test_other_processes_can_read_where_it_stands(tmp_path, monkeypatch):
         now[0] += 0.9
         progress.advance("train")
     assert path.read_text() == "training, 10 of 20, about 9 s left", "not at every step"
+    progress.line("train at north: waits")
+    assert path.read_text() == "training, 11 of 20, train at north: waits"
+    now[0] += 1.1
+    progress.advance("train")
+    assert path.read_text() == "training, 12 of 20, about 7 s left"
     progress.stage("writing")
     assert path.read_text() == "writing"
     path.unlink()
