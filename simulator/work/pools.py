@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from time import sleep
 from typing import Any, Protocol
 
+from simulator.errors import TaskFailed
 from simulator.work.jobs import Job
 from simulator.work.slots import Slots
 from simulator.work.store import Store
@@ -19,6 +21,7 @@ from simulator.work.worker import Bench, Outcome, serve
 
 _READY = ("simulator.work.worker", "simulator.learning.ready")
 """What nearly every job imports, torch and MONAI with it."""
+_COUNTERS = Path("/proc/vmstat")
 _LEAVE_S = 10.0  # an idle worker ends within a fraction of a second
 
 
@@ -42,6 +45,15 @@ def import_ahead(device: str, environment: Mapping[str, str]) -> None:
     if isinstance(_context(wanted), ForkServerContext):
         with _surroundings(environment):
             forkserver.ensure_running()
+
+
+def _num_killed() -> int:
+    """How many processes Linux has killed for want of memory since it started; 0 where nobody says."""
+    try:
+        found = re.search(r"^oom_kill (\d+)$", _COUNTERS.read_text(encoding="ascii"), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0
 
 
 @contextmanager
@@ -142,6 +154,7 @@ class ProcessPool:
         self._most, self._slots = num_workers, slots
         self._least = 1 if slots is None else min(len(slots.gpus), num_workers)  # each alone on its GPU
         self._tried_alone: set[str] = set()
+        self._num_killed = _num_killed()
         self._beside: dict[str, int] = {}  # jobs at a time when a job began
         self._root, self._environment = store.root, dict(environment)
         self._workers = list(range(num_workers))
@@ -210,7 +223,8 @@ class ProcessPool:
 
     def wait(self, timeout_s: float | None = None) -> list[tuple[int, Job, Outcome | None]]:
         """Wait for outcomes; a worker that died is replaced, and so is one that lacked memory: that frees all
-        that it has kept, and makes its GPU's libraries choose algorithms anew.
+        that it has kept, and makes its GPU's libraries choose algorithms anew. On a GPU any error may have
+        spoiled the process.
         """
         by_connection = {self._connections[worker]: worker for worker in self._jobs}
         done: list[tuple[int, Job, Outcome | None]] = []
@@ -221,11 +235,21 @@ class ProcessPool:
                 outcome: Outcome | None = self._connections[worker].recv()
             except (EOFError, OSError):  # it died, perhaps in the middle of a message
                 self._processes[worker].kill()  # it is of no use without its connection
-                outcome = None
-            if outcome is None or outcome.starved:
+                outcome = self._killed(job)
+            failed = outcome is None or outcome.error is not None
+            if failed and (self.device != "cpu" or outcome is None or outcome.starved):
                 self._end(worker)
             done.append((worker, job, outcome))
         return done
+
+    def _killed(self, job: Job) -> Outcome | None:
+        """What became of a job whose worker died: it lacked memory, if the system has killed for that."""
+        before, self._num_killed = self._num_killed, _num_killed()
+        if self._num_killed == before:
+            return None
+        reason = f"the system killed its worker for want of memory; recipe: {job.describe()}"
+        error = TaskFailed(job.task, job.site, reason)
+        return Outcome(key=job.key, seconds=0.0, nbytes=0, error=error, starved=True)
 
     def close(self) -> None:
         """Ask idle workers to end and stop busy ones at once: the store has results whole or not."""

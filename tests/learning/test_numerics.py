@@ -24,6 +24,13 @@ def test_the_mode_names_what_decides_bits():
     assert mode != numeric_mode("fp32", "cpu")
 
 
+def test_on_a_gpu_the_mode_names_its_kind_and_libraries(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H200")
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 92000)
+    assert "cuda 13.0 cudnn 92000 H200, fp32" in numeric_mode("fp32", "cuda")
+
+
 def test_devices(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert pick_device("auto") == pick_device("cpu") == "cpu"

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import time
 from contextlib import contextmanager
 from functools import lru_cache
@@ -30,6 +31,18 @@ def die_once(ctx, *inputs, marker):
     if not Path(marker).exists():
         Path(marker).touch()
         os._exit(9)
+    return add(ctx, *inputs, value=1)
+
+
+def killed(ctx, *inputs, counters, times):
+    """End as by the system when memory is short, which counts that, up to so many times."""
+    text = Path(counters).read_text(encoding="ascii")
+    number = int(text.split()[-1])
+    if number < 3 + times:
+        Path(counters).write_text(
+            text.replace(f"oom_kill {number}", f"oom_kill {number + 1}"), encoding="ascii"
+        )
+        os.kill(os.getpid(), signal.SIGKILL)
     return add(ctx, *inputs, value=1)
 
 

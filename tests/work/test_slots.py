@@ -89,6 +89,41 @@ def test_cases_of_other_sites_are_in_nobodys_way(tmp_path):
     assert told == ["allocate at b: out of memory; again, 1 at a time from now on"]
 
 
+def test_a_worker_that_the_system_killed_for_want_of_memory_has_less_beside_it(tmp_path, monkeypatch):
+    told, counters = [], tmp_path / "vmstat"
+    counters.write_text("pgfault 7\noom_kill 3\n", encoding="ascii")
+    monkeypatch.setattr(pools, "_COUNTERS", counters)
+    store = Store(tmp_path / "store")
+    executor = PoolExecutor(store, ProcessPool(store, "cpu", 2, {}), tell=told.append)
+    executor.submit(job("a0", function="killed", counters=str(counters), times=1))
+    executor.submit(job("b0", "a0", function="killed", counters=str(counters), times=9))
+    try:
+        errors = executor.finish(["b0"], quiet)
+    finally:
+        executor.close()
+    assert told == [
+        "killed at a: out of memory; again, 1 at a time from now on",
+        "killed at b: out of memory; again, 1 at a time from now on",
+    ]
+    assert "the system killed its worker for want of memory" in str(errors["b0"])
+
+
+@pytest.mark.parametrize(("device", "same"), [("cpu", True), ("cuda", False)])
+def test_after_an_error_on_a_gpu_the_process_is_another(tmp_path, monkeypatch, device, same):
+    context = pools._context("cpu")  # nothing here touches a GPU
+    monkeypatch.setattr(pools, "_context", lambda device: context)
+    store = Store(tmp_path / "store")
+    executor = PoolExecutor(store, ProcessPool(store, device, 1, {}))
+    for one in (job("a0"), job("b0", function="fail"), job("c0")):
+        executor.submit(one)
+    try:
+        first = executor.value("a0").meta["pid"]
+        assert "b0" in executor.finish(["b0"], quiet)
+        assert (executor.value("c0").meta["pid"] == first) == same
+    finally:
+        executor.close()
+
+
 class Line:
     """The parent's end of a connection to a worker that is not there."""
 
