@@ -9,6 +9,7 @@ from simulator.advice.limits import Limit, limits
 from simulator.advice.measure import Outlook, Trials, judge, outlook
 from simulator.advice.samples import Sample
 from simulator.advice.trials import Trial
+from simulator.advice.upgrades import Upgrade, upgrades
 from simulator.crew import Crew
 from simulator.errors import ScenarioError
 from simulator.progress import Progress
@@ -18,6 +19,7 @@ from simulator.scenario.schema import ScenarioBase
 
 FEWEST_PLANS = 100
 _SHARE_BASE, _SHARE_LIMITS, _SHARE_CHOICES = 0.4, 0.3, 0.15  # of the plans; as many for the finalists
+_SHARE_UPGRADES, _FEWEST_UPGRADES = 0.05, 20
 _STEPS, _FINALISTS, _FEWEST_DRAWS = 24, 3, 6
 _WORTH = 0.97
 """A setting that is no safer must take at most this share of the time to be worth a change."""
@@ -59,7 +61,7 @@ class Option:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
     """Everything that is told of one scenario; hours of ``nothing_wrong`` are those of its plan without
-    faults, as declared. ``options`` are in the order of merit, the best first.
+    faults, as declared. ``options`` are in the order of merit, the best first, and so are ``upgrades``.
     """
 
     label: str
@@ -69,6 +71,7 @@ class Advice:
     outlook: Outlook
     limits: tuple[Limit, ...]
     options: tuple[Option, ...]
+    upgrades: tuple[Upgrade, ...]
     assumed: Advise
 
     @property
@@ -106,6 +109,7 @@ def advice(
             num_draws=max(_FEWEST_DRAWS, round(_SHARE_LIMITS * plans / _STEPS)),
             has_server=algorithm.server is not None,
         )
+        gains = upgrades(scenario, trials, max(_FEWEST_UPGRADES, round(_SHARE_UPGRADES * plans)))
         return Advice(
             label=label,
             nothing_wrong=best,
@@ -113,6 +117,7 @@ def advice(
             outlook=outlook(samples, best, advise),
             limits=tuple(bounds),
             options=tuple(_options(choices, trials, advise, plans, num_draws)),
+            upgrades=gains,
             num_plans=trials.num_plans,
             assumed=advise,
         )

@@ -5,17 +5,18 @@ and one more trial changes none of the others.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from simulator.rng import draw_seed, stream
 from simulator.scenario.advise import Advise, Interruptions, read_factor
 from simulator.scenario.dump import pack, unpack
 from simulator.scenario.schema import AccessLink, Fault, NodeSpec, ScenarioBase
 from simulator.scenario.times import call, sampler
-from simulator.scenario.topologies import SERVER
+from simulator.scenario.topologies import SERVER, STANDBY
 from simulator.sites.devices import sustained_flop_per_s
 
 M = TypeVar("M", bound=NodeSpec)
@@ -33,6 +34,18 @@ class Outage:
     within_s: float
 
 
+FASTER = 2.0
+"""How many times as fast a line or a machine is that is made faster."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faster:
+    """The line of ``node`` (both directions) or its machine is :data:`FASTER` times as fast."""
+
+    node: str
+    what: Literal["line", "machine"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """What one plan is of.
@@ -42,12 +55,14 @@ class Trial:
         settings: dotted keys with their values as JSON, for those that differ.
         most_bytes_per_s: no site's line is faster than this.
         outage: one more.
+        faster: a line or a machine that is faster than declared.
     """
 
     number: int | None
     settings: tuple[tuple[str, str], ...] = ()
     most_bytes_per_s: float | None = None
     outage: Outage | None = None
+    faster: Faster | None = None
 
 
 def with_settings(scenario: ScenarioBase, settings: tuple[tuple[str, str], ...]) -> ScenarioBase:
@@ -106,6 +121,8 @@ def drawn(scenario: ScenarioBase, advise: Advise, trial: Trial) -> ScenarioBase:
     scenario = scenario.model_copy(update=update)
     if trial.most_bytes_per_s is not None:
         scenario = _capped(scenario, trial.most_bytes_per_s)
+    if trial.faster is not None:
+        scenario = faster(scenario, trial.faster)
     if trial.outage is not None:
         scenario = _interrupted(scenario, trial.outage, trial.number or 0)
     return scenario
@@ -121,14 +138,37 @@ def _machine(spec: M, name: str, advise: Advise, seed: int, number: int) -> M:
     wide, far = factor("bandwidth", advise.bandwidth), factor("latency", advise.latency)
     fast, link = factor("speed", advise.speed), spec.link
     lines = {"up": link.up * wide, "down": link.down * wide, "latency": link.latency * far}
-    update: dict[str, Any] = {"link": link.model_copy(update=lines)}
+    return _computing(spec.model_copy(update={"link": link.model_copy(update=lines)}), fast)
+
+
+def _computing(spec: M, factor: float) -> M:
+    """A machine that computes so many times as fast."""
     if spec.seconds_per_item is not None:
-        update["seconds_per_item"] = spec.seconds_per_item / fast
-    else:
-        speed = spec.speed if spec.device is None else sustained_flop_per_s(spec.device)
-        assert speed is not None  # the scenario was checked
-        update |= {"device": None, "speed": speed * fast}
-    return spec.model_copy(update=update)
+        return spec.model_copy(update={"seconds_per_item": spec.seconds_per_item / factor})
+    speed = spec.speed if spec.device is None else sustained_flop_per_s(spec.device)
+    assert speed is not None  # the scenario was checked
+    return spec.model_copy(update={"device": None, "speed": speed * factor})
+
+
+def faster(scenario: ScenarioBase, part: Faster) -> ScenarioBase:
+    """Return the scenario with one line or machine faster; the same if that is unlimited."""
+
+    def changed(spec: M) -> M:
+        if part.what == "machine":
+            return spec if spec.speed == math.inf else _computing(spec, FASTER)
+        link = spec.link
+        return spec.model_copy(
+            update={"link": link.model_copy(update={"up": FASTER * link.up, "down": FASTER * link.down})}
+        )
+
+    update: dict[str, Any] = {
+        "sites": tuple(changed(site) if site.name == part.node else site for site in scenario.sites)
+    }
+    for role in (SERVER, STANDBY):
+        spec = getattr(scenario, role)
+        if part.node == role and spec is not None:
+            update[role] = changed(spec)
+    return scenario.model_copy(update=update)
 
 
 @cache

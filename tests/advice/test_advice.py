@@ -11,7 +11,7 @@ from simulator.advice.measure import judge, risk, spread
 from simulator.advice.page import as_json, write
 from simulator.advice.samples import Lineage, sample_of
 from simulator.advice.trials import Outage, Trial, drawn, with_settings
-from simulator.advice.words import sentences
+from simulator.advice.words import sentences, tables
 from simulator.errors import ScenarioError
 from simulator.plans import Planner
 from simulator.progress import PlainProgress
@@ -208,3 +208,20 @@ def test_wilson_and_ranges():
     found = spread([3.0, 1.0, 2.0])
     assert (found.median, found.low, found.high) == (2.0, pytest.approx(1.1), pytest.approx(2.9))
     assert spread([]) is None
+
+
+def test_the_part_to_upgrade_is_the_slowest_hospitals_machine(tmp_path):
+    """A round is 3 s down, 40 s of training at b, 1 s up. b twice as fast leaves c with 30 s and 2 s, and the
+    server's line twice as fast saves 1 s or so a round, since each site's line brings a model in 1 s.
+    """
+    found = study(tmp_path, FEDAVG + CERTAIN + ", choices: {algorithm.grace: [20 s]}}\n")
+    told = advice("x", found.points[0].scenario, found.advise, plans=100, jobs=1, progress=Silent())
+    best, second = told.upgrades[:2]
+    assert (best.part.node, best.part.what) == ("b", "machine")
+    assert best.seconds == pytest.approx(4 * (3 + 30 + 2) + 3, abs=0.01)
+    assert (second.part.node, second.part.what) == ("server", "line")
+    assert {(one.part.node, one.part.what) for one in told.upgrades[2:]} <= {("b", "line")}
+    assert "The machine of b is worth most: twice as fast, and when nothing goes wrong" in sentences(told)[-2]
+    (table,) = (one for one in tables(told) if one.title == "Twice as fast")
+    assert table.rows[0][0] == "machine of b"
+    assert table.rows[0][2].endswith("20\N{NO-BREAK SPACE}%")
