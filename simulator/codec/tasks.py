@@ -20,12 +20,12 @@ def _free(data: SiteData, model: ModelSize, num_inputs: int, params: Mapping[str
 
 
 TRANSMIT = Task(
-    name="transmit", function="simulator.codec.tasks:transmit", version=3, cost=_free, stateful=False
+    name="transmit", function="simulator.codec.tasks:transmit", version=4, cost=_free, stateful=False
 )
 """The model as its receiver decodes it: ``(model, base, past)`` and what :func:`values_of` says."""
 
 MEASURE = Task(
-    name="measure", function="simulator.codec.tasks:measure", version=2, cost=_free, stateful=False
+    name="measure", function="simulator.codec.tasks:measure", version=3, cost=_free, stateful=False
 )
 """No model, but its size on the wire as ``meta["nbytes"]``; with what :func:`packing_of` says too."""
 

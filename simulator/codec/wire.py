@@ -9,8 +9,8 @@ codes them, all others as they are.
 
 A difference is the exclusive or of the bits in fp32, hence lossless, and else the arithmetic
 difference. Where what it is to is not finite, zero stands in for it, so that one NaN does not live
-for ever. Top-k leaves out values of large arrays only: one with less than a tenth of the values of
-the largest (running statistics) travels whole.
+for ever. An array with less than a tenth of the values of the largest (running statistics) travels
+whole under top-k and int8, and never as int8, whose steps could make a variance zero or negative.
 """
 
 import struct
@@ -31,7 +31,7 @@ from simulator.scenario.transmission import Codec
 Form = tuple[tuple[str, str, tuple[int, ...]], ...]
 """Name, type and shape of all arrays that travel, sorted by name; floats are ``<f4``."""
 
-MAGIC, VERSION = b"MGP", 1
+MAGIC, VERSION = b"MGP", 2
 KINDS = ("fp32", "fp16", "bf16", "int8", "topk")
 _FLOAT = "<f4"
 _ZSTD, _SHUFFLE, _DELTA = 1, 2, 4
@@ -184,13 +184,13 @@ def _read(payload: bytes, form: Form) -> tuple[Header, bytes]:
 
 def _layouts(counts: Sequence[int], kind: str, values: str, fraction: float) -> list[Layout]:
     """The parts of float arrays, given the numbers of their values."""
-    if kind != "topk":
-        return [dense.layout(count, kind) for count in counts]
     layouts: list[Layout] = []
     for count in counts:
         kept = sparse.num_kept(count, fraction)
         if _SMALL * count < max(counts) or not count:
-            layouts.append(dense.layout(count, values))
+            layouts.append(dense.layout(count, "fp32" if values == "int8" else values))
+        elif kind != "topk":
+            layouts.append(dense.layout(count, kind))
         else:
             layouts.append((*sparse.layout(count, kept), *dense.layout(kept, values)))
     return layouts
@@ -229,16 +229,21 @@ def _is_sparse(header: Header, layout: Layout) -> bool:
     return header.kind == "topk" and len(layout) > len(dense.layout(0, header.values))
 
 
+def _dense_kind(header: Header, layout: Layout) -> str:
+    """How the values of an array are coded of which none is left out."""
+    return "fp32" if layout == dense.layout(layout[0][1], "fp32") else header.values
+
+
 def _encoded(values: Array, header: Header, layout: Layout) -> list[Array]:
     if not _is_sparse(header, layout):
-        return dense.encode(values, header.values)
+        return dense.encode(values, _dense_kind(header, layout))
     places = sparse.largest(values, sparse.num_kept(len(values), header.fraction))
     return [sparse.pack(places, len(values)), *dense.encode(values[places], header.values)]
 
 
 def _decoded(parts: Sequence[Array], count: int, header: Header, layout: Layout) -> Array:
     if not _is_sparse(header, layout):
-        return dense.decode(parts, header.values)
+        return dense.decode(parts, _dense_kind(header, layout))
     values = np.zeros(count, dtype=np.float32)
     values[sparse.unpack(parts[0], count)] = dense.decode(parts[1:], header.values)
     return values
@@ -292,6 +297,8 @@ def _sums(
 
 
 def _travels_whole(header: Header, layout: Layout) -> bool:
+    if header.kind == "int8":
+        return _dense_kind(header, layout) == "fp32"
     return header.kind == "topk" and not _is_sparse(header, layout)
 
 
