@@ -178,7 +178,7 @@ class World:
         for name in sorted(self.nodes):
             if name in absent:
                 self.network.drop_node(name)
-            else:
+            elif self.succession.machine_of(name) not in absent:
                 self.succession.begin(self.nodes[name])
 
     def run(self, until_s: float, progress: Callable[[float], None]) -> str:

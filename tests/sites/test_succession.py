@@ -193,3 +193,12 @@ def test_a_replica_that_comes_when_its_standby_leads_changes_nothing(monkeypatch
     assert now == 100.5
     assert durable["led"]
     assert durable["round"][1] == 1
+
+
+def test_a_standby_on_a_machine_that_has_not_joined_does_not_take_over(tmp_path):
+    text = FEDAVG + "faults: [{at: 40 s, fail_over: a}, {at: 60 s, crash: server}, {at: 120 s, join: a}]\n"
+    result = run(tmp_path, text, "server.standby=a", "server.detect_after=20 s")
+    (planned,) = [row for row in result.world.trace.faults if row[2] == "fail_over"]
+    assert planned[6] == "a is out of reach"
+    takeover = next(row for row in result.world.trace.events if row[3] == "fail_over" and row[5])
+    assert (takeover[1], takeover[2]) == (120.0, "server@a")
