@@ -28,7 +28,13 @@ def folder(tmp_path_factory):
         ("try.yaml", shown("yaml")),
     ]:
         (here / name).write_text(text, encoding="utf-8")
-    project = tomllib.loads(shown("toml"))["project"]
+    declare(here, shown("toml"))
+    return here
+
+
+def declare(here, pyproject):
+    """Declare a package's entry points as its installation would."""
+    project = tomllib.loads(pyproject)["project"]
     installed = here / f"{project['name']}-{project['version']}.dist-info"
     installed.mkdir()
     (installed / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n")
@@ -36,11 +42,10 @@ def folder(tmp_path_factory):
     points.read_dict(project["entry-points"])
     with (installed / "entry_points.txt").open("w", encoding="utf-8") as stream:
         points.write(stream)
-    return here
 
 
-def outcome(folder, *command):
-    """What a command prints there, with the package installed."""
+def outcome(folder, *command, code=0):
+    """What a command prints there, with the package installed: on standard error too, if it is to fail."""
     done = subprocess.run(
         [Path(sys.executable).with_name(command[0]), *command[1:]],
         cwd=folder,
@@ -49,8 +54,8 @@ def outcome(folder, *command):
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + (done.stderr if code else "")
 
 
 def test_the_plan_is_the_one_shown(folder):
