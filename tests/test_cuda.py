@@ -1,5 +1,6 @@
 """Everything that only a GPU can show: ``pytest -m cuda`` on a machine that has one."""
 
+import io
 import multiprocessing
 
 import numpy as np
@@ -12,13 +13,15 @@ from simulator.learning.context import Context
 from simulator.learning.numerics import (
     GPU_CONTEXT_NBYTES,
     WORKER_ENVIRONMENT,
+    free_gpu_memory,
     is_out_of_memory,
     limit_gpu_memory,
     room_for_cases,
     setup_process,
 )
 from simulator.learning.training import initial, train
-from simulator.run import make_executor
+from simulator.progress import PlainProgress
+from simulator.run import execute, make_executor
 from simulator.scenario import load_study
 from simulator.simulation import simulate
 from simulator.work.executors import PoolExecutor
@@ -111,11 +114,24 @@ def test_one_worker_and_three_give_the_same_bits(tmp_path, parts):
     one, told = results(tmp_path / "one", parts, 1)
     three, more = results(tmp_path / "three", parts, 3)
     assert told[0].startswith("GPU: 1 site at a time, ")
-    assert more[0].partition(" at a time")[0] == "GPU: 3 sites"
+    assert ": 3 sites at a time, " in more[0]
     assert one.keys() == three.keys()
     for key in one:
         for name in one[key]:
             assert np.array_equal(one[key][name], three[key][name], equal_nan=name != "model"), (key, name)
+
+
+def test_a_command_trains_and_reports(tmp_path):
+    path = tmp_path / "one.yaml"
+    path.write_text(far_runs.SCENARIO.format(**far_runs.USUAL | {"name": "one"}), encoding="utf-8")
+    shown = io.StringIO()
+    result = execute(
+        load_study(str(path)), out=tmp_path, jobs=2, device=DEVICE, store=tmp_path / "store",
+        progress=PlainProgress(shown),
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert result.report.is_file()
+    assert "sites at a time" in shown.getvalue()
 
 
 def _in_a_process(function, *args):
@@ -166,8 +182,8 @@ def test_what_a_process_takes_beside_its_tensors_is_not_more_than_is_set_aside()
 
 def test_out_of_memory_costs_a_retry_in_a_larger_part(tmp_path):
     """Two workers cannot both have 3 GB in tensors of 5 GB; one can."""
-    told, store = [], Store(tmp_path)
-    pool = ProcessPool(store, DEVICE, 2, WORKER_ENVIRONMENT, Slots(count=2, gpus=("0",), nbytes=5e9))
+    told, store, gpu = [], Store(tmp_path), next(iter(free_gpu_memory()))
+    pool = ProcessPool(store, DEVICE, 2, WORKER_ENVIRONMENT, Slots(count=2, gpus=(gpu,), nbytes=5e9))
     executor = PoolExecutor(store, pool, tell=told.append)
     for name in ("a0", "b0"):
         executor.submit(job(name, function="allocate_there", nbytes=3 * 10**9))

@@ -7,7 +7,7 @@ import pytest
 from simulator.learning.numerics import WORKER_ENVIRONMENT
 from simulator.work import pools
 from simulator.work.executors import PoolExecutor
-from simulator.work.pools import ProcessPool
+from simulator.work.pools import InlinePool, ProcessPool
 from simulator.work.slots import Slots, slots
 from simulator.work.store import Store
 from tests.work.test_executors import job, quiet
@@ -122,6 +122,22 @@ def test_after_an_error_on_a_gpu_the_process_is_another(tmp_path, monkeypatch, d
         assert (executor.value("c0").meta["pid"] == first) == same
     finally:
         executor.close()
+
+
+def test_without_workers_what_is_kept_goes_before_the_second_try(tmp_path):
+    """The limit of the test before cannot be set for this process."""
+    told, folder = [], tmp_path / "at work"
+    folder.mkdir()
+    store = Store(tmp_path / "store")
+    executor = PoolExecutor(store, InlinePool(store, "cpu"), tell=told.append)
+    executor.submit(job("a0", function="keep_cases"))
+    executor.submit(job("b0", "a0", function="hungry", folder=str(folder), most=0))
+    errors = executor.finish(["b0"], quiet)
+    assert "MemoryError" in str(errors["b0"])
+    assert told == ["hungry at b: out of memory; again, 1 at a time from now on"]
+    executor.submit(job("c0", function="kept_cases"))
+    assert executor.value("c0").meta["num_kept"] == 0
+    executor.close()
 
 
 class Line:
