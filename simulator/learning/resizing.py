@@ -1,8 +1,8 @@
 """Linear interpolation and maximum pooling that give the same bits twice on a GPU too.
 
 There the gradients of torch's own functions add up in no fixed order. Its deterministic mode refuses that of
-pooled volumes; that of interpolation it refuses too or, as torch 2.13, makes of sorted sums over indices. On a
-CPU torch's functions run; what runs elsewhere is the same mathematics.
+pooled volumes; that of interpolation it refuses too or, in torch 2.13, makes of sorted sums over indices. On
+a CPU torch's functions run; what runs elsewhere is the same mathematics.
 """
 
 from collections.abc import Sequence
