@@ -59,8 +59,25 @@ def test_upsampling_layers_are_replaced():
     assert not any(isinstance(layer, nn.Upsample) for layer in network.modules())
     assert torch.equal(network(images), expected)
     assert list(network.state_dict()) == names
-    with pytest.raises(ValueError, match=r"Upsample.*no equivalent"):
-        use_linear_resize(nn.Sequential(nn.Upsample(scale_factor=1.5, mode="bilinear")))
+
+
+@pytest.mark.parametrize(
+    ("layer", "replaced"),
+    [
+        (nn.Upsample(scale_factor=3, mode="bilinear", align_corners=True), True),
+        (nn.Upsample(scale_factor=(2, 2), mode="bilinear"), True),
+        (nn.Upsample(scale_factor=1.5, mode="bilinear"), False),
+        (nn.Upsample(size=(9, 9), mode="bilinear"), False),
+        (nn.Upsample(scale_factor=2, mode="nearest"), False),
+    ],
+    ids=str,
+)
+def test_a_layer_does_the_same_when_replaced(layer, replaced):
+    network, images = nn.Sequential(layer), torch.rand(1, 2, 4, 6)
+    expected = network(images)
+    use_linear_resize(network)
+    assert isinstance(network[0], LinearResize) == replaced
+    assert torch.equal(network(images), expected)
 
 
 def test_weights_of_an_axis_sum_to_one():
