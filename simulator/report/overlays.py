@@ -1,5 +1,6 @@
 """Figure: a few test cases per site with the truth and what each method made of them."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ _STRUCTURE_COLORS = (VERMILION, SKY, YELLOW, ORANGE, BLUE)
 _DOTS = (0, (1.5, 1.0))
 MAX_ROWS = 8
 MAX_COLUMNS = 6
+_CHARACTERS_PER_IN = 17
+"""So many fit above a picture, in 7 pt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +117,7 @@ def _figure(
         for axes, one, label in zip(axes_row[2:], slices, pictures, strict=True):
             _show(axes, one, view, dice=scores[label].get(key))
     for axes, text in zip(grid[0], ["image", "truth", *pictures], strict=True):
-        axes.set_title(text, fontsize=7)
+        axes.set_title(textwrap.fill(text, int(_CHARACTERS_PER_IN * side)), fontsize=7)
     return figure
 
 

@@ -1,11 +1,13 @@
 import dataclasses
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.figure import Figure
 
 from simulator.record.measures_run import load_run
-from simulator.report import gantt
+from simulator.report import gantt, overlays
 from simulator.report.layout import places
 from tests.report.fixtures import Shape, write_run
 
@@ -30,3 +32,16 @@ def test_a_relay_that_failed_has_a_row_in_the_timeline(tmp_path):
     with_relay = pl.concat([outages, pl.DataFrame([down], schema=outages.schema)])
     run = dataclasses.replace(run, tables={**run.tables, "outages": with_relay})
     assert "vpn-hub" in gantt._nodes(run)
+
+
+def test_titles_of_pictures_do_not_run_into_each_other(tmp_path, monkeypatch):
+    labels = [f"gossip-averaging, loss 0.0{place}, latency 150 ms" for place in range(4)]
+    runs = {label: [load_run(write_run(tmp_path / label, "gcml", label=label))] for label in labels}
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: drawn.append(self))
+    overlays.draw(runs, tmp_path)
+    figure = drawn[0]
+    figure.canvas.draw()
+    first_row = [axes.title.get_window_extent() for axes in figure.axes if axes.get_title()]
+    assert len(first_row) == 6
+    assert all(left.x1 < right.x0 for left, right in pairwise(first_row))
