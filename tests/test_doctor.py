@@ -1,4 +1,7 @@
+from types import SimpleNamespace
+
 import pytest
+import torch
 
 from simulator import doctor
 
@@ -50,3 +53,17 @@ def test_a_full_or_closed_disk(tmp_path, monkeypatch):
     store = found(tmp_path)["store"]
     assert not store.ok
     assert store.found.endswith("0.5 GB free; not writable, less than 1 GB free, choose another folder")
+
+
+def test_gpus_are_told_with_their_memory_and_how_to_try_them(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    gpu = SimpleNamespace(name="NVIDIA T4", total_memory=16e9)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: gpu)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    check = next(check for check in doctor._torch() if check.name == "CUDA")
+    assert check.found == (
+        "13.0: NVIDIA T4 with 16 GB, NVIDIA T4 with 16 GB, bf16 not in hardware; "
+        'try them once with "pytest -m cuda" in a checkout'
+    )
