@@ -85,8 +85,9 @@ class Acts:
         if verb == "reconnect":
             self._world.set_line(subject, True)
             return ""
-        if verb == "join" and self._faults[index].churn is not None:
-            self._world.nodes[subject].durable.clear()  # somebody else, in the same place
+        node = self._world.nodes.get(subject)
+        if self._faults[index].churn is not None and node is not None and node.state in {"down", "absent"}:
+            node.durable.clear()  # somebody else, in the same place
         return self._world.bring_up(subject)
 
     def lasts(self, subject: str, verb: str) -> bool:

@@ -189,3 +189,20 @@ def test_what_began_while_its_node_was_away_and_outlasts_that_has_an_effect(
 def test_a_site_is_among_all():
     assert tags_of(())["all"] == ()
     assert Fault.model_validate({"at": "1 s", "crash": "tag:all"}).crash == "tag:all"
+
+
+def test_a_newcomer_takes_no_place_that_was_taken_again(monkeypatch, tmp_path):
+    """Its site has come back by a line of its own before the replacement does, and keeps what it has."""
+    seen = []
+
+    def site(node, cfg):
+        node.durable["since"] = node.now
+        yield node.sleep(150 - node.now)
+        seen.append((node.name, dict(node.durable)))
+        yield node.sleep(1000)
+
+    churn = "{at: 10 s, for: 20 s, churn: a, rate: 60000 %/min, replacement: 100 s}"
+    text = f"algorithm: {{name: scripted}}\nfaults: [{churn}, {{at: 50 s, join: a}}]\n"
+    with scripted(monkeypatch, site):
+        run(tmp_path, text)
+    assert dict(seen)["a"] == {"since": 50.0}
