@@ -57,7 +57,7 @@ def trained(folder: Path) -> tuple[Bundle, Bundle]:
     ]
     point = load_study("quickstart", overrides).points[0]
     executor = make_executor(Store(folder), 1, "cpu")
-    run = simulate(point.label, point.scenario, executor, "benchmark", lambda _: None)
+    run = simulate(point.label, point.scenario, executor, "benchmark")
     keys = [row[2] for row in run.world.work if row[0] == "island" and row[1] == "train"]
     return executor.value(keys[1]), executor.value(keys[2])
 

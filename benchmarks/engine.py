@@ -28,7 +28,7 @@ def plan(algorithm: str, num_sites: int, rounds: int) -> tuple[float, int]:
     ]
     point = load_study(SCENARIO, overrides).points[0]
     start = perf_counter()
-    run = simulate(point.label, point.scenario, PlanExecutor(), "plan", lambda _: None)
+    run = simulate(point.label, point.scenario, PlanExecutor(), "plan")
     return perf_counter() - start, len(run.ledger.rows("transfers"))
 
 

@@ -126,7 +126,7 @@ def _foresee(study: Study, folder: Path, foreseer: Foreseer, modes: Sequence[str
         begun = perf_counter()
         try:
             shared = found.of(point.scenario)
-            simulated = simulate(point.label, point.scenario, foreseer, mode, lambda _: None, shared)
+            simulated = simulate(point.label, point.scenario, foreseer, mode, shared)
         except NoValue as error:
             run.remark = f"{point.label}: cannot be foreseen: {error}"
             continue

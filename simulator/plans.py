@@ -38,7 +38,7 @@ class Planner:
 
     def run(self, label: str, scenario: ScenarioBase, executor: Executor) -> Simulated:
         """Simulate a scenario without computing a value."""
-        return simulate(label, scenario, executor, "plan", lambda _: None, self._bases.of(scenario))
+        return simulate(label, scenario, executor, "plan", self._bases.of(scenario))
 
 
 def plan(study: Study, jobs: int = 1) -> list[PlanRow]:

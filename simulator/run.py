@@ -158,7 +158,7 @@ def _simulate(outcome: Outcome, executor: Executor, mode: str, bases: Bases) -> 
     point = outcome.point
     try:
         basis = bases.of(point.scenario)
-        outcome.run = simulate(point.label, point.scenario, executor, mode, lambda _: None, basis)
+        outcome.run = simulate(point.label, point.scenario, executor, mode, basis)
         outcome.rounds = observations.rounds(outcome.run, executor)
     except MedgossipError as error:
         if error.exit_code in {ExitCode.BAD_INPUT, ExitCode.ENVIRONMENT, ExitCode.INTERRUPTED}:

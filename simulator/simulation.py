@@ -1,6 +1,6 @@
 """From a scenario to a finished run in virtual time: the world assembled, run, and closed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -113,7 +113,6 @@ def simulate(
     scenario: ScenarioBase,
     executor: Executor,
     mode: str,
-    progress: Callable[[float], None],
     basis: Basis | None = None,
 ) -> Simulated:
     """Run a scenario in virtual time. What ``executor`` computes is its own affair; a ``basis`` is that
@@ -139,7 +138,7 @@ def simulate(
     if scenario.privacy is not None:
         _check_privacy(scenario)
     world, ledger, injector, conditions, presences = start(scenario, algorithm, basis.data, namer, executor)
-    end_reason = world.run(scenario.stop.virtual_time, progress)
+    end_reason = world.run(scenario.stop.virtual_time)
     world.network.close()
     warnings = [*injector.finish(), *conditions.finish()]
     presences.finish()

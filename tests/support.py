@@ -56,7 +56,7 @@ def study(tmp_path, text, *overrides, sites=SITES):
 def run(tmp_path, text, *overrides, sites=SITES):
     """Plan a scenario and return the finished simulation."""
     point = study(tmp_path, text, *overrides, sites=sites).points[0]
-    return simulate(point.label, point.scenario, PlanExecutor(), "plan", lambda _: None)
+    return simulate(point.label, point.scenario, PlanExecutor(), "plan")
 
 
 class Scripted(Settings):

@@ -90,7 +90,7 @@ def results(folder, parts, jobs):
     path.write_text(far_runs.SCENARIO.format(**far_runs.USUAL | {"name": "one"} | parts), encoding="utf-8")
     point, told = load_study(str(path)).points[0], []
     executor = make_executor(Store(folder / "store"), jobs, DEVICE, tell=told.append)
-    simulated = simulate(point.label, point.scenario, executor, "cuda", lambda _: None)
+    simulated = simulate(point.label, point.scenario, executor, "cuda")
     try:
         errors = executor.finish([one.key for one in observations.rounds(simulated, executor)], quiet)
         assert not errors

@@ -159,7 +159,7 @@ def test_two_workers_give_the_same_bits_under_churn_and_fail_over(tmp_path):
 def test_a_plan_has_the_event_log_of_the_run(first):
     path, _, result = first
     for point in load_study(str(path)).points:
-        plan = simulate(point.label, point.scenario, PlanExecutor(), "plan", lambda _: None)
+        plan = simulate(point.label, point.scenario, PlanExecutor(), "plan")
         events = pl.read_parquet(result.folder / point.label / "events.parquet")
         told = events.filter(~pl.col("event").str.ends_with("_outcome"))
         assert [row[1:4] for row in plan.world.trace.events] == told.select("time_s", "node", "event").rows()

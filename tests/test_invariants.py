@@ -122,7 +122,7 @@ def play(folder, algorithm, faults, place, seed):
     overrides += [f"sites.b.availability={AVAILABLE % means}"] if means else []
     point = study(folder, text, *overrides).points[0]
     executor = Watching()
-    return simulate(point.label, point.scenario, executor, "plan", lambda _: None), executor.weights
+    return simulate(point.label, point.scenario, executor, "plan"), executor.weights
 
 
 def check(result, weights, checkpoint, faults):

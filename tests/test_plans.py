@@ -16,10 +16,7 @@ def test_many_plans_are_those_of_single_runs(tmp_path):
     bundled = load_study("gcml-brats8").source.read_text(encoding="utf-8")
     path.write_text(bundled.partition("sweep:")[0] + SWEEP, encoding="utf-8")
     study = load_study(str(path), ["algorithm.epochs=4"])
-    alone = [
-        plan_row(simulate(one.label, one.scenario, PlanExecutor(), "plan", lambda _: None))
-        for one in study.points
-    ]
+    alone = [plan_row(simulate(one.label, one.scenario, PlanExecutor(), "plan")) for one in study.points]
     assert [asdict(row) for row in plan(study)] == [asdict(row) for row in alone]
 
 

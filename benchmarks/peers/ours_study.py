@@ -73,7 +73,7 @@ def train(jobs: int) -> None:
         if jobs == 1:  # else this process trains nothing
             setup_process()
         executor = make_executor(Store(Path(name, "store")), jobs, "cpu")
-        run = simulate(point.label, point.scenario, executor, numeric_mode("fp32", "cpu"), lambda _: None)
+        run = simulate(point.label, point.scenario, executor, numeric_mode("fp32", "cpu"))
         for site, key in enumerate(run.namer.prepared.values()):
             executor.store.put(key, prepared(site))
         last = max(run.world.trace.observations, key=lambda seen: seen.round)

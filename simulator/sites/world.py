@@ -1,7 +1,7 @@
 """The world of one run: nodes, network and work joined in virtual time, and how a run ends."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import simpy
@@ -181,20 +181,19 @@ class World:
             elif self.succession.machine_of(name) not in absent:
                 self.succession.begin(self.nodes[name])
 
-    def run(self, until_s: float, progress: Callable[[float], None]) -> str:
+    def run(self, until_s: float) -> str:
         """Run to the end and say why it is one.
 
         The run ends when no protocol is left and none will start again, after ``until_s``, or when
         all that are left wait for messages that nobody can send any more. What happens exactly at
         ``until_s`` still belongs to the run; work that goes on beyond its end is recorded up to it.
         """
-        reason = self._run(until_s, progress)
+        reason = self._run(until_s)
         for node in self.nodes.values():
             node.cut_work("running")
         return reason
 
-    def _run(self, until_s: float, progress: Callable[[float], None]) -> str:
-        steps = 0
+    def _run(self, until_s: float) -> str:
         while True:
             if self.changed:  # looking at every node after every event would cost more than the events
                 self.changed = False
@@ -206,9 +205,6 @@ class World:
                     self.env.run(until=until_s)
                 return "virtual time of stop reached"
             self.env.step()
-            steps += 1
-            if steps % 4096 == 0:
-                progress(float(self.env.now))
 
     def _end_reason(self) -> str:
         starting = self.pending_starts.keys() - self.relays

@@ -68,7 +68,7 @@ def test_it_trains_and_its_plan_is_its_run(study_and_runs, name):
     )
     assert set(metrics["site"]) == {"a", "b", "c"}
     assert metrics["value"].is_between(0, 1).all()
-    plan = simulate(point.label, point.scenario, PlanExecutor(), "plan", lambda _: None)
+    plan = simulate(point.label, point.scenario, PlanExecutor(), "plan")
     transfers = pl.read_parquet(run / "transfers.parquet")
     assert transfers["carried_nbytes"].to_list() == [row[8] for row in plan.ledger.rows("transfers")]
     events = pl.read_parquet(run / "events.parquet").filter(~pl.col("event").str.ends_with("_outcome"))
@@ -134,7 +134,7 @@ def model_alone(tmp_path_factory):
         path.write_text(ALONE % (name, ALONE_MORE.get(name, "")), encoding="utf-8")
         point = load_study(str(path), list(overrides)).points[0]
         executor = PoolExecutor(store, InlinePool(store, "cpu"))
-        result = simulate(point.label, point.scenario, executor, "alone", lambda _: None)
+        result = simulate(point.label, point.scenario, executor, "alone")
         assert result.end_reason == "all protocols ended"
         assert result.virtual_time_s < 1e-3
         last = result.world.trace.observations[-1].model.key

@@ -84,7 +84,7 @@ def test_what_was_planned_is_what_ran(played, algorithm):
     study, result, _ = played
     for point in study.points:
         if point.scenario.algorithm.name == algorithm:
-            plan = simulate(point.label, point.scenario, PlanExecutor(), "plan", lambda _: None)
+            plan = simulate(point.label, point.scenario, PlanExecutor(), "plan")
             work = pl.read_parquet(result.folder / point.label / "work.parquet")
             assert work["end_s"].to_list() == [row[5] for row in plan.world.work]
 
@@ -92,7 +92,7 @@ def test_what_was_planned_is_what_ran(played, algorithm):
 def test_a_model_learns_from_one_of_another_network(played):
     study, result, store = played
     point = next(point for point in study.points if point.scenario.algorithm.name == "gcml")
-    plan = simulate(point.label, point.scenario, PlanExecutor(), "plan", lambda _: None)
+    plan = simulate(point.label, point.scenario, PlanExecutor(), "plan")
     work = pl.read_parquet(result.folder / point.label / "work.parquet")
     assert work["end_s"].to_list() == [row[5] for row in plan.world.work], "its plan is its run"
     work = work.filter(pl.col("task") == "mutual")

@@ -49,7 +49,7 @@ def planned(tmp_path):
         path = tmp_path / "base.yaml"
         path.write_text(BASE % base, encoding="utf-8")
         point = load_study(str(path), list(overrides)).points[0]
-        return simulate(point.label, point.scenario, PlanExecutor(), "plan", lambda _: None).end_reason
+        return simulate(point.label, point.scenario, PlanExecutor(), "plan").end_reason
 
     return plan
 

@@ -156,7 +156,7 @@ def test_an_election_costs_time_but_not_the_model(tmp_path, name):
         (tmp_path / "real.yaml").write_text(text, encoding="utf-8")
         point = load_study(str(tmp_path / "real.yaml")).points[0]
         executor = PoolExecutor(store, InlinePool(store, "cpu"))
-        result = simulate(point.label, point.scenario, executor, "real", lambda _: None)
+        result = simulate(point.label, point.scenario, executor, "real")
         last = {seen.site: seen.model.key.removesuffix(MODEL) for seen in result.world.trace.observations}
         models.append({site: executor.value(key).arrays["model"] for site, key in last.items()})
         done = [(row[0], row[3]) for row in result.world.work if row[1].startswith("train")]

@@ -62,7 +62,7 @@ def run_vectors(tmp_path, text, *overrides, step=0.0, **kwargs):
     )
     first = point_.points[0]
     executor = VectorExecutor(step)
-    result = simulate(first.label, first.scenario, executor, "test", lambda _: None)
+    result = simulate(first.label, first.scenario, executor, "test")
     last = {
         seen.site: executor.value(seen.model.key).arrays["model"] for seen in result.world.trace.observations
     }

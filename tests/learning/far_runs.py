@@ -92,7 +92,7 @@ def run(folder, text, device):
     point = load_study(str(path)).points[0]
     store = Store(folder / device)
     executor = PoolExecutor(store, InlinePool(store, device))
-    simulated = simulate(point.label, point.scenario, executor, "far", lambda _: None)
+    simulated = simulate(point.label, point.scenario, executor, "far")
     done = observations.rounds(simulated, executor)
     errors = executor.finish([one.key for one in done], lambda *_: None)
     if not errors:
