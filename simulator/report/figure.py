@@ -81,7 +81,7 @@ def draw(spec: FigureSpec, study: Drawn, folder: Path) -> Picture | None:
             if place not in {(cell.row, cell.column) for cell in cells}:
                 grid[place].remove()
         _legend(figure, grid, width)
-        _room_for_ticks(figure, grid)
+        _room_for_ticks(figure)
         for letter, cell in zip(_LETTERS, cells if len(cells) > 1 else [], strict=False):
             text = f"{letter}  {cell.title}" if cell.title else letter
             grid[cell.row, cell.column].set_title(text, loc="left")
@@ -238,9 +238,9 @@ def _legend(figure: Figure, grid: np.ndarray, width: float) -> None:
     figure.set_figheight(figure.get_figheight() + _LEGEND_ROW_IN * max(rows - _LEGEND_ROWS, 0))
 
 
-def _room_for_ticks(figure: Figure, grid: np.ndarray) -> None:
+def _room_for_ticks(figure: Figure) -> None:
     """Ticks of many lines make a figure higher, not its panels flatter."""
-    words = [label.get_text() for axes in grid.flat for label in axes.get_xticklabels()]
+    words = [label.get_text() for axes in figure.axes for label in axes.get_xticklabels()]
     lines = max((text.count("\n") + 1 for text in words), default=1)
     figure.set_figheight(figure.get_figheight() + _LINE_IN * max(lines - _LINES, 0))
 

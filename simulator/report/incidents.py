@@ -8,7 +8,7 @@ from pathlib import Path
 from simulator.record.gathered import gathered
 from simulator.record.measures_faults import FaultCost, fail_overs, fault_costs, unfired_faults
 from simulator.record.measures_run import Run, Study
-from simulator.report.tables import Summaries, Table
+from simulator.report.tables import Summaries, Table, lengthwise
 from simulator.report.text import MISSING, count, duration, listing, size
 from simulator.scenario.topologies import SERVER
 
@@ -113,7 +113,8 @@ def events(summaries: Summaries) -> Table | None:
         )
         for name in names
     )
-    return Table(title="Events by name", head=("event", *summaries), rows=rows, note="Means over runs.")
+    head = ("event", *summaries)
+    return lengthwise(Table(title="Events by name", head=head, rows=rows, note="Means over runs."))
 
 
 def skipped(runs: Sequence[Run]) -> Table | None:

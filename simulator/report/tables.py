@@ -21,6 +21,8 @@ from simulator.report.text import (
 )
 from simulator.statistics.intervals import AMOUNT, SHARE, interval
 
+_MOST_COLUMNS = 12
+
 Groups = Mapping[str, Sequence[Run]]
 Summaries = Mapping[str, Sequence[Summary]]
 Show = Callable[[float | None], str]
@@ -137,7 +139,16 @@ def by_site(table: SiteTable) -> list[Table]:
         note = "Each method minus training on all sites' cases together; below 0: what not pooling costs."
         over = rows(lambda cell: spread(cell.over_pooled, signed))
         made.append(Table(title="Against pooled training", head=head, rows=over, note=note))
-    return made
+    return [lengthwise(one) for one in made]
+
+
+def lengthwise(table: Table) -> Table:
+    """The same with rows and columns exchanged, where too many methods would stand side by side."""
+    if len(table.head) <= max(_MOST_COLUMNS, len(table.rows)):
+        return table
+    columns = zip(table.head, *table.rows, strict=True)
+    head = next(columns)
+    return Table(title=table.title, head=("method", *head[1:]), rows=tuple(columns), note=table.note)
 
 
 def by_structure(groups: Groups) -> Table | None:
@@ -157,9 +168,8 @@ def by_structure(groups: Groups) -> Table | None:
     if len(names) < 2:
         return None
     rows = tuple((name, *(columns[label].get(name, MISSING) for label in columns)) for name in names)
-    return Table(
-        title="Dice by structure", head=("structure", *columns), rows=rows, note="Mean over all test cases."
-    )
+    head, note = ("structure", *columns), "Mean over all test cases."
+    return lengthwise(Table(title="Dice by structure", head=head, rows=rows, note=note))
 
 
 def unseen(groups: Groups) -> Table | None:
@@ -176,12 +186,13 @@ def unseen(groups: Groups) -> Table | None:
             cells[1 + place] = f"{mean} ({number(min(lowest for _, _, lowest, _ in values))})"
     if not rows:
         return None
-    return Table(
+    table = Table(
         title="Dice at hospitals that took no part",
         head=("site", "test cases", *groups),
         rows=tuple((site, *cells) for site, cells in sorted(rows.items())),
         note="Mean over the selected models of all sites that trained; in parentheses the lowest of them.",
     )
+    return lengthwise(table)
 
 
 def to_target(groups: Groups, target: float | None) -> Table | None:

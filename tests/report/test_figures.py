@@ -209,6 +209,15 @@ def test_of_many_methods_the_best_and_the_references_are_drawn_and_all_as_tiles(
     assert figure.legends[0].get_window_extent().height < 0.6 * figure.bbox.height
 
 
+def test_panels_may_leave_a_place_empty(swept, tmp_path, painted):
+    many = renamed(swept, 5 - swept.frames.runs["method"].n_unique() % 3)
+    picture = drawn(many, tmp_path, kind="heat", x="faults", y="down", color="dice_mean", columns="method")
+    num_panels = many.frames.runs["method"].n_unique()
+    assert num_panels % 3 == 2
+    assert picture is not None
+    assert len(painted[0].axes) == num_panels + 1, "and a scale of colors"
+
+
 def test_spare_looks_differ():
     found = looks({f"m{place}": f"m{place}" for place in range(25)})
     assert len({(look.color, look.marker) for look in found.values()}) == 25
