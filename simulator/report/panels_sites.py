@@ -19,6 +19,8 @@ _FEET = {
     "over_pooled": (("mean over sites", "over_pooled"),),
 }
 
+_SCALE = 14  # characters that the scale of colors beside tiles takes
+
 
 def site_rows(part: Part, score: str) -> tuple[list[str], int]:
     """Return the words of the rows, and how many of them are sites."""
@@ -115,7 +117,7 @@ def heat_panel(
         if np.isfinite(value):
             ink = "white" if value < (low + high) / 2 else "black"
             axes.text(column, row, f"{value:.{digits}f}", color=ink, ha="center", va="center")
-    room = room_of_tick(axes, len(across))
+    room = room_of_tick(axes, len(across), max(map(len, up)) + _SCALE)
     for name, values, axis in ((x, across, axes.xaxis), (y, up, axes.yaxis)):
         words, title = ticks(values, part.titles.get(name, name), *([room] if axis is axes.xaxis else []))
         axis.set_ticks(range(len(values)), up if (name, axis) == ("method", axes.yaxis) else words)

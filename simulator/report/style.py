@@ -165,11 +165,13 @@ def ticks(values: Sequence[str], title: str, room: int = _LEAST_ROOM) -> tuple[l
     return short if len(set(short)) == len(set(exact)) else exact, f"{title} ({unit})" if unit else title
 
 
-def room_of_tick(axes: Axes, number_of: int) -> int:
-    """Characters for each of so many ticks along the x axis of a panel."""
+def room_of_tick(axes: Axes, number_of: int, beside: int = 0) -> int:
+    """Characters for each of so many ticks along the x axis of a panel, beside which others stand that are so
+    many characters wide.
+    """
     place = axes.get_subplotspec()
     width_in = axes.figure.get_figwidth() / (place.get_gridspec().ncols if place else 1)  # type: ignore[union-attr]
-    return max(_LEAST_ROOM, int((width_in - _Y_AXIS_IN) / number_of / _CHARACTER_IN))
+    return max(_LEAST_ROOM, int(((width_in - _Y_AXIS_IN) / _CHARACTER_IN - beside) / number_of))
 
 
 def tidy(axes: Axes) -> None:
