@@ -220,7 +220,9 @@ class Injector:
             if self._happens.get((index, node), True):
                 continue
             self._happens[index, node] = self._had_effect[index, node] = True
-            last = max(number for number, row in enumerate(rows) if (row[0], row[3]) == (index, node))
+            last = next(
+                at for at in reversed(range(len(rows))) if (rows[at][0], rows[at][3]) == (index, node)
+            )
             rows[last] = (*rows[last][:5], _STATUS[True], "began while it was away")
 
     def _note_outage(self, verb: str, node: str) -> None:
