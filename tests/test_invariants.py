@@ -111,6 +111,7 @@ def play(folder, algorithm, faults, place, seed):
     text = f"algorithm: {algorithm}\nfaults: [{', '.join(faults)}]\n"
     overrides = [
         f"seed.network={seed}",
+        "stop.virtual_time=3 d",  # a site may crash faster than it works, and a year of that takes minutes
         f"network.overlay={overlay}" if overlay != "star" else "network.overlay={kind: star, hub: b}",
         f"network.transport={transport}",
         f"network.codec={codec}",
